@@ -11,9 +11,11 @@ from tests.tooling.grpcurl import find_grpcurl
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# No deadline for one example: workers share the cores of a small CI machine, and pytest-timeout ends what hangs. The blob
-# makes a failure repeatable wherever it was found.
-settings.register_profile("brokergate", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+# No deadline for one example: workers share the cores of a small CI machine, and pytest-timeout ends what hangs.
+# The blob makes a failure repeatable wherever it was found.
+settings.register_profile(
+    "brokergate", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("brokergate")
 
 

@@ -81,7 +81,12 @@ def differences(old: dict[str, str], new: dict[str, str]) -> list[str]:
         if name in old and name in new and before == after:
             continue
         diff = difflib.unified_diff(
-            before.splitlines(), after.splitlines(), f"checked in/{name}", f"generated/{name}", lineterm="", n=1
+            before.splitlines(),
+            after.splitlines(),
+            f"checked in/{name}",
+            f"generated/{name}",
+            lineterm="",
+            n=1,
         )
         found.append("\n".join(line[:160] for line in list(diff)[:12]) or f"{name}: only on one side")
     return found
@@ -101,7 +106,9 @@ def write(package: Path, new: dict[str, str]) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Generate; with --check change nothing and return 1 if the checked-in code is stale."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if the checked-in code is stale")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; fail if the checked-in code is stale"
+    )
     parser.add_argument("--proto", type=Path, default=PROTO, help="the root of the proto files")
     parser.add_argument("--out", type=Path, default=SERVER, help="the root of the Python package")
     options = parser.parse_args(arguments)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,9 +22,12 @@ NAMING = ("source_modules", "forbidden_modules", "protected_modules", "allowed_i
 
 
 def named_modules(pyproject: Path) -> set[str]:
-    """The modules of ours that the contracts of `pyproject` call by their full name."""
+    """The modules of ours that the contracts of `pyproject` name."""
     contracts = tomllib.loads(pyproject.read_text("utf-8"))["tool"]["importlinter"]["contracts"]
     named = {module for contract in contracts for key in NAMING for module in contract.get(key, ())}
+    for contract in contracts:
+        floors = [floor for layer in contract.get("layers", ()) for floor in re.findall(r"\w+", layer)]
+        named |= {f"{container}.{floor}" for container in contract.get("containers", ()) for floor in floors}
     ours = tuple(package.name for package in PACKAGES)
     return {module for module in named if module.split(".")[0] in ours and "*" not in module}
 
@@ -37,9 +41,9 @@ def copy_tree(root: Path, copy: Path) -> list[str]:
     missing = []
     for module in sorted(named_modules(copy / "pyproject.toml")):
         path = copy.joinpath(*module.split("."))
-        if path.is_dir() or path.with_suffix(".py").is_file():
+        if (path / "__init__.py").is_file() or path.with_suffix(".py").is_file():
             continue
-        path.mkdir(parents=True)
+        path.mkdir(parents=True, exist_ok=True)
         (path / "__init__.py").touch()
         missing.append(module)
     return missing
@@ -53,9 +57,15 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         missing = copy_tree(root, Path(folder))
         if missing:
-            print(f"not built yet: {', '.join(missing)}")
+            print(f"not built yet: {', '.join(missing)}", flush=True)
         done = subprocess.run(
-            [Path(sys.executable).with_name("lint-imports"), "--config", "pyproject.toml", "--no-cache"],
+            [
+                Path(sys.executable).with_name("lint-imports"),
+                "--config",
+                "pyproject.toml",
+                "--no-cache",
+                "--no-logo",
+            ],
             cwd=folder,
             env=os.environ | {"PYTHONPATH": folder},
             check=False,

