@@ -1,0 +1,1 @@
+"""Values and rules of trading: pure, no input or output, no clock, no randomness."""

@@ -1,0 +1,135 @@
+"""What a client asks for, parsed: the engine's input. Made by `codec`, which has checked every field's form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import IntEnum
+
+from brokergate.domain.fills import Money
+from brokergate.domain.orders import Order, OrderSpec, Side
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRef:
+    """Names an order by the gateway's id or the client's; the other one is empty."""
+
+    order_id: str = ""
+    client_order_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """Place `spec` on `account_id`. `fingerprint` is equal for equal bodies, compared by parsed values (law 2)."""
+
+    account_id: str
+    client_order_id: str
+    spec: OrderSpec
+    fingerprint: bytes
+
+
+class IfUnknown(IntEnum):
+    """What to do with a cancel whose order is not known."""
+
+    UNSPECIFIED = 0
+    ERROR = 1
+    TOMBSTONE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceOrder:
+    """Change a working order; None leaves a field as it is. `quantity` is the total including fills."""
+
+    account_id: str
+    order: OrderRef
+    expected_generation: int
+    quantity: Decimal | None = None
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    trail_amount: Decimal | None = None
+    trail_percent: Decimal | None = None
+    expire_time_ns: int | None = None
+    display_quantity: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """Cancel a working order."""
+
+    account_id: str
+    order: OrderRef
+    if_unknown: IfUnknown = IfUnknown.ERROR
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAllOrders:
+    """Cancel every working order of the account, of one symbol or side where given."""
+
+    account_id: str
+    symbol: str = ""
+    side: Side = Side.UNSPECIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePosition:
+    """Close a position by a market order whose client_order_id is `request_id`; all of it when `quantity` is None."""
+
+    account_id: str
+    symbol: str
+    request_id: str
+    quantity: Decimal | None
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PushInstrument:
+    """An instrument of a pushed market."""
+
+    symbol: str
+    price_increment: Decimal
+    quantity_increment: Decimal
+    quote_currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePaperAccount:
+    """Make a paper account: synthetic by `seed`, or pushed with `push_instruments`."""
+
+    account_id: str
+    initial_balances: tuple[Money, ...]
+    seed: int | None
+    push_instruments: tuple[PushInstrument, ...]
+    taker_fee_percent: Decimal
+    maker_fee_percent: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What makes a mutation repeatable: its `request_id`, its method, a fingerprint of its parsed body, who asked, and
+    how its answer is stored. The engine gives the result to `encode` and journals the bytes beside the effect."""
+
+    request_id: str
+    method: str
+    fingerprint: bytes
+    encode: Callable[..., bytes] = field(repr=False)
+    actor: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFailure:
+    """Why nothing was done for one order of several; `error` is a GatewayError."""
+
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """An order as it now stands, and whether its client_order_id was known already."""
+
+    order: Order
+    already_existed: bool
+
+
+PlaceResult = Placed | OrderFailure
+CancelResult = Order | OrderFailure

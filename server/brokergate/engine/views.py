@@ -1,0 +1,69 @@
+"""What the engine shows of accounts, brokers and connections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from brokergate.domain.accounts import BrokerAccountInfo, ConnectionState, Environment, TradingState
+from brokergate.domain.capabilities import Capabilities
+
+
+@dataclass(frozen=True, slots=True)
+class AccountView:
+    """An account with its figures."""
+
+    account_id: str
+    broker: str
+    environment: Environment
+    trading_enabled: bool
+    info: BrokerAccountInfo
+    stale: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """One account's connection; times in nanoseconds since the epoch."""
+
+    account_id: str
+    environment: Environment
+    state: ConnectionState
+    since_ns: int
+    message: str
+    last_data_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsView:
+    """How a broker does since the gateway started; latencies in nanoseconds."""
+
+    orders_sent: int
+    orders_rejected: int
+    fills: int
+    order_latency_mean_ns: int
+    order_latency_p99_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerView:
+    """One adapter and its accounts."""
+
+    name: str
+    capabilities: Capabilities
+    connections: Sequence[ConnectionView]
+    metrics: MetricsView
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all its accounts are connected."""
+        return all(connection.state is ConnectionState.CONNECTED for connection in self.connections)
+
+
+@dataclass(frozen=True, slots=True)
+class TradingView:
+    """Whether an account takes new orders, and why not."""
+
+    account_id: str
+    state: TradingState
+    reason: str
+    since_ns: int

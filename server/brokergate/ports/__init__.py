@@ -1,0 +1,1 @@
+"""What the engine needs from outside, as protocols; the implementations stand on higher floors."""

@@ -1,0 +1,259 @@
+"""The port to a broker: what an adapter, the paper venue among them, does for the engine.
+
+A command returns Accepted, Rejected or Unknown and raises for none of them (DESIGN, section 4). A query returns a
+complete answer or raises a `BrokerError`: a failed query is not an empty answer (law 4).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from brokergate.domain.accounts import (
+    BrokerAccountInfo,
+    BrokerBalance,
+    BrokerPosition,
+    ConnectionState,
+    Environment,
+    LedgerEntry,
+)
+from brokergate.domain.capabilities import Capabilities
+from brokergate.domain.errors import ErrorReason
+from brokergate.domain.events import OrderEventType
+from brokergate.domain.fills import Fill, Liquidity, Money
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.market import BookView, MarketDatum, QuoteView
+from brokergate.domain.orders import Order, OrderSpec, Side
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """What the venue says of one of its orders other than a fill.
+
+    `event` is ACKNOWLEDGED, REJECTED, TRIGGERED, CANCELED, EXPIRED, CANCEL_REJECTED, REPLACED or REPLACE_REJECTED.
+    `client_order_id` is the gateway's client's; empty where the venue does not know it.
+    """
+
+    event: OrderEventType
+    client_order_id: str
+    broker_order_id: str
+    event_time_ns: int
+    reason: ErrorReason = ErrorReason.UNSPECIFIED
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FillReport:
+    """One execution as the venue tells it; fees positive are a cost."""
+
+    client_order_id: str
+    broker_order_id: str
+    execution_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    fees: tuple[Money, ...]
+    liquidity: Liquidity
+    event_time_ns: int
+    fees_final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionReport:
+    """The connection changed."""
+
+    state: ConnectionState
+    message: str = ""
+
+
+Report = OrderReport | FillReport | BrokerPosition | BrokerBalance | LedgerEntry | ConnectionReport
+"""What a broker tells, in the order in which it happened there. Positions and balances are absolute."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The venue took the command. `reports` is what it told with its answer, and everything before that which
+    `events()` has not yet given, in order: the engine applies them first."""
+
+    broker_order_id: str = ""
+    reports: Sequence[Report] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The venue, by its word, refused the command."""
+
+    reason: ErrorReason
+    message: str
+    reports: Sequence[Report] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Nobody knows whether the venue took the command (law 3)."""
+
+    message: str
+    reports: Sequence[Report] = ()
+
+
+Outcome = Accepted | Rejected | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceCommand:
+    """A change of a working order: `spec` as it shall be, `quantity` the new total including fills."""
+
+    order: Order
+    spec: OrderSpec
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an order would do now. Notional, fees and funds as `PreviewOrderResponse` documents them."""
+
+    estimated_price: Decimal | None
+    estimated_fill_quantity: Decimal
+    estimated_notional: Money
+    estimated_fees: tuple[Money, ...]
+    required_funds: Money
+    rejection: tuple[ErrorReason, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoredState:
+    """What the journal knows of an account at start: what the paper venue takes up again."""
+
+    open_orders: Sequence[Order]
+    positions: Sequence[BrokerPosition]
+    balances: Sequence[BrokerBalance]
+    fills: int
+    """Executions ever booked: the venue's execution ids go on from here."""
+    orders: int
+    """Orders ever placed: the venue's order ids go on from here."""
+
+
+class AbstractBroker(ABC):
+    """One account at one broker."""
+
+    name: str
+    """The adapter's name: `paper`, `binance`."""
+    environment: Environment
+    capabilities: Capabilities
+
+    @abstractmethod
+    async def connect(self, state: RestoredState) -> None:
+        """Connects and, when it returns, is CONNECTED; raises a `BrokerError` otherwise."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends the connection; `events()` and `market_data()` end."""
+
+    @abstractmethod
+    async def place_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
+        """Places `orders` one after another; `outcomes[i]` belongs to `orders[i]`. Reports that concern several
+        (positions, balances) may come once, with the last."""
+
+    async def place_order(self, order: Order) -> Outcome:
+        """Places one order."""
+        return (await self.place_orders((order,)))[0]
+
+    @abstractmethod
+    async def replace_order(self, command: ReplaceCommand) -> Outcome:
+        """Changes a working order."""
+
+    @abstractmethod
+    async def cancel_order(self, order: Order) -> Outcome:
+        """Cancels a working order."""
+
+    async def cancel_all_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
+        """Cancels `orders`; `outcomes[i]` belongs to `orders[i]`."""
+        return [await self.cancel_order(order) for order in orders]
+
+    @abstractmethod
+    async def preview_order(self, spec: OrderSpec) -> Preview:
+        """What an order would do now."""
+
+    @abstractmethod
+    async def get_positions(self) -> Sequence[BrokerPosition]:
+        """All positions, flat ones that were held before too, at the present marks."""
+
+    @abstractmethod
+    async def get_balances(self) -> Sequence[BrokerBalance]:
+        """All balances."""
+
+    @abstractmethod
+    async def get_account_info(self) -> BrokerAccountInfo:
+        """The account as a whole, at the present marks."""
+
+    @abstractmethod
+    async def list_instruments(self) -> Sequence[Instrument]:
+        """All instruments, by symbol."""
+
+    @abstractmethod
+    def events(self) -> AsyncIterator[Sequence[Report]]:
+        """What happens, in batches, until `close`. One reader."""
+
+    @abstractmethod
+    def quote(self, symbol: str) -> QuoteView | None:
+        """The latest quote; None where there is none yet."""
+
+    @abstractmethod
+    def book(self, symbol: str, depth: int) -> BookView | None:
+        """The present book, `depth` levels a side; None where there is none."""
+
+    @abstractmethod
+    def subscribe_market_data(self, symbols: Sequence[str], listener: Callable[[MarketDatum], None]) -> Callable[[], None]:
+        """Calls `listener` for every market datum of `symbols`, at once and in order; it must not block and must
+        not call back. Returns what ends the subscription."""
+
+
+class SimulatedVenue(ABC):
+    """What a paper account can do beside trading. The engine asks for it with `isinstance`."""
+
+    @abstractmethod
+    async def reset(self, initial_balances: Mapping[str, Decimal] | None) -> Sequence[Report]:
+        """Cancels what is open and starts anew with `initial_balances`, or the first ones when None. The reports
+        say all of it: cancelled orders, flat positions, balances, ledger entries."""
+
+    @abstractmethod
+    async def control_tape(self, action: TapeAction) -> TapeStatus:
+        """Steers the tape. Raises GatewayError WRONG_FEED where there is none, INVALID_FIELD for a time that lies
+        before the present one."""
+
+    @abstractmethod
+    async def push(self, updates: Sequence[PushedUpdate]) -> None:
+        """Takes market data. Raises GatewayError (WRONG_FEED, INSTRUMENT_NOT_FOUND, INVALID_FIELD, PRICE_OFF_TICK,
+        QUANTITY_OFF_LOT) naming `updates[i]`; then none of `updates` was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class TapeAction:
+    """One of: pause, resume, seek to a time, set a speed. Exactly one field is set."""
+
+    pause: bool = False
+    resume: bool = False
+    seek_time_ns: int | None = None
+    speed: str | None = None
+    """A positive decimal or `max`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TapeStatus:
+    """Where the tape is; `state` is PLAYING, PAUSED or ENDED."""
+
+    state: str
+    tape_time_ns: int
+    start_time_ns: int
+    speed: str
+    played_updates: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushedUpdate:
+    """One pushed piece of market data, in decimals: exactly one of quote, trade, book is set."""
+
+    datum: MarketDatum

@@ -1,0 +1,229 @@
+"""The port to the journal: one ordered list of events an account, and what must be found again by key.
+
+One writer. `stage` assigns sequence numbers and puts events into the group that is committed next; nothing staged
+is readable, streamed or answered before `commit` returns. Reading methods commit what is staged first, so that they
+never see less than their caller has staged. Bodies are serialised contract messages and go out as stored.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition
+from brokergate.domain.events import EventKind, EventPayload
+from brokergate.domain.orders import Order, OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """One journalled event; `body` is a serialised `brokergate.v1.Event`, `symbol` what it is about ('' if nothing)."""
+
+    sequence: int
+    kind: EventKind
+    symbol: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class StoredOrder:
+    """An order as last journalled, and the fingerprint of the body that it was first placed with."""
+
+    order: Order
+    fingerprint: bytes
+    number: int
+    """1, 2, 3 … in the order of creation on the account; what lists are paged by."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The answer that a mutation gave: which method, a fingerprint of its request, the serialised response."""
+
+    method: str
+    fingerprint: bytes
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """Registers a client_order_id for ever, beside the OrderChanged events that bring the order itself."""
+
+    client_order_id: str
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDone:
+    """Registers a request_id for ever with the answer that was given. `body` is a serialised response message."""
+
+    request_id: str
+    answer: StoredAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """Sets a client_order_id aside: placing it later ends REJECTED (TOMBSTONED)."""
+
+    client_order_id: str
+
+
+Record = NewOrder | RequestDone | Tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class OrderFilter:
+    """Which orders a list shows; empty fields do not filter. Times are `create_time_ns`, start in, end out."""
+
+    symbol: str = ""
+    states: frozenset[OrderState] = frozenset()
+    open_only: bool = False
+    start_time_ns: int | None = None
+    end_time_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FillFilter:
+    """Which fills a list shows; times are the journal's."""
+
+    symbol: str = ""
+    order_id: str = ""
+    start_time_ns: int | None = None
+    end_time_ns: int | None = None
+
+
+class JournalError(Exception):
+    """The journal could not be read or written; nothing of the group was acknowledged."""
+
+
+class Journal(ABC):
+    """See the module. Every method but `commit` returns at once; a failed write raises `JournalError` from `commit`
+    and from every later call until the journal is opened again."""
+
+    journal_id: str
+    """Eight hex digits, drawn when the journal was made: cursors of other journals are told by it."""
+    epoch: int
+    """Rises at every opening that cannot prove a clean tail (law 6)."""
+
+    @abstractmethod
+    def open_account(self, account_id: str) -> None:
+        """Makes the account known; its events of earlier runs are found again."""
+
+    @abstractmethod
+    def next_order_id(self, account_id: str) -> str:
+        """A fresh order id, unique for ever over all accounts: `paper-1-o42` (account, epoch, number)."""
+
+    @abstractmethod
+    def next_fill_id(self, account_id: str) -> str:
+        """A fresh fill id, likewise: `paper-1-f42`."""
+
+    @abstractmethod
+    def stage(
+        self, account_id: str, time_ns: int, payloads: Sequence[EventPayload], records: Sequence[Record] = ()
+    ) -> None:
+        """Puts events and records into the next commit, atomically: all of one `stage` or nothing of it. Orders,
+        fills, positions and balances found by the reading methods follow from the payloads."""
+
+    @abstractmethod
+    async def commit(self) -> None:
+        """Returns when everything that is staged is committed; calls that come together share one commit."""
+
+    @abstractmethod
+    def flush(self) -> None:
+        """Commits what is staged now, in the caller's own step."""
+
+    @abstractmethod
+    def on_commit(self, listener: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Calls `listener` with the accounts that got events after every commit. Returns what ends it."""
+
+    @abstractmethod
+    def head(self, account_id: str) -> int:
+        """The last committed sequence; 0 before the first."""
+
+    @abstractmethod
+    def earliest(self, account_id: str) -> int:
+        """The first sequence that is still kept; `head + 1` where none is."""
+
+    @abstractmethod
+    def read(
+        self, account_id: str, after: int, limit: int, kinds: frozenset[EventKind] = frozenset()
+    ) -> Sequence[StoredEvent]:
+        """Up to `limit` events with a sequence above `after`, in order; of `kinds` only, if any are given."""
+
+    @abstractmethod
+    def sequence_at(self, account_id: str, time_ns: int) -> int:
+        """The sequence of the last event before `time_ns`; 0 if there is none."""
+
+    @abstractmethod
+    def find_order(self, account_id: str, client_order_id: str) -> StoredOrder | None:
+        """The order with this client id, ended or not."""
+
+    @abstractmethod
+    def find_orders(self, account_id: str, client_order_ids: Sequence[str]) -> dict[str, StoredOrder]:
+        """The same for many, in one query; those not known are left out."""
+
+    @abstractmethod
+    def get_order(self, account_id: str, order_id: str) -> StoredOrder | None:
+        """The order with the gateway's id."""
+
+    @abstractmethod
+    def find_broker_order(self, account_id: str, broker_order_id: str) -> StoredOrder | None:
+        """The order whose latest generation has the broker's id."""
+
+    @abstractmethod
+    def is_tombstoned(self, account_id: str, client_order_id: str) -> bool:
+        """Whether a cancel came before the order."""
+
+    @abstractmethod
+    def open_orders(self, account_id: str) -> Sequence[StoredOrder]:
+        """The orders that have not ended, oldest first."""
+
+    @abstractmethod
+    def list_orders(self, account_id: str, which: OrderFilter, before: int | None, limit: int) -> Sequence[StoredOrder]:
+        """Up to `limit` orders with a number below `before`, newest first."""
+
+    @abstractmethod
+    def has_fill(self, account_id: str, key: tuple[str, str, str]) -> bool:
+        """Whether the execution was booked (law 7); `key` is `Fill.key`."""
+
+    @abstractmethod
+    def list_fills(
+        self, account_id: str, which: FillFilter, before: int | None, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Up to `limit` fills below the sequence `before`, newest first, as (sequence, serialised `Fill`)."""
+
+    @abstractmethod
+    def list_ledger_entries(
+        self, account_id: str, kinds: frozenset[int], before: int | None, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Up to `limit` ledger entries below the sequence `before`, newest first, as (sequence, `LedgerEntry` bytes)."""
+
+    @abstractmethod
+    def positions(self, account_id: str) -> Sequence[BrokerPosition]:
+        """The latest of each symbol, flat ones too, by symbol."""
+
+    @abstractmethod
+    def balances(self, account_id: str) -> Sequence[BrokerBalance]:
+        """The latest of each currency, by currency."""
+
+    @abstractmethod
+    def counts(self, account_id: str) -> tuple[int, int]:
+        """How many orders and how many fills the account ever had."""
+
+    @abstractmethod
+    def find_answer(self, account_id: str, request_id: str) -> StoredAnswer | None:
+        """The answer that a mutation with this request_id gave."""
+
+    @abstractmethod
+    def put_setting(self, key: str, value: str) -> None:
+        """Stages a named text, such as the definition of a paper account made at run time."""
+
+    @abstractmethod
+    def settings(self, prefix: str) -> dict[str, str]:
+        """The named texts whose key begins with `prefix`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Commits what is staged, marks the tail clean and closes."""
+
+

@@ -1,0 +1,64 @@
+"""What a market says: the updates that a feed gives to the venue, in integer ticks and lots.
+
+Times are nanoseconds since the Unix epoch, in the feed's own clock. A price of 3 means three times the
+instrument's `price_increment`, a size of 3 three times its `quantity_increment`; `sim/scale.py` converts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BookSnapshot:
+    """The whole of both sides; it replaces what the book held. Levels are `(ticks, lots)`, any order, lots > 0."""
+
+    time_ns: int
+    symbol: str
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BookDelta:
+    """Levels whose size is now as given; a size of 0 removes the level."""
+
+    time_ns: int
+    symbol: str
+    bids: tuple[tuple[int, int], ...]
+    asks: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteUpdate:
+    """The best bid and ask with their sizes in lots. `None` where a side is empty."""
+
+    time_ns: int
+    symbol: str
+    bid: tuple[int, int] | None
+    ask: tuple[int, int] | None
+    advisory: bool = False
+    """True for a quote that runs beside a full book (Binance's bookTicker beside depth): shown, not matched on."""
+
+
+@dataclass(frozen=True, slots=True)
+class TradeUpdate:
+    """A trade that others made. `aggressor` is +1 when a buyer took, -1 when a seller did, 0 when unknown."""
+
+    time_ns: int
+    symbol: str
+    price: int
+    size: int
+    aggressor: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedGap:
+    """The feed lost updates: the book cannot be trusted until the next `BookSnapshot`."""
+
+    time_ns: int
+    symbol: str
+    reason: str
+
+
+MarketUpdate = BookSnapshot | BookDelta | QuoteUpdate | TradeUpdate | FeedGap
