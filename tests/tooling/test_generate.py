@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -140,9 +141,12 @@ def test_users_of_the_stubs_pass_mypy_strict(proto: Path, tmp_path: Path) -> Non
     """A grpc.aio servicer and a grpc.aio client over the generated stubs need no cast and no ignore."""
     generate(proto, tmp_path)
     (tmp_path / "user.py").write_text(USER)
+    # A package of its own, found before the project's, which is installed in this environment.
+    (tmp_path / "brokergate" / "__init__.py").touch()
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--explicit-package-bases", "user.py"],
         cwd=tmp_path,
+        env=os.environ | {"MYPYPATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
