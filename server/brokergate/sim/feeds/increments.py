@@ -1,0 +1,91 @@
+"""Decimal texts to whole numbers of increments, exactly: digits to integers, no float and no `Decimal` per
+level.
+
+The tables are dicts that fill themselves, so a text seen before costs one lookup.
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from math import gcd
+
+from brokergate.domain.money import CONTEXT, normal
+
+PLACES = 18
+"""Decimal places that a text may have (the contract's own limit, DESIGN section 3)."""
+
+MAX_TABLE_ENTRIES = 1 << 17
+"""Texts that a table remembers before it starts afresh."""
+
+_plain = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,18})?", re.ASCII).fullmatch
+
+
+def units(noun: str, text: object) -> int:
+    """`text` in units of 10^-18. `ValueError` unless it is a plain decimal without sign (so not `NaN`, not
+    `1e5`).
+    """
+    if not isinstance(text, str) or _plain(text) is None:
+        raise ValueError(f"{noun} {str(text)[:64]!r} is not a plain decimal such as 61837.63")
+    whole, _, fraction = text.partition(".")
+    return int(whole + fraction.ljust(PLACES, "0"))
+
+
+class CommonDivisor(dict[str, int]):
+    """Finds the coarsest increment that every text looked up is a whole number of."""
+
+    def __init__(self, noun: str) -> None:
+        super().__init__()
+        self.noun = noun
+        self.divisor = 0
+        """In units of 10^-18; 0 until a text other than zero has been seen."""
+
+    def __missing__(self, text: str) -> int:
+        value = units(self.noun, text)
+        self.divisor = gcd(self.divisor, value)
+        if len(self) >= MAX_TABLE_ENTRIES:
+            self.clear()
+        self[text] = value
+        return value
+
+    def increment(self) -> Decimal | None:
+        """The increment found, or `None` where no text other than zero was looked up."""
+        return normal(CONTEXT.scaleb(Decimal(self.divisor), -PLACES)) if self.divisor else None
+
+
+class OffIncrement(ValueError):
+    """A price or size that is not a whole number of the configured increments."""
+
+    way_out = "leave the increment out to have it found, or set one that all of them are multiples of"
+
+
+class StepTable(dict[str, int]):
+    """`table[text]`: how many increments `text` is. `OffIncrement` when it is not a whole number of them."""
+
+    def __init__(self, noun: str, setting: str, increment: Decimal) -> None:
+        super().__init__()
+        self.noun = noun
+        self.setting = setting
+        self.increment = increment
+        self.step = int(CONTEXT.scaleb(increment, PLACES))
+
+    def __missing__(self, text: str) -> int:
+        count, rest = divmod(units(self.noun, text), self.step)
+        if rest:
+            raise OffIncrement(
+                f"{self.noun} {text} is not a whole number of {self.setting} {self.increment:f}"
+            )
+        if len(self) >= MAX_TABLE_ENTRIES:
+            self.clear()
+        self[text] = count
+        return count
+
+
+def price_table(increment: Decimal) -> StepTable:
+    """Prices to ticks."""
+    return StepTable("price", "price_increment", increment)
+
+
+def size_table(increment: Decimal) -> StepTable:
+    """Sizes to lots."""
+    return StepTable("size", "quantity_increment", increment)
