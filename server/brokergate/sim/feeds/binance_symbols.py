@@ -12,8 +12,8 @@ QUOTE_CURRENCIES = (
 # fmt: on
 """What Binance and Binance.US have quoted spot pairs in.
 
-The longest that the symbol ends with is taken: `TUSD` before `USD`. A pair that this reads wrongly is named by
-the tape's `symbol` setting.
+The longest that the symbol ends with is taken: `TUSD` before `USD`. A pair that this reads wrongly is named
+by the tape's `symbol` setting.
 """
 
 _LONGEST_FIRST = sorted(QUOTE_CURRENCIES, key=lambda code: (-len(code), code))

@@ -174,7 +174,7 @@ def render(info: TapeInfo) -> list[str]:
 
 
 def as_dict(info: TapeInfo) -> dict[str, object]:
-    """The findings for JSON: increments as plain decimal texts, times as ISO 8601 (UTC) and as nanoseconds."""
+    """The findings for JSON: increments as decimal texts, times in ISO 8601 (UTC) and in nanoseconds."""
     return {
         "name": info.name,
         "format": str(info.format),
