@@ -65,7 +65,7 @@ class LedgerEntryKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class BrokerPosition:
-    """What is held of one instrument. `cost` is Σ price × quantity × multiplier of what is held, signed as `quantity`."""
+    """What is held of one instrument. `cost` is Σ price × quantity × multiplier of it, signed as `quantity`."""
 
     symbol: str
     quantity: Decimal

@@ -9,7 +9,16 @@ rounds values that the contract allows; therefore code on money uses the functio
 from __future__ import annotations
 
 import re
-from decimal import ROUND_HALF_EVEN, Clamped, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import (
+    ROUND_HALF_EVEN,
+    Clamped,
+    Context,
+    Decimal,
+    DivisionByZero,
+    Inexact,
+    InvalidOperation,
+    Overflow,
+)
 
 PRECISION = 100
 """Significant digits; the widest product that the contract allows (38 digits times 38) fits with room."""
@@ -22,7 +31,9 @@ CONTEXT = Context(
     rounding=ROUND_HALF_EVEN,
     traps=[Inexact, InvalidOperation, DivisionByZero, Overflow, Clamped],
 )
-_ROUNDING = Context(prec=PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow])
+_ROUNDING = Context(
+    prec=PRECISION, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation, DivisionByZero, Overflow]
+)
 
 ZERO = Decimal(0)
 ONE = Decimal(1)
@@ -44,7 +55,9 @@ def parse_decimal(text: str) -> Decimal:
     than 20 digits before or 18 after the point. `-0` reads as zero.
     """
     if _matches(text) is None:
-        raise ValueError(f"{text[:64]!r} is not a plain decimal such as 12.5 (at most 20 digits, a point, 18 digits)")
+        raise ValueError(
+            f"{text[:64]!r} is not a plain decimal such as 12.5 (at most 20 digits, a point, 18 digits)"
+        )
     value = Decimal(text)
     return value if value else ZERO
 

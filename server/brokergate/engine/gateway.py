@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
+from typing import TypeVar
 
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, TradingState
 from brokergate.domain.commands import (
     CancelAllOrders,
     CancelOrder,
-    CancelResult,
     ClosePosition,
     CreatePaperAccount,
+    OrderFailure,
     OrderRef,
     Placed,
     PlaceOrder,
@@ -18,65 +21,450 @@ from brokergate.domain.commands import (
     ReplaceOrder,
     Request,
 )
-from brokergate.domain.accounts import BrokerBalance, BrokerPosition
+from brokergate.domain.cursor import encode_cursor
+from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field, shorten
+from brokergate.domain.events import ControlChanged, ControlEventType, EventPayload
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import QuoteView
-from brokergate.domain.orders import Order, OrderSpec
-from brokergate.engine.views import AccountView, BrokerView, ConnectionView, TradingView
-from brokergate.ports.broker import AbstractBroker, Preview, PushedUpdate, TapeAction, TapeStatus
+from brokergate.domain.money import ZERO, format_decimal
+from brokergate.domain.orders import Order, OrderSpec, OrderType, Side
+from brokergate.engine.account import Account
+from brokergate.engine.connection import Metrics
+from brokergate.engine.paper_setting import from_setting, to_setting
+from brokergate.engine.rules import check_order
+from brokergate.engine.views import AccountView, BrokerView, TradingView
+from brokergate.ports.broker import (
+    AbstractBroker,
+    Preview,
+    PushedUpdate,
+    SimulatedVenue,
+    TapeAction,
+)
+from brokergate.ports.clock import Clock
 from brokergate.ports.journal import FillFilter, Journal, OrderFilter, StoredOrder
+
+T = TypeVar("T")
+
+_PAPER_SETTING = "paper-account/"
 
 
 class Gateway:
-    """All methods raise `GatewayError`. Account ids that do not exist raise ACCOUNT_NOT_FOUND. A mutation returns
-    its result, or the stored answer's bytes when its `Request` was answered before."""
+    """All methods raise `GatewayError`. Account ids that do not exist raise ACCOUNT_NOT_FOUND. A mutation that takes
+    a `Request` returns the serialised answer: the stored one when the request was answered before."""
 
-    journal: Journal
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        log: Callable[..., object],
+        make_paper: Callable[[CreatePaperAccount], AbstractBroker],
+    ) -> None:
+        self.journal = journal
+        self.accounts: dict[str, Account] = {}
+        self._clock = clock
+        self._log = log
+        self._make_paper = make_paper
+        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._owned: set[asyncio.Task[object]] = set()
+        self._control = asyncio.Lock()
+        self._health_waiters: set[asyncio.Event] = set()
+
+    # Accounts
+
+    async def add_account(self, account_id: str, broker: AbstractBroker, *, trading_enabled: bool) -> None:
+        """Takes in an account and connects its broker; one that cannot connect is shown in its connection's state."""
+        account = Account(
+            account_id,
+            broker,
+            self.journal,
+            self._clock,
+            self._log,
+            self._health_changed,
+            trading_enabled=trading_enabled,
+        )
+        self.accounts[account_id] = account
+        await self._connect(account)
+
+    async def restore_paper_accounts(self) -> None:
+        """Takes in the paper accounts that were made at run time. One that the configuration names too is skipped."""
+        for key, text in sorted(self.journal.settings(_PAPER_SETTING).items()):
+            account_id = key.removeprefix(_PAPER_SETTING)
+            if account_id in self.accounts:
+                self._log("account of the configuration hides one made at run time", account=account_id)
+                continue
+            await self.add_account(
+                account_id, self._make_paper(from_setting(account_id, text)), trading_enabled=True
+            )
+
+    async def close(self) -> None:
+        """Ends the brokers' connections; what they told until then is staged."""
+        for account in self.accounts.values():
+            await account.broker.close()
+        await asyncio.gather(*self._pumps.values(), *self._owned, return_exceptions=True)
+        self.journal.flush()
+
+    async def _connect(self, account: Account) -> None:
+        try:
+            await account.connect()
+        except Exception as error:  # noqa: BLE001 - one broker that fails, however it does, leaves the others alone
+            self._log("broker not connected", account=account.account_id, error=str(error))
+            return
+        task = asyncio.create_task(self._pump(account), name=f"events of {account.account_id}")
+        self._pumps[account.account_id] = task
+
+    async def _pump(self, account: Account) -> None:
+        try:
+            async for reports in account.broker.events():
+                account.take(reports)
+        except Exception as error:  # noqa: BLE001 - likewise
+            account.connection.enter(ConnectionState.ERROR, str(error))
+            self._log("broker's events ended", account=account.account_id, error=repr(error))
 
     @property
     def account_ids(self) -> Sequence[str]:
         """All accounts, sorted."""
-        raise NotImplementedError
+        return sorted(self.accounts)
+
+    def account(self, account_id: str) -> Account:
+        """The account; ACCOUNT_NOT_FOUND otherwise."""
+        account = self.accounts.get(account_id)
+        if account is None:
+            raise GatewayError(
+                ErrorReason.ACCOUNT_NOT_FOUND,
+                f"no account {shorten(account_id)!r}; ListAccounts shows those that there are",
+                violations=invalid_field("account_id", f"no account {shorten(account_id)!r}").violations,
+            )
+        return account
+
+    def _read(self, account_id: str) -> Account:
+        """The account, with everything staged committed: what a read shows is durable."""
+        account = self.account(account_id)
+        self.journal.flush()
+        return account
 
     def cursor(self, account_id: str) -> str:
-        """The cursor after the last committed event of the account (for List and Get responses)."""
-        raise NotImplementedError
+        """The cursor after the last committed event of the account."""
+        return encode_cursor(
+            self.journal.journal_id, self.journal.epoch, {account_id: self.journal.head(account_id)}
+        )
 
-    async def place_order(self, command: PlaceOrder) -> Placed: raise NotImplementedError
+    # Orders
+
+    async def place_order(self, command: PlaceOrder) -> Placed:
+        """Places an order and answers with it as it now stands."""
+        (result,) = await self.place_orders((command,))
+        if isinstance(result, OrderFailure):
+            raise result.error
+        return result
+
     async def place_orders(self, commands: Sequence[PlaceOrder]) -> Sequence[PlaceResult]:
-        """All on the same account; one that fails stops none."""
-        raise NotImplementedError
-    async def preview_order(self, account_id: str, spec: OrderSpec) -> Preview: raise NotImplementedError
-    async def replace_order(self, command: ReplaceOrder, request: Request) -> Order | bytes: raise NotImplementedError
-    async def cancel_order(self, command: CancelOrder, request: Request) -> Order | None | bytes:
-        """None after a tombstone."""
-        raise NotImplementedError
-    async def cancel_orders(self, account_id: str, orders: Sequence[OrderRef], request: Request) -> Sequence[CancelResult] | bytes: raise NotImplementedError
-    async def cancel_all_orders(self, command: CancelAllOrders, request: Request) -> Sequence[CancelResult] | bytes: raise NotImplementedError
-    async def close_position(self, command: ClosePosition) -> Placed: raise NotImplementedError
-    def get_order(self, account_id: str, ref: OrderRef) -> Order: raise NotImplementedError
-    def list_orders(self, account_id: str, which: OrderFilter, before: int | None, limit: int) -> Sequence[StoredOrder]: raise NotImplementedError
-    def list_fills(self, account_id: str, which: FillFilter, before: int | None, limit: int) -> Sequence[tuple[int, bytes]]: raise NotImplementedError
-    def list_ledger_entries(self, account_id: str, kinds: frozenset[int], before: int | None, limit: int) -> Sequence[tuple[int, bytes]]: raise NotImplementedError
-    async def list_positions(self, account_id: str, include_flat: bool) -> Sequence[BrokerPosition]: raise NotImplementedError
-    async def get_position(self, account_id: str, symbol: str) -> BrokerPosition: raise NotImplementedError
-    async def list_balances(self, account_id: str) -> Sequence[BrokerBalance]: raise NotImplementedError
-    async def get_account(self, account_id: str) -> AccountView: raise NotImplementedError
+        """Places orders of one account in turn; one that fails stops none."""
+        account = self.account(commands[0].account_id)
+        return await self._run(account, account.place(commands))
+
+    async def preview_order(self, account_id: str, spec: OrderSpec) -> Preview:
+        """What an order would do now; what the rules refuse raises."""
+        account = self._read(account_id)
+        account.check_connected()
+        instrument = account.instrument(spec.symbol, "order.symbol")
+        check_order(spec, instrument, account.broker.capabilities, account.broker.name, self._clock.now_ns())
+        return await account.broker.preview_order(spec)
+
+    async def replace_order(self, command: ReplaceOrder, request: Request) -> bytes:
+        """Changes a working order."""
+        account = self.account(command.account_id)
+        return await self._run(account, account.replace(command, request))
+
+    async def cancel_order(self, command: CancelOrder, request: Request) -> bytes:
+        """Cancels a working order; `request.encode` gets None after a tombstone."""
+        account = self.account(command.account_id)
+        return await self._run(account, account.cancel(command, request))
+
+    async def cancel_orders(self, account_id: str, orders: Sequence[OrderRef], request: Request) -> bytes:
+        """Cancels several orders."""
+        account = self.account(account_id)
+        return await self._run(account, account.cancel_many(orders, request))
+
+    async def cancel_all_orders(self, command: CancelAllOrders, request: Request) -> bytes:
+        """Cancels every working order of the account, of one symbol and side where given."""
+        account = self.account(command.account_id)
+        if command.symbol:
+            account.instrument(command.symbol)
+        return await self._run(account, account.cancel_all(command.symbol, command.side, request))
+
+    async def close_position(self, command: ClosePosition) -> Placed:
+        """Closes a position by a market order whose client_order_id is the request_id."""
+        account = self.account(command.account_id)
+        known = self.journal.find_order(command.account_id, command.request_id)
+        spec = known.order.spec if known else await self._closing_spec(account, command)
+        try:
+            return await self.place_order(
+                PlaceOrder(command.account_id, command.request_id, spec, command.fingerprint)
+            )
+        except GatewayError as error:
+            if error.reason is not ErrorReason.CLIENT_ORDER_ID_REUSED:
+                raise
+            raise GatewayError(
+                ErrorReason.REQUEST_ID_REUSED,
+                f"request_id {command.request_id!r} was used for another order; draw a new one",
+                metadata=error.metadata,
+            ) from None
+
+    async def _closing_spec(self, account: Account, command: ClosePosition) -> OrderSpec:
+        position = await self._position(account, command.symbol)
+        held = position.quantity.copy_abs()
+        if not held:
+            raise _no_position(account.account_id, command.symbol)
+        if command.quantity is not None and command.quantity > held:
+            raise invalid_field(
+                "quantity", f"{format_decimal(command.quantity)} is more than is held, {format_decimal(held)}"
+            )
+        return OrderSpec(
+            symbol=command.symbol,
+            side=Side.SELL if position.quantity > ZERO else Side.BUY,
+            type=OrderType.MARKET,
+            quantity=held if command.quantity is None else command.quantity,
+            reduce_only=account.broker.capabilities.reduce_only,
+        )
+
+    async def _run(self, account: Account, work: Coroutine[object, object, T]) -> T:
+        """The result of `work`, which goes on when the caller goes away. On an in-process broker it has staged all
+        its effects before its first suspension, and needs no task of its own for that."""
+        if account.broker.in_process:
+            return await work
+        task = asyncio.create_task(work)
+        self._owned.add(task)
+        task.add_done_callback(self._owned.discard)
+        return await asyncio.shield(task)
+
+    # Reading
+
+    def get_order(self, account_id: str, ref: OrderRef) -> Order:
+        """The order as it now stands; ORDER_NOT_FOUND otherwise."""
+        return self._read(account_id).get(ref)
+
+    def list_orders(
+        self, account_id: str, which: OrderFilter, before: int | None, limit: int
+    ) -> Sequence[StoredOrder]:
+        """Up to `limit` orders below the number `before`, newest first."""
+        self._read(account_id)
+        return self.journal.list_orders(account_id, which, before, limit)
+
+    def list_fills(
+        self, account_id: str, which: FillFilter, before: int | None, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Up to `limit` serialised fills below the sequence `before`, newest first."""
+        self._read(account_id)
+        return self.journal.list_fills(account_id, which, before, limit)
+
+    def list_ledger_entries(
+        self, account_id: str, kinds: frozenset[int], before: int | None, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Up to `limit` serialised ledger entries below the sequence `before`, newest first."""
+        self._read(account_id)
+        return self.journal.list_ledger_entries(account_id, kinds, before, limit)
+
+    async def list_positions(self, account_id: str, include_flat: bool) -> Sequence[BrokerPosition]:
+        """By symbol, at the present marks."""
+        positions = await self._read(account_id).broker.get_positions()
+        return sorted(
+            (position for position in positions if include_flat or position.quantity),
+            key=lambda position: position.symbol,
+        )
+
+    async def get_position(self, account_id: str, symbol: str) -> BrokerPosition:
+        """The position; INSTRUMENT_NOT_FOUND, or POSITION_NOT_FOUND where nothing was ever held."""
+        return await self._position(self._read(account_id), symbol)
+
+    async def _position(self, account: Account, symbol: str) -> BrokerPosition:
+        account.instrument(symbol)
+        for position in await account.broker.get_positions():
+            if position.symbol == symbol:
+                return position
+        raise _no_position(account.account_id, symbol)
+
+    async def list_balances(self, account_id: str) -> Sequence[BrokerBalance]:
+        """By currency."""
+        balances = await self._read(account_id).broker.get_balances()
+        return sorted(balances, key=lambda balance: balance.currency)
+
+    async def get_account(self, account_id: str) -> AccountView:
+        """The account with its figures."""
+        return await self._view(self._read(account_id))
+
+    async def _view(self, account: Account) -> AccountView:
+        return AccountView(
+            account_id=account.account_id,
+            broker=account.broker.name,
+            environment=account.broker.environment,
+            trading_enabled=account.trading_enabled,
+            info=await account.broker.get_account_info(),
+            stale=account.connection.state is not ConnectionState.CONNECTED,
+        )
+
     def list_instruments(self, account_id: str) -> Sequence[Instrument]:
         """By symbol."""
-        raise NotImplementedError
-    def get_instrument(self, account_id: str, symbol: str) -> Instrument: raise NotImplementedError
-    def get_quote(self, account_id: str, symbol: str) -> QuoteView: raise NotImplementedError
+        instruments = self.account(account_id).instruments
+        return [instruments[symbol] for symbol in sorted(instruments)]
+
+    def get_instrument(self, account_id: str, symbol: str) -> Instrument:
+        """The instrument; INSTRUMENT_NOT_FOUND otherwise."""
+        return self.account(account_id).instrument(symbol)
+
+    def get_quote(self, account_id: str, symbol: str) -> QuoteView:
+        """The best bid and ask; NO_REFERENCE_PRICE where nobody quotes."""
+        account = self.account(account_id)
+        account.instrument(symbol)
+        quote = account.broker.quote(symbol)
+        if quote is None:
+            raise GatewayError(
+                ErrorReason.NO_REFERENCE_PRICE,
+                f"account {account_id!r} has no quote of {symbol!r} yet; try again",
+            )
+        return quote
+
     def broker_of(self, account_id: str) -> AbstractBroker:
-        """For market data subscriptions."""
-        raise NotImplementedError
-    def brokers(self) -> Sequence[BrokerView]: raise NotImplementedError
-    def on_health(self) -> AsyncIterator[None]:
-        """Yields whenever a broker's health may have changed."""
-        raise NotImplementedError
-    async def reconnect(self, account_id: str, request: Request) -> ConnectionView | bytes: raise NotImplementedError
-    def trading_states(self, account_id: str | None) -> Sequence[TradingView]: raise NotImplementedError
-    async def create_paper_account(self, command: CreatePaperAccount, request: Request) -> AccountView | bytes: raise NotImplementedError
-    async def reset_paper_account(self, account_id: str, initial_balances: dict[str, Decimal] | None, request: Request) -> AccountView | bytes: raise NotImplementedError
-    async def control_tape(self, account_id: str, action: TapeAction, request: Request) -> TapeStatus | bytes: raise NotImplementedError
-    async def push_market_data(self, account_id: str, updates: Sequence[PushedUpdate]) -> None: raise NotImplementedError
+        """The account's broker, for market data."""
+        return self.account(account_id).broker
+
+    def trading_states(self, account_id: str | None) -> Sequence[TradingView]:
+        """Whether the account takes new orders; every account's when None."""
+        accounts = (
+            [self.account(account_id)] if account_id else [self.accounts[name] for name in self.account_ids]
+        )
+        return [_trading(account) for account in accounts]
+
+    # Brokers
+
+    def brokers(self) -> Sequence[BrokerView]:
+        """By name."""
+        by_name: dict[str, list[Account]] = {}
+        for name in self.account_ids:
+            account = self.accounts[name]
+            by_name.setdefault(account.broker.name, []).append(account)
+        return [
+            BrokerView(
+                name=name,
+                capabilities=accounts[0].broker.capabilities,
+                connections=[account.connection.view() for account in accounts],
+                metrics=Metrics.view([account.metrics for account in accounts]),
+            )
+            for name, accounts in sorted(by_name.items())
+        ]
+
+    def _health_changed(self) -> None:
+        for waiter in self._health_waiters:
+            waiter.set()
+
+    async def on_health(self) -> AsyncIterator[None]:
+        """Yields at once, and whenever a broker's health may have changed."""
+        waiter = asyncio.Event()
+        self._health_waiters.add(waiter)
+        try:
+            while True:
+                yield
+                await waiter.wait()
+                waiter.clear()
+        finally:
+            self._health_waiters.discard(waiter)
+
+    async def reconnect(self, account_id: str, request: Request) -> bytes:
+        """Drops an account's connection and makes a new one; BROKER_UNAVAILABLE when that fails."""
+        async with self._control:
+            account = self.account(account_id)
+            if (answer := account.answered(request)) is not None:
+                return answer
+            await account.broker.close()
+            if (pump := self._pumps.pop(account_id, None)) is not None:
+                await pump
+            account.connection.enter(ConnectionState.RECONNECTING, "asked for by ReconnectBroker")
+            await self._connect(account)
+            account.check_connected()
+            return await self._answer(account, request, account.connection.view(), ())
+
+    async def _answer(
+        self, account: Account, request: Request, result: object, payloads: Sequence[EventPayload]
+    ) -> bytes:
+        record, body = account.done(request, result)
+        account.stage(payloads, (record,))
+        await self.journal.commit()
+        return body
+
+    # Paper accounts
+
+    async def create_paper_account(self, command: CreatePaperAccount, request: Request) -> bytes:
+        """Makes a paper account that is there again after a restart; ACCOUNT_EXISTS when the id is taken."""
+        async with self._control:
+            account_id = command.account_id
+            if account_id in self.accounts:
+                account = self.accounts[account_id]
+                if (answer := account.answered(request)) is not None:
+                    return answer
+                raise GatewayError(
+                    ErrorReason.ACCOUNT_EXISTS,
+                    f"account {account_id!r} exists; choose another id, or reset it",
+                    violations=invalid_field("account_id", f"account {account_id!r} exists").violations,
+                )
+            await self.add_account(account_id, self._make_paper(command), trading_enabled=True)
+            self.journal.put_setting(_PAPER_SETTING + account_id, to_setting(command))
+            created = ControlChanged(
+                ControlEventType.ACCOUNT_CREATED, request.request_id, "paper account", request.actor
+            )
+            account = self.accounts[account_id]
+            return await self._answer(account, request, await self._view(account), (created,))
+
+    async def reset_paper_account(
+        self, account_id: str, initial_balances: Mapping[str, Decimal] | None, request: Request
+    ) -> bytes:
+        """Puts a paper account back to its beginning; its journal and its used ids go on."""
+        async with self._control:
+            account = self.account(account_id)
+            if (answer := account.answered(request)) is not None:
+                return answer
+            reports = await _venue(account).reset(initial_balances)
+            done = ControlChanged(ControlEventType.ACCOUNT_RESET, request.request_id, "", request.actor)
+            payloads = [*account.tracker.apply(reports), done]
+            return await self._answer(account, request, await self._view(account), payloads)
+
+    async def control_tape(self, account_id: str, action: TapeAction, request: Request) -> bytes:
+        """Steers the tape of a paper account."""
+        async with self._control:
+            account = self.account(account_id)
+            if (answer := account.answered(request)) is not None:
+                return answer
+            status = await _venue(account).control_tape(action)
+            moved = ControlChanged(
+                ControlEventType.TAPE,
+                request.request_id,
+                f"{status.state} at {status.tape_time_ns}",
+                request.actor,
+            )
+            return await self._answer(account, request, status, (moved,))
+
+    async def push_market_data(self, account_id: str, updates: Sequence[PushedUpdate]) -> None:
+        """Gives a paper account market data."""
+        await _venue(self.account(account_id)).push(updates)
+
+
+def _venue(account: Account) -> SimulatedVenue:
+    if not isinstance(account.broker, SimulatedVenue):
+        raise GatewayError(
+            ErrorReason.NOT_A_PAPER_ACCOUNT,
+            f"account {account.account_id!r} is at {account.broker.name!r}; only a paper account can do this",
+        )
+    return account.broker
+
+
+def _no_position(account_id: str, symbol: str) -> GatewayError:
+    return GatewayError(
+        ErrorReason.POSITION_NOT_FOUND, f"account {account_id!r} holds no position in {shorten(symbol)!r}"
+    )
+
+
+def _trading(account: Account) -> TradingView:
+    state, reason = TradingState.ACTIVE, ""
+    if not account.trading_enabled:
+        state, reason = TradingState.READ_ONLY, "trading.enabled is false"
+    elif account.connection.state is not ConnectionState.CONNECTED:
+        state, reason = TradingState.PAUSED, f"the broker is {account.connection.state.name}"
+    return TradingView(account.account_id, state, reason, account.connection.since_ns)

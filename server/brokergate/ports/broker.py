@@ -22,7 +22,7 @@ from brokergate.domain.accounts import (
 from brokergate.domain.capabilities import Capabilities
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
-from brokergate.domain.fills import Fill, Liquidity, Money
+from brokergate.domain.fills import Liquidity, Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
 from brokergate.domain.orders import Order, OrderSpec, Side
@@ -143,6 +143,9 @@ class AbstractBroker(ABC):
     """The adapter's name: `paper`, `binance`."""
     environment: Environment
     capabilities: Capabilities
+    in_process: bool = False
+    """Whether no byte of a command leaves the process and no command suspends: then an order's intent and outcome
+    share one commit (law 1)."""
 
     @abstractmethod
     async def connect(self, state: RestoredState) -> None:
@@ -206,7 +209,9 @@ class AbstractBroker(ABC):
         """The present book, `depth` levels a side; None where there is none."""
 
     @abstractmethod
-    def subscribe_market_data(self, symbols: Sequence[str], listener: Callable[[MarketDatum], None]) -> Callable[[], None]:
+    def subscribe_market_data(
+        self, symbols: Sequence[str], listener: Callable[[MarketDatum], None]
+    ) -> Callable[[], None]:
         """Calls `listener` for every market datum of `symbols`, at once and in order; it must not block and must
         not call back. Returns what ends the subscription."""
 

@@ -1,8 +1,10 @@
 """The port to the journal: one ordered list of events an account, and what must be found again by key.
 
 One writer. `stage` assigns sequence numbers and puts events into the group that is committed next; nothing staged
-is readable, streamed or answered before `commit` returns. Reading methods commit what is staged first, so that they
-never see less than their caller has staged. Bodies are serialised contract messages and go out as stored.
+is streamed or answered before `commit` returns. Look-ups by key (`find_*`, `get_order`, `has_fill`,
+`is_tombstoned`) see what is staged too, and force no commit: they stand on the way of every order. Lists and streams
+see what is committed; `flush` first where the caller has staged. Bodies are serialised contract messages and go out
+as stored.
 """
 
 from __future__ import annotations
@@ -179,7 +181,9 @@ class Journal(ABC):
         """The orders that have not ended, oldest first."""
 
     @abstractmethod
-    def list_orders(self, account_id: str, which: OrderFilter, before: int | None, limit: int) -> Sequence[StoredOrder]:
+    def list_orders(
+        self, account_id: str, which: OrderFilter, before: int | None, limit: int
+    ) -> Sequence[StoredOrder]:
         """Up to `limit` orders with a number below `before`, newest first."""
 
     @abstractmethod
@@ -196,7 +200,7 @@ class Journal(ABC):
     def list_ledger_entries(
         self, account_id: str, kinds: frozenset[int], before: int | None, limit: int
     ) -> Sequence[tuple[int, bytes]]:
-        """Up to `limit` ledger entries below the sequence `before`, newest first, as (sequence, `LedgerEntry` bytes)."""
+        """Up to `limit` ledger entries below the sequence `before`, newest first; bodies are `LedgerEntry`."""
 
     @abstractmethod
     def positions(self, account_id: str) -> Sequence[BrokerPosition]:
@@ -225,5 +229,3 @@ class Journal(ABC):
     @abstractmethod
     def close(self) -> None:
         """Commits what is staged, marks the tail clean and closes."""
-
-

@@ -1,0 +1,47 @@
+"""The definition of a paper account made at run time, as the journal keeps it: JSON, decimals as text."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+
+from brokergate.domain.commands import CreatePaperAccount, PushInstrument
+from brokergate.domain.fills import Money
+from brokergate.domain.money import format_decimal
+
+
+def to_setting(command: CreatePaperAccount) -> str:
+    """A paper account's definition as the journal keeps it."""
+    return json.dumps(
+        {
+            "initial_balances": {m.currency: format_decimal(m.amount) for m in command.initial_balances},
+            "seed": command.seed,
+            "push_instruments": [
+                [
+                    i.symbol,
+                    format_decimal(i.price_increment),
+                    format_decimal(i.quantity_increment),
+                    i.quote_currency,
+                ]
+                for i in command.push_instruments
+            ],
+            "taker_fee_percent": format_decimal(command.taker_fee_percent),
+            "maker_fee_percent": format_decimal(command.maker_fee_percent),
+        }
+    )
+
+
+def from_setting(account_id: str, text: str) -> CreatePaperAccount:
+    """The definition that `to_setting` wrote."""
+    kept = json.loads(text)
+    return CreatePaperAccount(
+        account_id=account_id,
+        initial_balances=tuple(Money(Decimal(a), c) for c, a in kept["initial_balances"].items()),
+        seed=kept["seed"],
+        push_instruments=tuple(
+            PushInstrument(symbol, Decimal(price), Decimal(quantity), currency)
+            for symbol, price, quantity, currency in kept["push_instruments"]
+        ),
+        taker_fee_percent=Decimal(kept["taker_fee_percent"]),
+        maker_fee_percent=Decimal(kept["maker_fee_percent"]),
+    )

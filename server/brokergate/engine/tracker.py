@@ -1,0 +1,208 @@
+"""Keeps the orders of one account true to what its broker tells: reports in, journal payloads out.
+
+Everything here is synchronous: between a report and its staging nothing else runs, so that the journal's order is
+the broker's order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import assert_never
+
+from brokergate.domain import lifecycle
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition, LedgerEntry
+from brokergate.domain.errors import ErrorReason
+from brokergate.domain.events import (
+    BalanceChanged,
+    ConnectionChanged,
+    EventPayload,
+    FillBooked,
+    LedgerEntryBooked,
+    OrderChanged,
+    OrderEventType,
+    PositionChanged,
+)
+from brokergate.domain.fills import Fill
+from brokergate.domain.orders import Order, OrderSpec, OrderState, PendingActionKind
+from brokergate.ports.broker import ConnectionReport, FillReport, OrderReport, Report
+from brokergate.ports.clock import Clock
+from brokergate.ports.journal import Journal
+
+
+class Tracker:
+    """The working orders of an account, and the latest positions and balances that the broker told.
+
+    Holds working orders only: what has ended is in the journal, so that memory does not grow with history.
+    """
+
+    def __init__(self, account_id: str, journal: Journal, clock: Clock, log: Callable[..., object]) -> None:
+        self.account_id = account_id
+        self.open: dict[str, Order] = {}
+        self.fills = 0
+        self._journal = journal
+        self._clock = clock
+        self._log = log
+        self._by_client: dict[str, str] = {}
+        self._by_broker: dict[str, str] = {}
+        self._replacing: dict[str, tuple[OrderSpec, Decimal]] = {}
+        # Orders that ended since the last `settle`: not yet staged, so the journal cannot show them.
+        self._ended: dict[str, Order] = {}
+        for stored in journal.open_orders(account_id):
+            self.hold(stored.order)
+
+    def hold(self, order: Order) -> None:
+        """Takes in `order` as it now stands; forgets it when it has ended."""
+        if order.ended:
+            self.open.pop(order.order_id, None)
+            self._by_client.pop(order.client_order_id, None)
+            self._by_broker.pop(order.broker_order_id, None)
+            self._replacing.pop(order.order_id, None)
+            self._ended[order.client_order_id] = order
+            return
+        self.open[order.order_id] = order
+        self._by_client[order.client_order_id] = order.order_id
+        if order.broker_order_id:
+            self._by_broker[order.broker_order_id] = order.order_id
+
+    def working(self, client_order_id: str) -> Order | None:
+        """The working order with this client id."""
+        order_id = self._by_client.get(client_order_id)
+        return None if order_id is None else self.open[order_id]
+
+    def latest(self, order: Order) -> Order:
+        """`order` as it stands after everything applied since the last `settle`."""
+        return self.open.get(order.order_id) or self._ended.get(order.client_order_id) or order
+
+    def settle(self) -> None:
+        """Everything applied so far is staged: the journal shows what has ended."""
+        self._ended.clear()
+
+    def expect_replace(self, order_id: str, spec: OrderSpec, quantity: Decimal) -> None:
+        """A replace goes to the broker; its REPLACED report will make the order this."""
+        self._replacing[order_id] = (spec, quantity)
+
+    def apply(self, reports: Iterable[Report]) -> list[EventPayload]:
+        """What the journal shall say of `reports`. A report of no consequence gives nothing."""
+        payloads: list[EventPayload] = []
+        for report in reports:
+            if isinstance(report, FillReport):
+                self._fill(report, payloads)
+            elif isinstance(report, OrderReport):
+                self._order(report, payloads)
+            elif isinstance(report, BrokerPosition):
+                payloads.append(PositionChanged(report))
+            elif isinstance(report, BrokerBalance):
+                payloads.append(BalanceChanged(report))
+            elif isinstance(report, LedgerEntry):
+                payloads.append(LedgerEntryBooked(report))
+            elif isinstance(report, ConnectionReport):
+                payloads.append(ConnectionChanged(report.state, report.message))
+            else:
+                assert_never(report)
+        return payloads
+
+    def acknowledged(self, order: Order, broker_order_id: str, payloads: list[EventPayload]) -> Order:
+        """`order` after the venue took it; nothing new when it had said so already."""
+        if order.state is not OrderState.PENDING_NEW:
+            return order
+        order = lifecycle.acknowledge(order, broker_order_id, self._clock.now_ns())
+        self.hold(order)
+        payloads.append(OrderChanged(OrderEventType.ACKNOWLEDGED, order))
+        return order
+
+    def rejected(
+        self, order: Order, reason: ErrorReason, message: str, payloads: list[EventPayload]
+    ) -> Order:
+        """`order` after it was refused."""
+        order = lifecycle.reject(order, reason, message, self._clock.now_ns())
+        self.hold(order)
+        payloads.append(OrderChanged(OrderEventType.REJECTED, order, reason=reason, message=message))
+        return order
+
+    def _find(self, client_order_id: str, broker_order_id: str) -> Order | None:
+        order_id = self._by_client.get(client_order_id) or self._by_broker.get(broker_order_id)
+        if order_id is not None:
+            return self.open[order_id]
+        if client_order_id in self._ended:
+            return self._ended[client_order_id]
+        stored = None
+        if client_order_id:
+            stored = self._journal.find_order(self.account_id, client_order_id)
+        if stored is None and broker_order_id:
+            stored = self._journal.find_broker_order(self.account_id, broker_order_id)
+        return None if stored is None else stored.order
+
+    def _fill(self, report: FillReport, payloads: list[EventPayload]) -> None:
+        key = (report.symbol, report.broker_order_id, report.execution_id)
+        if self._journal.has_fill(self.account_id, key):
+            return
+        order = self._find(report.client_order_id, report.broker_order_id)
+        now_ns = self._clock.now_ns()
+        if order is not None:
+            order = self.acknowledged(order, report.broker_order_id, payloads)
+        booked = Fill(
+            fill_id=self._journal.next_fill_id(self.account_id),
+            account_id=self.account_id,
+            order_id="" if order is None else order.order_id,
+            client_order_id="" if order is None else order.client_order_id,
+            broker_order_id=report.broker_order_id,
+            broker_execution_id=report.execution_id,
+            symbol=report.symbol,
+            side=report.side,
+            quantity=report.quantity,
+            price=report.price,
+            fees=report.fees,
+            liquidity=report.liquidity,
+            event_time_ns=report.event_time_ns,
+            receive_time_ns=now_ns,
+            fees_final=report.fees_final,
+        )
+        self.fills += 1
+        payloads.append(FillBooked(booked))
+        if order is None:
+            self._log("fill without a known order", broker_order_id=report.broker_order_id)
+            return
+        order, event = lifecycle.fill(order, booked, now_ns)
+        self.hold(order)
+        payloads.append(OrderChanged(event, order))
+
+    def _order(self, report: OrderReport, payloads: list[EventPayload]) -> None:
+        order = self._find(report.client_order_id, report.broker_order_id)
+        if order is None:
+            self._log(
+                "report on an unknown order", broker_order_id=report.broker_order_id, change=report.event.name
+            )
+            return
+        now_ns = self._clock.now_ns()
+        kind = report.event
+        if kind is OrderEventType.ACKNOWLEDGED:
+            self.acknowledged(order, report.broker_order_id, payloads)
+            return
+        if order.ended:
+            # Told twice, or overtaken: the end that was proven first stands.
+            self._log("report on an ended order", order_id=order.order_id, change=kind.name)
+            return
+        if kind is OrderEventType.REJECTED:
+            self.rejected(order, report.reason, report.message, payloads)
+            return
+        # Any later word of the venue proves that it took the order.
+        order = self.acknowledged(order, report.broker_order_id, payloads)
+        if kind is OrderEventType.TRIGGERED:
+            order = lifecycle.trigger(order, now_ns)
+        elif kind is OrderEventType.CANCELED:
+            order = lifecycle.cancel(order, now_ns, report.reason, report.message)
+        elif kind is OrderEventType.EXPIRED:
+            order = lifecycle.expire(order, now_ns)
+        elif kind is OrderEventType.REPLACED:
+            spec, quantity = self._replacing.pop(order.order_id, (order.spec, order.quantity))
+            order = lifecycle.replaced(order, spec, quantity, report.broker_order_id, now_ns)
+        elif kind is OrderEventType.CANCEL_REJECTED:
+            order = lifecycle.refuse(order, PendingActionKind.CANCEL, now_ns)
+        elif kind is OrderEventType.REPLACE_REJECTED:
+            self._replacing.pop(order.order_id, None)
+            order = lifecycle.refuse(order, PendingActionKind.REPLACE, now_ns)
+        else:
+            raise ValueError(f"a broker does not report {kind.name}")
+        self.hold(order)
+        payloads.append(OrderChanged(kind, order, reason=report.reason, message=report.message))
