@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -21,8 +22,21 @@ MAX_ZIP_MEMBERS = 10_000
 
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZIP_MAGIC = b"PK\x03\x04"
-_READ_FAULTS = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, ValueError)
-"""What the standard library raises on damaged or unsupported archives (zipfile: RuntimeError when encrypted).
+_READ_FAULTS = (
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    lzma.LZMAError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What the standard library raises on damaged or unsupported archives.
+
+By fuzzing: zipfile lets IndexError and struct.error through on a damaged directory, and RuntimeError says that
+a member is encrypted or packed in a way that it does not know.
 """
 
 
@@ -63,7 +77,7 @@ def read_zip_lines(path: Path, member: str) -> Iterator[tuple[int, bytes]]:
     with archive:
         try:
             stream = archive.open(member)
-        except (*_READ_FAULTS, KeyError) as error:
+        except _READ_FAULTS as error:
             raise _damaged(name, None, error) from error
         yield from _lines(name, cast(BinaryIO, stream))
 

@@ -60,6 +60,11 @@ class SyntheticMarket:
         self._bids: Side = {}
         self._asks: Side = {}
 
+    @property
+    def mid_price(self) -> float:
+        """The price around which it quotes, in ticks."""
+        return self._fair
+
     def advance(self, until_ns: int) -> list[MarketUpdate]:
         """What has happened since the last call and up to `until_ns`, which is included; first of all a
         snapshot.
@@ -158,7 +163,7 @@ class SyntheticMarket:
         return 1 + int(scale * (0.05 + 2.5 * chance * chance * chance))
 
     def _normal(self) -> float:
-        """About normal with mean 0 and variance 1: the sum of four uniform numbers (it never exceeds 3.47)."""
+        """About normal with mean 0 and variance 1: the sum of four uniform numbers (within 3.47)."""
         uniform = self._uniform
         return (uniform() + uniform() + uniform() + uniform() - 2.0) * sqrt(3.0)
 

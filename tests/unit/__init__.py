@@ -1,0 +1,1 @@
+"""Tests of single pieces: no server, no network, no sleep."""
