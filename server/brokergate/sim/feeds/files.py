@@ -35,8 +35,8 @@ _READ_FAULTS = (
 )
 """What the standard library raises on damaged or unsupported archives.
 
-By fuzzing: zipfile lets IndexError and struct.error through on a damaged directory, and RuntimeError says that
-a member is encrypted or packed in a way that it does not know.
+By fuzzing: zipfile lets IndexError and struct.error through on a damaged directory, and RuntimeError says
+that a member is encrypted or packed in a way that it does not know.
 """
 
 
