@@ -1,0 +1,1 @@
+"""Proto messages to domain values and back: `encode`, `decode` (what clients send) and `restore` (what was stored)."""

@@ -1,0 +1,1 @@
+"""Domain values to messages of the contract: one module a noun."""

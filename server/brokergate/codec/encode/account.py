@@ -1,0 +1,130 @@
+"""Accounts, positions, balances and ledger entries as messages."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from brokergate.codec.encode.values import (
+    Fields,
+    amount_fields,
+    decimal_text,
+    money_fields,
+    timestamp_fields,
+)
+from brokergate.domain.accounts import (
+    BrokerAccountInfo,
+    BrokerBalance,
+    BrokerPosition,
+    Environment,
+    LedgerEntry,
+)
+from brokergate.domain.money import subtract
+from brokergate.v1 import account_pb2, position_pb2
+
+
+def position_fields(account_id: str, position: BrokerPosition) -> Fields:
+    """The fields of a Position."""
+    currency = position.quote_currency
+    fields: Fields = {
+        "account_id": account_id,
+        "symbol": position.symbol,
+        "quantity": decimal_text(position.quantity),
+        "cost": decimal_text(position.cost),
+        "realized_pnl": amount_fields(position.realized_pnl, currency),
+        "fees": [money_fields(fee) for fee in position.fees],
+        "source": position.source,
+        "as_of": timestamp_fields(position.as_of_ns),
+    }
+    if (average := position.average_price) is not None:
+        fields["average_price"] = decimal_text(average)
+    if position.mark_price is not None:
+        fields["mark_price"] = decimal_text(position.mark_price)
+    if position.unrealized_pnl is not None:
+        fields["unrealized_pnl"] = amount_fields(position.unrealized_pnl, currency)
+    return fields
+
+
+def encode_position(account_id: str, position: BrokerPosition) -> position_pb2.Position:
+    """A Position."""
+    return position_pb2.Position(**position_fields(account_id, position))
+
+
+def balance_fields(account_id: str, balance: BrokerBalance) -> Fields:
+    """The fields of a Balance; `available` is `total - held`."""
+    return {
+        "account_id": account_id,
+        "currency_code": balance.currency,
+        "total": decimal_text(balance.total),
+        "available": decimal_text(subtract(balance.total, balance.held)),
+        "held": decimal_text(balance.held),
+        "source": balance.source,
+        "as_of": timestamp_fields(balance.as_of_ns),
+    }
+
+
+def encode_balance(account_id: str, balance: BrokerBalance) -> account_pb2.Balance:
+    """A Balance."""
+    return account_pb2.Balance(**balance_fields(account_id, balance))
+
+
+def ledger_entry_fields(account_id: str, entry: LedgerEntry) -> Fields:
+    """The fields of a LedgerEntry."""
+    return {
+        "ledger_entry_id": entry.ledger_entry_id,
+        "account_id": account_id,
+        "kind": entry.kind,
+        "amount": money_fields(entry.amount),
+        "symbol": entry.symbol,
+        "description": entry.description,
+        "event_time": timestamp_fields(entry.event_time_ns),
+    }
+
+
+def encode_ledger_entry(account_id: str, entry: LedgerEntry) -> account_pb2.LedgerEntry:
+    """A LedgerEntry."""
+    return account_pb2.LedgerEntry(**ledger_entry_fields(account_id, entry))
+
+
+class AccountLike(Protocol):
+    """What an Account shows (the engine's AccountView has it)."""
+
+    @property
+    def account_id(self) -> str: ...
+    @property
+    def broker(self) -> str: ...
+    @property
+    def environment(self) -> Environment: ...
+    @property
+    def trading_enabled(self) -> bool: ...
+    @property
+    def info(self) -> BrokerAccountInfo: ...
+    @property
+    def stale(self) -> bool: ...
+
+
+def encode_account(account: AccountLike) -> account_pb2.Account:
+    """An Account."""
+    info = account.info
+    currency = info.base_currency
+    fields: Fields = {
+        "account_id": account.account_id,
+        "broker": account.broker,
+        "environment": account.environment,
+        "trading_enabled": account.trading_enabled,
+        "base_currency": currency,
+        "cash": amount_fields(info.cash, currency),
+        "initial_margin": amount_fields(info.initial_margin, currency),
+        "maintenance_margin": amount_fields(info.maintenance_margin, currency),
+        "buying_power": amount_fields(info.buying_power, currency),
+        "as_of": timestamp_fields(info.as_of_ns),
+        "stale": account.stale,
+        "unvalued_currencies": info.unvalued_currencies,
+    }
+    for name, amount in (
+        ("equity", info.equity),
+        ("unrealized_pnl", info.unrealized_pnl),
+        ("realized_pnl", info.realized_pnl),
+    ):
+        if amount is not None:
+            fields[name] = amount_fields(amount, currency)
+    return account_pb2.Account(**fields)
