@@ -8,6 +8,7 @@ from enum import IntEnum
 
 from brokergate.domain.fills import Money
 from brokergate.domain.money import ONE, ZERO, multiply, quotient
+from brokergate.domain.values import value
 
 
 class Environment(IntEnum):
@@ -63,7 +64,7 @@ class LedgerEntryKind(IntEnum):
     ADJUSTMENT = 8
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BrokerPosition:
     """What is held of one instrument. `cost` is Σ price × quantity × multiplier of it, signed as `quantity`."""
 
@@ -87,7 +88,7 @@ class BrokerPosition:
         return quotient(self.cost, multiply(self.quantity, self.multiplier))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BrokerBalance:
     """What is held of one currency: `total`, of which `held` is reserved for open orders."""
 
@@ -114,7 +115,7 @@ class BrokerAccountInfo:
     unvalued_currencies: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LedgerEntry:
     """One movement of cash that is not a fill; below zero went out."""
 

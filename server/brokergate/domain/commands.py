@@ -9,9 +9,10 @@ from enum import IntEnum
 
 from brokergate.domain.fills import Money
 from brokergate.domain.orders import Order, OrderSpec, Side
+from brokergate.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderRef:
     """Names an order by the gateway's id or the client's; the other one is empty."""
 
@@ -19,7 +20,7 @@ class OrderRef:
     client_order_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PlaceOrder:
     """Place `spec` on `account_id`. `fingerprint` is equal for equal bodies, compared by parsed values (law 2)."""
 
@@ -116,14 +117,14 @@ class Request:
     actor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderFailure:
     """Why nothing was done for one order of several; `error` is a GatewayError."""
 
     error: Exception
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Placed:
     """An order as it now stands, and whether its client_order_id was known already."""
 

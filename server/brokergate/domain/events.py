@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, LedgerEntry
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Fill, Money
 from brokergate.domain.orders import Order
+from brokergate.domain.values import value
 
 
 class EventKind(IntEnum):
@@ -65,7 +65,7 @@ class ControlEventType(IntEnum):
     TOMBSTONED = 8
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderChanged:
     """An order changed; `order` is as it stands after the change."""
 
@@ -76,14 +76,14 @@ class OrderChanged:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FillBooked:
     """An execution was booked."""
 
     fill: Fill
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FillFeesKnown:
     """All fees of an execution, in place of what was known."""
 
@@ -93,28 +93,28 @@ class FillFeesKnown:
     fees: tuple[Money, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PositionChanged:
     """A position after a change."""
 
     position: BrokerPosition
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BalanceChanged:
     """A balance after a change."""
 
     balance: BrokerBalance
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LedgerEntryBooked:
     """Cash moved other than by a fill."""
 
     entry: LedgerEntry
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ConnectionChanged:
     """The connection to the broker changed."""
 
@@ -122,7 +122,7 @@ class ConnectionChanged:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GapFound:
     """The broker may have kept something from the gateway between the two times."""
 
@@ -131,7 +131,7 @@ class GapFound:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ControlChanged:
     """What may be traded changed, or a paper account did; `actor` is the token's name."""
 
@@ -154,7 +154,7 @@ EventPayload = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """One entry of an account's journal. `time_ns` is the gateway's clock at the commit's staging."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 
 from brokergate.domain.orders import Side
+from brokergate.domain.values import value
 
 
 class Liquidity(IntEnum):
@@ -34,7 +34,7 @@ class FillKind(IntEnum):
     BUST = 3
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Money:
     """An exact amount of one currency."""
 
@@ -42,7 +42,7 @@ class Money:
     currency: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Fill:
     """One execution; the fields are those of `Fill` in `fill.proto`. Times are nanoseconds since the epoch."""
 

@@ -7,7 +7,6 @@ Two rules. A state is assigned by `TRANSITIONS` and nothing else. A pair that th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 from brokergate.domain.errors import ErrorReason
@@ -16,6 +15,7 @@ from brokergate.domain.fills import Fill
 from brokergate.domain.money import ZERO, add, multiply, subtract
 from brokergate.domain.orders import Order, OrderSpec, PendingAction, PendingActionKind
 from brokergate.domain.orders import OrderState as S
+from brokergate.domain.values import changed
 
 _WORKING = (S.PENDING_NEW, S.NEW, S.PARTIALLY_FILLED)
 _ENDED = (S.FILLED, S.CANCELED, S.REJECTED, S.EXPIRED)
@@ -108,7 +108,7 @@ def intend(
 
 def acknowledge(order: Order, broker_order_id: str, now_ns: int) -> Order:
     """The venue works it, under `broker_order_id`."""
-    return replace(
+    return changed(
         order,
         state=_next(order, E.ACKNOWLEDGED),
         broker_order_id=broker_order_id or order.broker_order_id,
@@ -122,7 +122,9 @@ def reject(order: Order, reason: ErrorReason, message: str, now_ns: int) -> Orde
     return _end(order, E.REJECTED, now_ns, reason, message)
 
 
-def cancel(order: Order, now_ns: int, reason: ErrorReason = ErrorReason.UNSPECIFIED, message: str = "") -> Order:
+def cancel(
+    order: Order, now_ns: int, reason: ErrorReason = ErrorReason.UNSPECIFIED, message: str = ""
+) -> Order:
     """It was cancelled; `reason` where nobody asked for it (an IOC's rest, self-trade prevention)."""
     return _end(order, E.CANCELED, now_ns, reason, message)
 
@@ -133,7 +135,7 @@ def expire(order: Order, now_ns: int) -> Order:
 
 
 def _end(order: Order, event: E, now_ns: int, reason: ErrorReason, message: str) -> Order:
-    return replace(
+    return changed(
         order,
         state=_next(order, event),
         leaves_quantity=ZERO,
@@ -146,7 +148,7 @@ def _end(order: Order, event: E, now_ns: int, reason: ErrorReason, message: str)
 
 def trigger(order: Order, now_ns: int) -> Order:
     """Its stop was set off."""
-    return replace(order, state=_next(order, E.TRIGGERED), triggered=True, update_time_ns=now_ns)
+    return changed(order, state=_next(order, E.TRIGGERED), triggered=True, update_time_ns=now_ns)
 
 
 def fill(order: Order, execution: Fill, now_ns: int) -> tuple[Order, E]:
@@ -166,7 +168,7 @@ def fill(order: Order, execution: Fill, now_ns: int) -> tuple[Order, E]:
     else:
         event, leaves = E.FILLED, ZERO
     return (
-        replace(
+        changed(
             order,
             state=_next(order, event),
             cum_quantity=cum,
@@ -183,7 +185,7 @@ def fill(order: Order, execution: Fill, now_ns: int) -> tuple[Order, E]:
 def request(order: Order, action: PendingAction) -> Order:
     """A cancel or a replace is under way."""
     event = E.CANCEL_REQUESTED if action.kind is PendingActionKind.CANCEL else E.REPLACE_REQUESTED
-    return replace(
+    return changed(
         order,
         state=_next(order, event),
         pending=(*_without(order, action.kind), action),
@@ -194,12 +196,12 @@ def request(order: Order, action: PendingAction) -> Order:
 def refuse(order: Order, kind: PendingActionKind, now_ns: int) -> Order:
     """The venue refused the cancel or replace that was under way."""
     event = E.CANCEL_REJECTED if kind is PendingActionKind.CANCEL else E.REPLACE_REJECTED
-    return replace(order, state=_next(order, event), pending=_without(order, kind), update_time_ns=now_ns)
+    return changed(order, state=_next(order, event), pending=_without(order, kind), update_time_ns=now_ns)
 
 
 def replaced(order: Order, spec: OrderSpec, quantity: Decimal, broker_order_id: str, now_ns: int) -> Order:
     """The venue changed it: a new generation with `spec` and the total `quantity`."""
-    return replace(
+    return changed(
         order,
         state=_next(order, E.REPLACED),
         spec=spec,
@@ -214,9 +216,9 @@ def replaced(order: Order, spec: OrderSpec, quantity: Decimal, broker_order_id: 
 
 def uncertain(order: Order, kind: PendingActionKind, now_ns: int) -> Order:
     """The outcome of what is under way is unknown."""
-    return replace(
+    return changed(
         order,
         state=_next(order, E.UNCERTAIN),
-        pending=tuple(replace(a, uncertain=True) if a.kind is kind else a for a in order.pending),
+        pending=tuple(changed(a, uncertain=True) if a.kind is kind else a for a in order.pending),
         update_time_ns=now_ns,
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.money import ZERO, multiply, quotient
+from brokergate.domain.values import value
 
 
 class Side(IntEnum):
@@ -96,7 +96,7 @@ class PendingActionKind(IntEnum):
     CANCEL = 3
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProtectiveLeg:
     """One closing order of a bracket."""
 
@@ -105,7 +105,7 @@ class ProtectiveLeg:
     stop_price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderSpec:
     """What an order asks for; the fields are those of `OrderSpec` in `order.proto`."""
 
@@ -132,7 +132,7 @@ class OrderSpec:
     broker_options: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class PendingAction:
     """Something under way on an order that the venue has not yet proved."""
 
@@ -142,7 +142,7 @@ class PendingAction:
     uncertain: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Order:
     """An order as it stands. Only `domain/lifecycle.py` makes one from another."""
 

@@ -8,7 +8,6 @@ and a method answers after that commit.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from brokergate.domain import lifecycle
 from brokergate.domain.accounts import ConnectionState
@@ -34,8 +33,9 @@ from brokergate.domain.events import (
 )
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.orders import Order, PendingAction, PendingActionKind, Side
+from brokergate.domain.values import changed
 from brokergate.engine.connection import Connection, Metrics
-from brokergate.engine.replacing import changed
+from brokergate.engine.replacing import change
 from brokergate.engine.rules import check_order, check_replace_support
 from brokergate.engine.tracker import Tracker
 from brokergate.ports.broker import (
@@ -233,7 +233,7 @@ class Account:
         if quantity is None:
             raise invalid_field("order.quantity", "is missing; give the units of the instrument to trade")
         if time_in_force is not spec.time_in_force:
-            spec = replace(spec, time_in_force=time_in_force)
+            spec = changed(spec, time_in_force=time_in_force)
         return lifecycle.intend(
             order_id=self._journal.next_order_id(self.account_id),
             client_order_id=command.client_order_id,
@@ -323,7 +323,7 @@ class Account:
         order = self._working(command.order)
         self.check_tradable()
         check_replace_support(self.broker.capabilities, self.broker.name)
-        spec, quantity = changed(order, command)
+        spec, quantity = change(order, command)
         instrument = self.instrument(spec.symbol)
         check_order(spec, instrument, self.broker.capabilities, self.broker.name, self._clock.now_ns())
         payloads: list[EventPayload] = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from decimal import Decimal
 
 from brokergate.domain.commands import ReplaceOrder
 from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field
 from brokergate.domain.money import format_decimal
 from brokergate.domain.orders import Order, OrderSpec, PendingActionKind
+from brokergate.domain.values import changed
 
 _CHANGEABLE = (
     "limit_price",
@@ -20,7 +20,7 @@ _CHANGEABLE = (
 )
 
 
-def changed(order: Order, command: ReplaceOrder) -> tuple[OrderSpec, Decimal]:
+def change(order: Order, command: ReplaceOrder) -> tuple[OrderSpec, Decimal]:
     """The spec and the total quantity that `order` shall have. Raises GENERATION_MISMATCH, REPLACE_PENDING,
     REPLACE_BELOW_FILLED, or INVALID_FIELD for a field that the order's type lacks."""
     if command.expected_generation != order.generation:
@@ -42,7 +42,7 @@ def changed(order: Order, command: ReplaceOrder) -> tuple[OrderSpec, Decimal]:
             f"quantity: {format_decimal(quantity)} is not above what is filled, {filled}; cancel the rest instead",
             violations=invalid_field("quantity", f"must be above {filled}").violations,
         )
-    return replace(_changed_spec(order, command), quantity=quantity), quantity
+    return changed(_changed_spec(order, command), quantity=quantity), quantity
 
 
 def _changed_spec(order: Order, command: ReplaceOrder) -> OrderSpec:
@@ -54,4 +54,4 @@ def _changed_spec(order: Order, command: ReplaceOrder) -> OrderSpec:
             raise invalid_field(field, f"the order is {spec.type.name} and has none to change; leave it out")
     if "stop_price" in given and order.triggered:
         raise invalid_field("stop_price", "the stop has been set off; leave it out")
-    return replace(spec, **given)
+    return changed(spec, **given)

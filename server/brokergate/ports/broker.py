@@ -26,9 +26,10 @@ from brokergate.domain.fills import Liquidity, Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
 from brokergate.domain.orders import Order, OrderSpec, Side
+from brokergate.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class OrderReport:
     """What the venue says of one of its orders other than a fill.
 
@@ -44,7 +45,7 @@ class OrderReport:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FillReport:
     """One execution as the venue tells it; fees positive are a cost."""
 
@@ -73,7 +74,7 @@ Report = OrderReport | FillReport | BrokerPosition | BrokerBalance | LedgerEntry
 """What a broker tells, in the order in which it happened there. Positions and balances are absolute."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     """The venue took the command. `reports` is what it told with its answer, and everything before that which
     `events()` has not yet given, in order: the engine applies them first."""
@@ -82,7 +83,7 @@ class Accepted:
     reports: Sequence[Report] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rejected:
     """The venue, by its word, refused the command."""
 
@@ -91,7 +92,7 @@ class Rejected:
     reports: Sequence[Report] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Unknown:
     """Nobody knows whether the venue took the command (law 3)."""
 
