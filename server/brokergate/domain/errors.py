@@ -1,21 +1,21 @@
 """Errors, by whose fault they are.
 
-    GatewayError                    the call is refused; carries the contract's ErrorReason
-    BrokerError                     what a broker's answer means
-    ├── RecoverableError            the same request may succeed later
-    │   ├── RateLimitError
-    │   ├── TemporaryConnectionError
-    │   └── BrokerTimeoutError
-    ├── FinalError                  the same request will fail again
-    │   ├── AuthenticationError
-    │   ├── InsufficientFundsError
-    │   ├── InvalidOrderError
-    │   ├── UnknownOrderError
-    │   ├── DuplicateOrderError
-    │   └── MarketClosedError
-    └── CriticalError               the account or the venue is out of service
-        ├── AccountSuspendedError
-        └── ExchangeMaintenanceError
+GatewayError                    the call is refused; carries the contract's ErrorReason
+BrokerError                     what a broker's answer means
+├── RecoverableError            the same request may succeed later
+│   ├── RateLimitError
+│   ├── TemporaryConnectionError
+│   └── BrokerTimeoutError
+├── FinalError                  the same request will fail again
+│   ├── AuthenticationError
+│   ├── InsufficientFundsError
+│   ├── InvalidOrderError
+│   ├── UnknownOrderError
+│   ├── DuplicateOrderError
+│   └── MarketClosedError
+└── CriticalError               the account or the venue is out of service
+    ├── AccountSuspendedError
+    └── ExchangeMaintenanceError
 """
 
 from __future__ import annotations
@@ -172,7 +172,9 @@ _CODES: Mapping[StatusCode, Sequence[ErrorReason]] = {
     StatusCode.DEADLINE_EXCEEDED: (_R.DEADLINE_EXCEEDED,),
     StatusCode.INTERNAL: (_R.INTERNAL, _R.UNSPECIFIED),
 }
-STATUS_OF: Mapping[ErrorReason, StatusCode] = {reason: code for code, reasons in _CODES.items() for reason in reasons}
+STATUS_OF: Mapping[ErrorReason, StatusCode] = {
+    reason: code for code, reasons in _CODES.items() for reason in reasons
+}
 """The gRPC status code of each reason, as `error.proto` documents it."""
 
 

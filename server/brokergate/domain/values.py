@@ -30,8 +30,10 @@ def _layout(cls: Any) -> tuple[Callable[[Any], tuple[Any, ...]], Mapping[str, in
 
 def changed(instance: T, **changes: object) -> T:
     """`instance` with the named fields changed, as `dataclasses.replace` gives it. KeyError for a name it lacks."""
-    read, index = _layout(type(instance))
+    cls: Any = type(instance)
+    read, index = _layout(cls)
     values = list(read(instance))
     for name, new in changes.items():
         values[index[name]] = new
-    return type(instance)(*values)
+    made: T = cls(*values)
+    return made
