@@ -94,7 +94,7 @@ def test_a_fill_after_the_end_is_booked_and_does_not_reopen() -> None:
     assert (event, order.state, order.cum_quantity, order.leaves_quantity) == (
         E.CORRECTED,
         S.CANCELED,
-        4,
+        Decimal(4),
         ZERO,
     )
 
