@@ -1,0 +1,132 @@
+"""The gRPC server: the contract over sockets, from the first listener to the drained last call."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import Any, Final
+
+import grpc
+
+from brokergate.engine.gateway import Gateway
+from brokergate.engine.streams import EventStreams
+from brokergate.ports.clock import Clock
+from brokergate.transport.auth import Authenticator, AuthInterceptor, Gatekeeper
+from brokergate.transport.calls import Calls
+from brokergate.transport.channelz import channelz_handlers
+from brokergate.transport.health import Health
+from brokergate.transport.listeners import bind, channel_options, check_listeners
+from brokergate.transport.methods import Reporter, Wrapper, register
+from brokergate.transport.reflection import Reflection
+from brokergate.transport.services import implementations
+from brokergate.transport.settings import TransportSettings
+
+STOP_GRACE_S: Final = 1.0
+"""How long the answers of calls that have ended may take to leave."""
+
+
+class GatewayServer:
+    """Serves a gateway.
+
+        server = GatewayServer(gateway, streams, settings, authenticator, clock, log, rng)
+        addresses = await server.start()        # ['127.0.0.1:50051'], with the ports that were taken
+        ...                                     # until SIGTERM
+        await server.drain(settings.drain_grace_ms / 1000)
+        ...                                     # close the gateway and the journal
+        await server.stop()
+
+    `streams` is the gateway's `EventStreams`. `authenticator` is the token store (`auth.NoTokens()` for none), `log` a
+    structlog logger as `logging.configure_logging` sets it up; `rng` only makes ids for the log. `start` raises
+    `listeners.ListenError` with a text for people. Everything runs on the loop that calls `start`; the server is made
+    there too. After `drain` the listeners still stand and answer UNAVAILABLE (SHUTTING_DOWN), until `stop`.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        streams: EventStreams,
+        settings: TransportSettings,
+        authenticator: Authenticator,
+        clock: Clock,
+        log: Any,
+        rng: random.Random,
+    ) -> None:
+        self._gateway = gateway
+        self._settings = settings
+        self._authenticator = authenticator
+        self._clock = clock
+        self._log = log
+        self._gatekeeper = Gatekeeper(settings, authenticator, clock)
+        self._calls = Calls(settings)
+        self._health = Health()
+        self._reporter = Reporter(log, clock, rng)
+        self._implementations = implementations(gateway, streams, settings, clock)
+        self._server: grpc.aio.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def streams(self) -> int:
+        """Streams that are open now, of all kinds."""
+        return self._calls.streams
+
+    async def start(self) -> Sequence[str]:
+        """Listens; the addresses, with the ports that were taken."""
+        settings = self._settings
+        check_listeners(settings, self._authenticator.required)
+        introspection = settings.reflection
+        if introspection is None:
+            introspection = all(listener.loopback for listener in settings.listeners)
+        server = grpc.aio.server(
+            interceptors=[AuthInterceptor(self._gatekeeper, self._reporter.refused)],
+            options=channel_options(settings, introspection),
+        )
+        wrapper = Wrapper(self._calls, self._reporter)
+        server.add_generic_rpc_handlers(register(wrapper, self._implementations))
+        server.add_generic_rpc_handlers((self._health.handlers(wrapper),))
+        if introspection:
+            server.add_generic_rpc_handlers(Reflection().handlers(wrapper))
+            server.add_generic_rpc_handlers((channelz_handlers(wrapper),))
+        addresses = [bind(server, listener) for listener in settings.listeners]
+        self._follow_brokers_now()
+        await server.start()
+        self._server = server
+        self._tasks = [
+            asyncio.create_task(self._follow_brokers(), name="health of brokers"),
+            asyncio.create_task(self._follow_tokens(), name="revoked tokens"),
+        ]
+        for address, listener in zip(addresses, settings.listeners, strict=True):
+            self._log.info("listening", address=address, tls=listener.tls is not None)
+        return addresses
+
+    async def drain(self, grace_s: float) -> bool:
+        """Ends what is under way: health says NOT_SERVING and its watches end, streams get StreamClosing with their
+        cursor and end OK, calls finish, new ones are UNAVAILABLE. Whether all of it ended within `grace_s`."""
+        self._health.shut_down()
+        done = await self._calls.drain(grace_s)
+        if not done:
+            self._log.warning("calls still under way after the grace", grace_s=grace_s, streams=self.streams)
+        return done
+
+    async def stop(self) -> None:
+        """Closes the listeners and every connection; calls still under way are cancelled."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._server is not None:
+            await self._server.stop(STOP_GRACE_S)
+            self._server = None
+
+    def _follow_brokers_now(self) -> None:
+        self._health.set_brokers((broker.name, broker.healthy) for broker in self._gateway.brokers())
+
+    async def _follow_brokers(self) -> None:
+        async for _ in self._gateway.on_health():
+            self._follow_brokers_now()
+
+    async def _follow_tokens(self) -> None:
+        """Ends the streams of tokens that were revoked or have expired."""
+        while True:
+            await self._clock.sleep(self._settings.token_poll_ms / 1000)
+            self._gatekeeper.refresh()
+            self._calls.end_streams(self._gatekeeper.ended)

@@ -1,0 +1,150 @@
+"""Errors on their way out: `GatewayError` to a gRPC status with `google.rpc` details (DESIGN section 3, Errors).
+
+gRPC turns a call whose trailers pass 8 KiB into RESOURCE_EXHAUSTED, so everything stays under 6 KiB as it is on the
+wire: the message percent-encoded, the details in base64.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, QuotaFailure, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from brokergate.domain.errors import MAX_VIOLATIONS, ErrorReason, GatewayError, StatusCode, shorten
+from brokergate.ports.journal import JournalError
+
+DOMAIN: Final = "brokergate"
+DETAILS_KEY: Final = "grpc-status-details-bin"
+
+MAX_TRAILER_BYTES: Final = 6 * 1024
+MAX_MESSAGE_BYTES: Final = 1024
+"""Of the message, percent-encoded."""
+MAX_DESCRIPTION_LENGTH: Final = 200
+"""Characters of one field violation's description."""
+MAX_METADATA_ENTRIES: Final = 12
+MAX_CURSOR_LENGTH: Final = 3000
+"""A cursor is for programs to send back: never cut, and left out where it is longer."""
+
+DEFAULT_RETRY_MS: Final = 1_000
+
+CODES: Final[Mapping[StatusCode, grpc.StatusCode]] = {code: grpc.StatusCode[code.name] for code in StatusCode}
+
+_BASE64 = 4 / 3
+_control = re.compile("[\x00-\x1f\x7f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RpcStatus:
+    """What `ServicerContext.abort` takes."""
+
+    code: grpc.StatusCode
+    message: str
+    trailing_metadata: tuple[tuple[str, bytes], ...]
+
+
+def translate(error: Exception, request_id: str) -> GatewayError:
+    """What the caller is told of `error`. What nobody foresaw is INTERNAL, its text kept for the log."""
+    if isinstance(error, GatewayError):
+        return error
+    if isinstance(error, JournalError):
+        return GatewayError(
+            ErrorReason.JOURNAL_UNAVAILABLE, "the journal cannot be read or written; nothing was done"
+        )
+    return GatewayError(
+        ErrorReason.INTERNAL,
+        f"a fault of the gateway; its log has request {request_id}",
+        metadata={"request_id": request_id},
+    )
+
+
+def rpc_status(error: GatewayError) -> RpcStatus:
+    """`error` as a gRPC status, its trailers under 6 KiB."""
+    message = clean(error.message)
+    violations = min(len(error.violations), MAX_VIOLATIONS)
+    body = _serialize(error, message, violations)
+    room = MAX_TRAILER_BYTES - MAX_MESSAGE_BYTES
+    while len(body) * _BASE64 > room and violations:
+        violations -= 1
+        body = _serialize(error, message, violations)
+    return RpcStatus(CODES[error.code], message, ((DETAILS_KEY, body),))
+
+
+def clean(text: str) -> str:
+    """`text` as a header can carry it: one line, no lone surrogates, at most 1 KiB when percent-encoded."""
+    text = _control.sub(" ", text.encode("utf-8", "replace").decode())
+    while len(quote(text, safe=" ")) > MAX_MESSAGE_BYTES:
+        text = text[: len(text) * 3 // 4] + "…"
+    return text
+
+
+def _serialize(error: GatewayError, message: str, violations: int) -> bytes:
+    status = Status(code=int(error.code), message=message)
+    for detail in _details(error, message, violations):
+        status.details.add().Pack(detail)
+    return status.SerializeToString()
+
+
+def _details(error: GatewayError, message: str, violations: int) -> list[Message]:
+    info = ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata=_metadata(error.metadata))
+    if omitted := len(error.violations) - violations:
+        info.metadata["violations_omitted"] = str(omitted)
+    details: list[Message] = [info]
+    match error.code:
+        case StatusCode.INVALID_ARGUMENT if violations:
+            request = BadRequest()
+            for violation in error.violations[:violations]:
+                request.field_violations.add(
+                    field=_cut(violation.field, MAX_DESCRIPTION_LENGTH),
+                    description=_cut(violation.description, MAX_DESCRIPTION_LENGTH),
+                )
+            details.append(request)
+        case StatusCode.FAILED_PRECONDITION:
+            failure = PreconditionFailure()
+            failure.violations.add(type=error.reason.name, subject=_subject(info), description=message[:200])
+            details.append(failure)
+        case StatusCode.RESOURCE_EXHAUSTED:
+            quota = QuotaFailure()
+            quota.violations.add(subject=_subject(info), description=message[:200])
+            details.append(quota)
+        case StatusCode.UNAVAILABLE:
+            after_ms = DEFAULT_RETRY_MS if error.retry_after_ms is None else error.retry_after_ms
+            retry = RetryInfo()
+            retry.retry_delay.FromMilliseconds(after_ms)
+            details.append(retry)
+        case _:
+            pass
+    return details
+
+
+def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Cut for the wire; cursors whole or not at all."""
+    kept: dict[str, str] = {}
+    for key, value in list(metadata.items())[:MAX_METADATA_ENTRIES]:
+        if not key.endswith("cursor"):
+            kept[shorten(key)] = _cut(value)
+        elif len(value) <= MAX_CURSOR_LENGTH:
+            kept[key] = value
+    return kept
+
+
+def _subject(info: ErrorInfo) -> str:
+    """What a violation is about, by the error's own facts."""
+    for key in ("order_id", "client_order_id", "symbol", "account_id", "limit"):
+        if key in info.metadata:
+            return f"{key}:{info.metadata[key]}"
+    return ""
+
+
+def _cut(text: str, length: int = 0) -> str:
+    """Without lone surrogates, which protobuf refuses, and at most `length` characters long, or a value's length."""
+    text = text.encode("utf-8", "replace").decode()
+    if not length:
+        return shorten(text)
+    return text if len(text) <= length else text[: length - 1] + "…"
