@@ -1,0 +1,67 @@
+"""From this client's values to the contract's messages."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import cast
+
+from brokergate.v1 import enums_pb2, order_pb2
+from brokergate_client.exact import decimal_text, timestamp_of
+from brokergate_client.orders import OrderSpec, ProtectiveLeg
+
+
+def optional_text(value: Decimal | None) -> str | None:
+    """A decimal for a field with presence."""
+    return None if value is None else decimal_text(value)
+
+
+def _leg(leg: ProtectiveLeg | None) -> order_pb2.ProtectiveLeg | None:
+    if leg is None:
+        return None
+    return order_pb2.ProtectiveLeg(
+        client_order_id=leg.client_order_id,
+        limit_price=optional_text(leg.limit_price),
+        stop_price=optional_text(leg.stop_price),
+    )
+
+
+def order_spec(spec: OrderSpec) -> order_pb2.OrderSpec:
+    """What an order asks for. Raises `TypeError` for a float, `ValueError` for a naive time or no finite number."""
+    message = order_pb2.OrderSpec(
+        symbol=spec.symbol,
+        side=cast(enums_pb2.Side.ValueType, spec.side),
+        type=cast(enums_pb2.OrderType.ValueType, spec.type),
+        limit_price=optional_text(spec.limit_price),
+        stop_price=optional_text(spec.stop_price),
+        trail_amount=optional_text(spec.trail_amount),
+        trail_percent=optional_text(spec.trail_percent),
+        trigger_source=cast(enums_pb2.TriggerSource.ValueType, spec.trigger_source),
+        time_in_force=cast(enums_pb2.TimeInForce.ValueType, spec.time_in_force),
+        expire_time=None if spec.expire_time is None else timestamp_of(spec.expire_time),
+        post_only=spec.post_only,
+        reduce_only=spec.reduce_only,
+        extended_hours=spec.extended_hours,
+        display_quantity=optional_text(spec.display_quantity),
+        self_trade_prevention=cast(enums_pb2.SelfTradePrevention.ValueType, spec.self_trade_prevention),
+        take_profit=_leg(spec.take_profit),
+        stop_loss=_leg(spec.stop_loss),
+        labels=spec.labels,
+        broker_options=spec.broker_options,
+    )
+    if spec.quantity is not None and spec.quote_quantity is not None:
+        # On the wire one would silently replace the other.
+        raise ValueError("quantity and quote_quantity are both set; give one")
+    if spec.quantity is not None:
+        message.quantity = decimal_text(spec.quantity)
+    if spec.quote_quantity is not None:
+        message.quote_quantity = decimal_text(spec.quote_quantity)
+    return message
+
+
+def order_ref(order_id: str | None, client_order_id: str | None) -> order_pb2.OrderRef:
+    """Names an order by one of its two ids. Raises `ValueError` for none or both."""
+    if (order_id is None) == (client_order_id is None):
+        raise ValueError("name the order by order_id or by client_order_id, one of the two")
+    if order_id is not None:
+        return order_pb2.OrderRef(order_id=order_id)
+    return order_pb2.OrderRef(client_order_id=client_order_id or "")

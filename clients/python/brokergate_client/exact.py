@@ -1,0 +1,59 @@
+"""Exact numbers and times: what goes between Python and the wire without losing a digit or a nanosecond.
+
+Prices, quantities and amounts are `decimal.Decimal`, which prints and compares exactly. Arithmetic by the operators
+rounds to the 28 digits of Python's default context; the contract allows 38, so sums of very long numbers want a context
+of their own (`decimal.Context(prec=100)`).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+Number = Decimal | int | str
+"""What is accepted as a price or quantity: `Decimal("0.1")`, `5` or `"0.1"`. A float is not: 0.1 has no exact float."""
+
+NANOSECONDS = 1_000_000_000
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def exact(number: Number) -> Decimal:
+    """`number` as a Decimal. Raises `TypeError` for a float, `ValueError` for text that is no finite number."""
+    given: object = number
+    if not isinstance(given, Decimal | int | str) or isinstance(given, bool):
+        raise TypeError(
+            f"{number!r} is a {type(number).__name__}, which is not exact; give Decimal({str(number)!r})"
+        )
+    try:
+        value = Decimal(number)
+    except ArithmeticError:
+        raise ValueError(f"{str(number)[:64]!r} is not a number") from None
+    if not value.is_finite():
+        raise ValueError(f"{value} is not a finite number")
+    return value
+
+
+def decimal_text(number: Number) -> str:
+    """`number` as the contract writes it: plain digits, no exponent. Raises as `exact`."""
+    return format(exact(number), "f")
+
+
+def time_of(time_ns: int) -> datetime:
+    """Nanoseconds since 1970 as an aware UTC datetime, cut to its microseconds."""
+    return _EPOCH + timedelta(microseconds=time_ns // 1000)
+
+
+def nanoseconds(timestamp: Timestamp) -> int:
+    """A timestamp in nanoseconds since 1970."""
+    return timestamp.seconds * NANOSECONDS + timestamp.nanos
+
+
+def timestamp_of(time: datetime) -> Timestamp:
+    """An aware datetime for the wire. Raises `ValueError` for a naive one, which could be any time of a day."""
+    if time.tzinfo is None:
+        raise ValueError(f"{time.isoformat()} has no time zone; give datetime(…, tzinfo=UTC)")
+    since = time - _EPOCH
+    return Timestamp(seconds=since.days * 86400 + since.seconds, nanos=since.microseconds * 1000)
