@@ -1,0 +1,32 @@
+"""The compiled contract, for tools that do not ask a server for it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+
+from brokergate import v1
+
+
+def descriptor_set() -> bytes:
+    """A serialised `google.protobuf.FileDescriptorSet` of `brokergate.v1` and what it imports, each file after those
+    that it imports, the same bytes every time."""
+    result = FileDescriptorSet()
+    done: set[str] = set()
+
+    def add(file: FileDescriptor) -> None:
+        if file.name in done:
+            return
+        done.add(file.name)
+        for dependency in file.dependencies:
+            add(dependency)
+        file.CopyToProto(result.file.add())
+
+    for module in sorted(
+        info.name for info in pkgutil.iter_modules(v1.__path__) if info.name.endswith("_pb2")
+    ):
+        add(importlib.import_module(f"{v1.__name__}.{module}").DESCRIPTOR)
+    return result.SerializeToString(deterministic=True)

@@ -1,0 +1,62 @@
+"""The configuration: YAML files with variables, laid over one another, as pydantic models that say what is wrong.
+
+`load_config` reads it, `GatewayConfig` is what comes out; `docs/configuration.md` is written from the models.
+"""
+
+from brokergate.config.accounts import (
+    AccountConfig,
+    ConnectionConfig,
+    MoneyConfig,
+    RiskLimits,
+    TradingConfig,
+    WhenDisconnected,
+)
+from brokergate.config.gateway import GatewayConfig, Profile, gateway_model
+from brokergate.config.loading import EMBEDDED, Overrides, load_config
+from brokergate.config.problems import ConfigError, Problem
+from brokergate.config.section import Amount, Count, Flag, Identifier, Section, Text
+from brokergate.config.server import (
+    ClientCertificates,
+    LimitsConfig,
+    ListenerConfig,
+    LogConfig,
+    LogFormat,
+    LogLevel,
+    ServerConfig,
+    TlsConfig,
+    is_loopback,
+    split_address,
+)
+
+__all__ = [
+    "EMBEDDED",
+    "AccountConfig",
+    "Amount",
+    "ClientCertificates",
+    "ConfigError",
+    "ConnectionConfig",
+    "Count",
+    "Flag",
+    "GatewayConfig",
+    "Identifier",
+    "LimitsConfig",
+    "ListenerConfig",
+    "LogConfig",
+    "LogFormat",
+    "LogLevel",
+    "MoneyConfig",
+    "Overrides",
+    "Problem",
+    "Profile",
+    "RiskLimits",
+    "Section",
+    "ServerConfig",
+    "Text",
+    "TlsConfig",
+    "TradingConfig",
+    "WhenDisconnected",
+    "gateway_model",
+    "is_loopback",
+    "load_config",
+    "split_address",
+]

@@ -1,0 +1,131 @@
+"""What no single section can say of itself. Reads the tree of the files, so that it speaks even where a section fails.
+
+`UNRELEASED` is what the models describe and the gateway does not do yet: a limit that nobody holds is refused rather
+than read and forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from pydantic import BaseModel
+
+from brokergate.config.document import Listing, Mapping, Node, Path_, Scalar, render_path, scalars
+from brokergate.config.fields import is_secret
+from brokergate.config.gateway import Profile
+from brokergate.config.problems import Problem
+
+NOT_YET = "is not in this release"
+_KNOWN_BROKERS = ("alpaca", "binance", "bybit", "ibkr", "kraken", "oanda", "tradier")
+
+
+def check(model: type[BaseModel], tree: Mapping, brokers: Collection[str]) -> list[tuple[Path_, Problem]]:
+    """Everything that is wrong between the sections of `tree`, with the path that each problem is about."""
+    found = [*_brokers(tree, brokers), *_unreleased(tree), *_routes(tree)]
+    if _text(tree.items.get("profile")) == Profile.PRODUCTION:
+        found += [*_written_secrets(model, tree), *_insecure_listeners(tree)]
+    return found
+
+
+def _brokers(tree: Mapping, brokers: Collection[str]) -> Iterator[tuple[Path_, Problem]]:
+    for account, settings in _accounts(tree):
+        path: Path_ = ("accounts", account, "broker")
+        node = settings.items.get("broker")
+        name = _text(node)
+        if node is not None and name in _KNOWN_BROKERS and name not in brokers:
+            way_out = f"remove the account, or use one of: {', '.join(sorted(brokers))}"
+            yield _problem(path, node, f"({name!r}) {NOT_YET}", way_out)
+        elif node is not None and name and name not in brokers:
+            way_out = f"write one of: {', '.join(sorted(brokers))}"
+            yield _problem(path, node, "is not the name of a broker", way_out)
+        for other in brokers:
+            section = settings.items.get(other)
+            if section is not None and name in brokers and name != other:
+                yield _problem(
+                    ("accounts", account, other),
+                    section,
+                    f"is the section of another broker than {name}",
+                    "remove it",
+                )
+
+
+def _unreleased(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
+    routes = tree.items.get("routes")
+    if isinstance(routes, Mapping) and routes.items:
+        yield _problem(("routes",), routes, NOT_YET, "remove it, and name accounts in requests")
+    for account, settings in _accounts(tree):
+        limits = settings.items.get("risk_limits")
+        if isinstance(limits, Mapping) and limits.items:
+            way_out = "remove it: nothing would hold these limits"
+            yield _problem(("accounts", account, "risk_limits"), limits, NOT_YET, way_out)
+        trading = settings.items.get("trading")
+        queue = trading.items.get("when_disconnected") if isinstance(trading, Mapping) else None
+        if queue is not None and _text(queue) == "queue":
+            path = ("accounts", account, "trading", "when_disconnected")
+            yield _problem(path, queue, f"('queue') {NOT_YET}", "write reject")
+
+
+def _routes(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
+    """A route's accounts exist, each once; a live route never falls back to paper (DESIGN, section 3)."""
+    routes = tree.items.get("routes")
+    known = {account for account, _ in _accounts(tree)}
+    for route, accounts in routes.items.items() if isinstance(routes, Mapping) else ():
+        if route in known:
+            yield _problem(
+                ("routes", route), accounts, "has the id of an account", "give the route another id"
+            )
+        seen: set[str] = set()
+        for index, node in enumerate(accounts.items if isinstance(accounts, Listing) else ()):
+            account = _text(node)
+            if account is not None and account not in known:
+                way_out = f"write one of: {', '.join(sorted(known)) or 'none there are'}"
+                yield _problem(("routes", route, index), node, "is not an account", way_out)
+            elif account in seen:
+                yield _problem(
+                    ("routes", route, index), node, f"({account!r}) stands there twice", "keep one"
+                )
+            seen.add(account or "")
+
+
+def _written_secrets(model: type[BaseModel], tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
+    for path, scalar in scalars(tree):
+        in_file = path[-1] == "file" and is_secret(model, path[:-2])
+        if is_secret(model, path) and not in_file and scalar.literal and scalar.text:
+            yield _problem(
+                path,
+                scalar,
+                "is a secret written in the file, which production refuses",
+                "write '${NAME}' and set the variable, or '{file: PATH}'; then replace the secret, which was seen",
+            )
+
+
+def _insecure_listeners(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
+    server = tree.items.get("server")
+    listen = server.items.get("listen") if isinstance(server, Mapping) else None
+    listeners: list[tuple[Path_, Node]] = [(("server", "listen"), listen)] if listen is not None else []
+    if isinstance(listen, Listing):
+        listeners = [(("server", "listen", index), item) for index, item in enumerate(listen.items)]
+    for path, listener in listeners:
+        insecure = listener.items.get("insecure") if isinstance(listener, Mapping) else None
+        if insecure is not None and (_text(insecure) or "").lower() == "true":
+            yield _problem(
+                (*path, "insecure"),
+                insecure,
+                "is set, which production refuses",
+                "give the listener 'tls', or use another profile",
+            )
+
+
+def _accounts(tree: Mapping) -> Iterator[tuple[str, Mapping]]:
+    accounts = tree.items.get("accounts")
+    for account, settings in accounts.items.items() if isinstance(accounts, Mapping) else ():
+        if isinstance(settings, Mapping):
+            yield account, settings
+
+
+def _text(node: Node | None) -> str | None:
+    return node.text if isinstance(node, Scalar) else None
+
+
+def _problem(path: Path_, node: Node, text: str, way_out: str) -> tuple[Path_, Problem]:
+    return path, Problem(node.origin.file, node.origin.line, render_path(path), text, way_out)
