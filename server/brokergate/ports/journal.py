@@ -98,6 +98,11 @@ class JournalError(Exception):
     """The journal could not be read or written; nothing of the group was acknowledged."""
 
 
+class AlreadyJournalled(ValueError):
+    """`stage` was given a client_order_id, a request_id or an execution that is registered already. Nothing was
+    staged; the caller has not looked before."""
+
+
 class Journal(ABC):
     """See the module. Every method but `commit` returns at once; a failed write raises `JournalError` from `commit`
     and from every later call until the journal is opened again."""
