@@ -155,12 +155,7 @@ class Account:
         stored = self._journal.find_answer(self.account_id, request.request_id)
         if stored is None:
             return None
-        if stored.method != request.method or stored.fingerprint != request.fingerprint:
-            raise GatewayError(
-                ErrorReason.REQUEST_ID_REUSED,
-                f"request_id {request.request_id!r} was used for another {stored.method} request; draw a new one",
-                metadata={"method": stored.method},
-            )
+        check_same_request(request, stored.method, stored.fingerprint)
         return stored.body
 
     def done(self, request: Request, result: object) -> tuple[RequestDone, bytes]:
@@ -450,3 +445,13 @@ class Account:
     async def _committed(self, answer: bytes) -> bytes:
         await self._journal.commit()
         return answer
+
+
+def check_same_request(request: Request, method: str, fingerprint: bytes) -> None:
+    """Raises REQUEST_ID_REUSED unless the request's id was used for the very same request."""
+    if method != request.method or fingerprint != request.fingerprint:
+        raise GatewayError(
+            ErrorReason.REQUEST_ID_REUSED,
+            f"request_id {request.request_id!r} was used for another {method} request; draw a new one",
+            metadata={"method": method},
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, TradingState
 from brokergate.domain.commands import (
@@ -28,7 +28,7 @@ from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import QuoteView
 from brokergate.domain.money import ZERO, format_decimal
 from brokergate.domain.orders import Order, OrderSpec, OrderType, Side
-from brokergate.engine.account import Account
+from brokergate.engine.account import Account, check_same_request
 from brokergate.engine.connection import Metrics
 from brokergate.engine.paper_setting import from_setting, to_setting
 from brokergate.engine.rules import check_order
@@ -65,7 +65,8 @@ class Gateway:
         self._log = log
         self._make_paper = make_paper
         self._pumps: dict[str, asyncio.Task[None]] = {}
-        self._owned: set[asyncio.Task[object]] = set()
+        self._owned: set[asyncio.Task[Any]] = set()
+        self._under_way: dict[tuple[str, str], tuple[Request, asyncio.Task[bytes]]] = {}
         self._control = asyncio.Lock()
         self._health_waiters: set[asyncio.Event] = set()
 
@@ -173,24 +174,24 @@ class Gateway:
     async def replace_order(self, command: ReplaceOrder, request: Request) -> bytes:
         """Changes a working order."""
         account = self.account(command.account_id)
-        return await self._run(account, account.replace(command, request))
+        return await self._change(account, request, account.replace(command, request))
 
     async def cancel_order(self, command: CancelOrder, request: Request) -> bytes:
         """Cancels a working order; `request.encode` gets None after a tombstone."""
         account = self.account(command.account_id)
-        return await self._run(account, account.cancel(command, request))
+        return await self._change(account, request, account.cancel(command, request))
 
     async def cancel_orders(self, account_id: str, orders: Sequence[OrderRef], request: Request) -> bytes:
         """Cancels several orders."""
         account = self.account(account_id)
-        return await self._run(account, account.cancel_many(orders, request))
+        return await self._change(account, request, account.cancel_many(orders, request))
 
     async def cancel_all_orders(self, command: CancelAllOrders, request: Request) -> bytes:
         """Cancels every working order of the account, of one symbol and side where given."""
         account = self.account(command.account_id)
         if command.symbol:
             account.instrument(command.symbol)
-        return await self._run(account, account.cancel_all(command.symbol, command.side, request))
+        return await self._change(account, request, account.cancel_all(command.symbol, command.side, request))
 
     async def close_position(self, command: ClosePosition) -> Placed:
         """Closes a position by a market order whose client_order_id is the request_id."""
@@ -232,9 +233,29 @@ class Gateway:
         its effects before its first suspension, and needs no task of its own for that."""
         if account.broker.in_process:
             return await work
+        return await asyncio.shield(self._own(work))
+
+    def _own(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
         task = asyncio.create_task(work)
         self._owned.add(task)
         task.add_done_callback(self._owned.discard)
+        return task
+
+    async def _change(
+        self, account: Account, request: Request, work: Coroutine[object, object, bytes]
+    ) -> bytes:
+        """As `_run`; a request that repeats one under way waits for its answer."""
+        if account.broker.in_process:
+            return await work
+        key = (account.account_id, request.request_id)
+        if key in self._under_way:
+            work.close()
+            first, task = self._under_way[key]
+            check_same_request(request, first.method, first.fingerprint)
+        else:
+            task = self._own(work)
+            self._under_way[key] = (request, task)
+            task.add_done_callback(lambda _: self._under_way.pop(key))
         return await asyncio.shield(task)
 
     # Reading

@@ -46,8 +46,10 @@ class Tracker:
         self._by_client: dict[str, str] = {}
         self._by_broker: dict[str, str] = {}
         self._replacing: dict[str, tuple[OrderSpec, Decimal]] = {}
-        # Orders that ended since the last `settle`: not yet staged, so the journal cannot show them.
+        # Orders that ended and fills that came since the last `settle`: not yet staged, so that the journal cannot
+        # show them.
         self._ended: dict[str, Order] = {}
+        self._booked: set[tuple[str, str, str]] = set()
         for stored in journal.open_orders(account_id):
             self.hold(stored.order)
 
@@ -77,6 +79,7 @@ class Tracker:
     def settle(self) -> None:
         """Everything applied so far is staged: the journal shows what has ended."""
         self._ended.clear()
+        self._booked.clear()
 
     def expect_replace(self, order_id: str, spec: OrderSpec, quantity: Decimal) -> None:
         """A replace goes to the broker; its REPLACED report will make the order this."""
@@ -135,8 +138,9 @@ class Tracker:
 
     def _fill(self, report: FillReport, payloads: list[EventPayload]) -> None:
         key = (report.symbol, report.broker_order_id, report.execution_id)
-        if self._journal.has_fill(self.account_id, key):
+        if key in self._booked or self._journal.has_fill(self.account_id, key):
             return
+        self._booked.add(key)
         order = self._find(report.client_order_id, report.broker_order_id)
         now_ns = self._clock.now_ns()
         if order is not None:
