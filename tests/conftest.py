@@ -29,3 +29,12 @@ def project_root() -> Path:
 def grpcurl() -> Path:
     """The real grpcurl; a test that asks for it fails where it is missing."""
     return find_grpcurl()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real market data beside the project; a test that needs it is skipped where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"no market data in {folder}; see the README")
+    return folder

@@ -1,0 +1,143 @@
+"""The gateway as a process: wires every floor, serves until it is told to end, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+import secrets
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import structlog
+
+from brokergate.adapters.registry import create_broker, create_paper_broker
+from brokergate.config import GatewayConfig, ListenerConfig, LogFormat
+from brokergate.engine.gateway import Gateway
+from brokergate.engine.streams import EventStreams
+from brokergate.journal.lock import DataDirectoryLock, DataDirectoryLocked
+from brokergate.journal.sqlite.journal import UNKNOWN_BOOT, SqliteJournal
+from brokergate.ports.clock import Clock, SystemClock
+from brokergate.ports.journal import Journal, JournalError
+from brokergate.tokens import TokenError, TokenStore
+from brokergate.transport.listeners import ListenError
+from brokergate.transport.logging import configure_logging
+from brokergate.transport.server import GatewayServer
+from brokergate.transport.settings import ListenerSettings, TlsSettings, TransportSettings
+
+_LOG_FORMS: Mapping[LogFormat, Literal["auto", "console", "json"]] = {
+    LogFormat.AUTO: "auto",
+    LogFormat.TEXT: "console",
+    LogFormat.JSON: "json",
+}
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+class StartError(Exception):
+    """The gateway cannot start; the text says why, and the way out."""
+
+
+def run(config: GatewayConfig) -> None:
+    """Serves until SIGTERM or SIGINT, on uvloop where it is installed. Raises `StartError`."""
+    log = config.server.log
+    configure_logging(log.level.value, _LOG_FORMS[log.format])
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(serve(config, SystemClock()))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+async def serve(config: GatewayConfig, clock: Clock) -> None:
+    """Serves until SIGTERM or SIGINT. `data_dir/address` names the addresses while it does. Raises `StartError`."""
+    log = structlog.get_logger("brokergate")
+    settings = transport_settings(config)
+    ending = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ending.set)
+    try:
+        async with _open(config, clock, log) as (gateway, journal):
+            streams = EventStreams(journal, gateway.accounts, clock)
+            tokens = TokenStore(config.server.tokens_path, clock)
+            server = GatewayServer(gateway, streams, settings, tokens, clock, log, random.Random())
+            addresses = await server.start()
+            address_file = config.server.data_dir / "address"
+            _replace(address_file, "".join(f"{address}\n" for address in addresses))
+            try:
+                await ending.wait()
+                log.info("draining", grace_s=config.server.drain_grace_s)
+                await server.drain(settings.drain_grace_ms / 1000)
+            finally:
+                address_file.unlink(missing_ok=True)
+                await server.stop()
+    except (DataDirectoryLocked, JournalError, ListenError, TokenError, OSError) as error:
+        raise StartError(str(error)) from error
+    log.info("ended")
+
+
+@contextlib.asynccontextmanager
+async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[tuple[Gateway, Journal]]:
+    """The gateway with all its accounts over the locked data directory; closes what it opened, in order."""
+    data_dir = config.server.data_dir
+    with DataDirectoryLock(data_dir):
+        journal = SqliteJournal(data_dir / "journal.db", secrets.randbits, boot_id())
+        try:
+            gateway = Gateway(
+                journal, clock, log.warning, lambda command: create_paper_broker(command, clock)
+            )
+            try:
+                for account_id, account in config.accounts.items():
+                    broker = create_broker(account, clock)
+                    await gateway.add_account(account_id, broker, trading_enabled=account.trading_enabled)
+                await gateway.restore_paper_accounts()
+                yield gateway, journal
+            finally:
+                await gateway.close()
+        finally:
+            journal.close()
+
+
+def boot_id() -> str:
+    """What tells this run of the machine from others; see `SqliteJournal`."""
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return UNKNOWN_BOOT
+
+
+def transport_settings(config: GatewayConfig) -> TransportSettings:
+    """The transport's settings as the configuration has them."""
+    server = config.server
+    return TransportSettings(
+        listeners=tuple(_listener(listener) for listener in server.listen),
+        client_scopes=server.client_certificates.scopes,
+        default_client_scope=server.client_certificates.default_scope,
+        reflection=server.reflection,
+        drain_grace_ms=server.drain_grace_s * 1000,
+        **server.limits.model_dump(),
+    )
+
+
+def _listener(listener: ListenerConfig) -> ListenerSettings:
+    tls = listener.tls
+    return ListenerSettings(
+        address=listener.address,
+        tls=None if tls is None else TlsSettings(tls.certificate, tls.key, tls.client_ca),
+        insecure=listener.insecure,
+    )
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes `path` so that a reader sees all of it or nothing."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_text(text, "utf-8")
+    temporary.replace(path)
