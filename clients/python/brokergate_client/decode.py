@@ -313,7 +313,6 @@ def _order_changed(message: event_pb2.OrderEvent) -> OrderChanged:
 # By the oneof's field: the kind and the decoder. What stands here is what this client knows.
 _PAYLOADS: dict[str, tuple[enums.EventKind, Any]] = {
     "order": (enums.EventKind.ORDER, _order_changed),
-    "fill": (enums.EventKind.FILL, lambda m: fill(m.fill)),
     "fill_fees": (enums.EventKind.FILL_FEES, lambda m: FillFees(m.fill_id, m.order_id, moneys(m.fees))),
     "position": (enums.EventKind.POSITION, lambda m: position(m.position)),
     "balance": (enums.EventKind.BALANCE, lambda m: balance(m.balance)),
@@ -339,7 +338,10 @@ def event(message: event_pb2.Event, cursor: str) -> Event:
     field = message.WhichOneof("payload")
     kind: enums.EventKind = enums.EventKind.UNSPECIFIED
     payload: EventPayload = UnknownPayload()
-    if field is not None:
+    if field == "fill":
+        kind = enums.EventKind.FILL
+        payload = fill(message.fill.fill, message.event_id, message.sequence, cursor)
+    elif field is not None:
         kind, decode = _PAYLOADS[field]
         payload = decode(getattr(message, field))
     return Event(

@@ -44,7 +44,7 @@ COMMANDS = {
 
 EPILOG = (
     "Exit status: 0 done; 1 failed, or 'check' found problems; 2 wrong usage, or a configuration that 'serve' cannot "
-    "use; 130 interrupted."
+    "use; 3 the gateway that a command talks to did not answer; 130 interrupted."
 )
 
 
