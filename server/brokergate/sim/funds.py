@@ -1,0 +1,236 @@
+"""The money side of one instrument: what orders need and set aside, and what executions move.
+
+Spot pays and receives both currencies and sells what is held. An instrument whose positions may go short moves cash
+by the notional; a short position ties up twice what it was sold for, the proceeds and as much again (no leverage).
+An order that opens or grows a position sets its notional aside at its limit, or at its trigger when it has no
+limit, and the fee at most; the part that closes a position sets nothing aside, and two open orders never count on
+closing the same lots. Nothing is taken that would bring the available cash below zero, unless it raises it.
+
+What fills is booked, always. Two things can leave the available amount below zero, and nothing that needs funds is
+taken until it is above: fees of many small fills, each rounded half to even (by half the fee's scale a fill, at
+most), and a market order that closes the lots which an open order stood ready to close.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from brokergate.domain.accounts import BrokerPosition
+from brokergate.domain.errors import ErrorReason
+from brokergate.domain.fills import Money
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.money import format_decimal, multiply, steps, total
+from brokergate.sim.fees import Commission, FeeSchedule
+from brokergate.sim.orders import Refusal, WorkingOrder
+from brokergate.sim.positions import FifoPosition
+
+if TYPE_CHECKING:
+    from brokergate.sim.ledger import CurrencyAccount
+
+HALF = Decimal("0.5")
+SHORT_TIE = 2
+"""How many times its cost a short position ties up."""
+Walk = list[tuple[int, int]]
+"""(price in ticks, lots), best first."""
+
+
+class InstrumentFunds:
+    """One instrument's part in the ledger. Amounts are in units of the quote currency, `base` ones in its own."""
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        quote: CurrencyAccount,
+        base: CurrencyAccount | None,
+        fees: FeeSchedule,
+        shortable: bool,
+    ) -> None:
+        self.instrument = instrument
+        self.quote = quote
+        self.base = base
+        self.shortable = shortable
+        self.position = FifoPosition()
+        self.changed = False
+        """Whether the position is another one than was last told."""
+        self.mark: int | None = None
+        """Twice the mark price in ticks."""
+        self.closers: dict[int, WorkingOrder] = {}
+        """Open orders that stand ready to close, by number."""
+        step = multiply(instrument.price_increment, instrument.quantity_increment)
+        self.unit = quote.units(multiply(step, instrument.multiplier))
+        """What one lot costs at one tick."""
+        self.base_unit = base.units(instrument.quantity_increment) if base else 0
+        self.taker = Commission(fees.taker_percent, quote.currency, quote.places)
+        self.maker = Commission(fees.maker_percent, quote.currency, quote.places)
+
+    # What an order needs
+
+    def needs(self, order: WorkingOrder, walk: Walk, rest: int) -> tuple[CurrencyAccount, int]:
+        """What taking `walk` now and resting `rest` lots takes from the available of which currency."""
+        if self.base is not None and order.side < 0 and not self.shortable:
+            return self.base, (sum([lots for _, lots in walk]) + rest) * self.base_unit
+        unit, fee_of = self.unit, self.taker.of
+        notional = fees = lots = 0
+        for price, size in walk:
+            part = price * size * unit
+            notional += part
+            fees += fee_of(part)
+            lots += size
+        if self.shortable:
+            needed = self._margin_need(order, walk, lots, notional) + fees
+            if rest:
+                closable = max(0, -order.side * self.position.lots - lots - self.position.claimed)
+                rest = max(0, rest - closable)
+        else:
+            needed = notional + fees
+        return self.quote, needed + (self._aside(order, rest) if rest else 0)
+
+    def shortfall(self, order: WorkingOrder, walk: Walk, rest: int) -> Refusal | None:
+        """Why the account cannot pay for taking `walk` now and resting `rest` lots; None when it can."""
+        account, needed = self.needs(order, walk, rest)
+        if needed <= 0 or needed <= account.total - account.held:
+            return None
+        return Refusal(
+            ErrorReason.INSUFFICIENT_FUNDS,
+            f"{self.instrument.symbol}: the order needs {format_decimal(account.amount(needed))} {account.currency}, "
+            f"available are {format_decimal(account.amount(account.available))}; order less or cancel open orders",
+        )
+
+    def _margin_need(self, order: WorkingOrder, walk: Walk, lots: int, notional: int) -> int:
+        """By how much taking `walk` lowers the available cash, fees apart."""
+        position, side = self.position, order.side
+        closing = min(lots, max(0, -side * position.lots))
+        tied = 0
+        if side > 0 and closing:
+            tied = -SHORT_TIE * position.cost_of_first(closing)
+        elif side < 0 and closing < lots:
+            skip, opened = closing, 0
+            for price, size in walk:
+                passed = min(skip, size)
+                skip -= passed
+                opened += price * (size - passed) * self.unit
+            tied = SHORT_TIE * opened
+        return side * notional + tied
+
+    def _aside(self, order: WorkingOrder, lots: int) -> int:
+        """What opening `lots` by a resting order sets aside: its notional, and for a buy the fee at most."""
+        price = order.limit if order.limit is not None else order.stop
+        assert price is not None
+        notional = price * lots * self.unit
+        if order.side < 0:
+            return notional
+        return notional + max(self.taker.at_most(notional), self.maker.at_most(notional))
+
+    # Setting aside
+
+    def reserve(self, order: WorkingOrder) -> None:
+        """Sets aside what `order.leaves` needs while it rests; `release` undoes exactly that."""
+        leaves = order.leaves
+        account = self.quote
+        if self.shortable:
+            order.closing = min(leaves, max(0, -order.side * self.position.lots - self.position.claimed))
+            if order.closing:
+                self.position.claimed += order.closing
+                self.closers[order.number] = order
+            order.hold = self._aside(order, leaves - order.closing)
+        elif order.side > 0:
+            order.hold = self._aside(order, leaves)
+        else:
+            assert self.base is not None
+            account = self.base
+            order.hold = leaves * self.base_unit
+        order.funds = self
+        account.held += order.hold
+        account.changed = True
+
+    def release(self, order: WorkingOrder) -> None:
+        """Gives back what is set aside for `order`."""
+        if order.funds is None:
+            return
+        account = self.quote if self.shortable or order.side > 0 or self.base is None else self.base
+        account.held -= order.hold
+        account.changed = True
+        if order.closing:
+            self.position.claimed -= order.closing
+            del self.closers[order.number]
+        order.hold = order.closing = 0
+        order.funds = None
+
+    # What happened
+
+    def book(self, side: int, price: int, lots: int, *, maker: bool) -> int:
+        """Books an execution; returns its fee."""
+        notional = price * lots * self.unit
+        fee = (self.maker if maker else self.taker).of(notional)
+        quote, position = self.quote, self.position
+        quote.total -= side * notional + fee
+        quote.changed = self.changed = True
+        if self.base is not None:
+            self.base.total += side * lots * self.base_unit
+            self.base.changed = True
+        before = position.cost
+        position.trade(side, lots, notional, price)
+        position.fees += fee
+        if self.shortable:
+            if before < 0 or position.cost < 0:
+                quote.held += SHORT_TIE * (min(0, before) - min(0, position.cost))
+            if position.claimed:
+                self._claim_again()
+        return fee
+
+    def _claim_again(self) -> None:
+        """After the position shrank or turned, open orders can no longer count on closing what is not there."""
+        position = self.position
+        closable = {1: max(0, -position.lots), -1: max(0, position.lots)}
+        for number in sorted(self.closers):
+            order = self.closers[number]
+            kept = min(order.closing, closable[order.side])
+            closable[order.side] -= kept
+            if kept == order.closing:
+                continue
+            self.release(order)
+            self.reserve(order)
+
+    def restore(self, position: BrokerPosition) -> None:
+        """Takes up a position from the journal. `ValueError` where it is no whole number of lots."""
+        lots = steps(position.quantity, self.instrument.quantity_increment)
+        quote = self.quote
+        fees = total([fee.amount for fee in position.fees if fee.currency == quote.currency])
+        self.position.restore(
+            lots, quote.units(position.cost), quote.units(position.realized_pnl), quote.units(fees)
+        )
+        if self.shortable and lots < 0:
+            quote.held -= SHORT_TIE * self.position.cost
+
+    def unrealized(self) -> Decimal | None:
+        """What closing at the mark would bring; None without a mark. Zero when flat."""
+        position, mark = self.position, self.mark
+        if not position.lots:
+            return Decimal(0)
+        if mark is None:
+            return None
+        doubled = mark * position.lots * self.unit - 2 * position.cost
+        return multiply(HALF, self.quote.amount(doubled))
+
+    def mark_price(self) -> Decimal | None:
+        """The mark price."""
+        if self.mark is None:
+            return None
+        return multiply(multiply(self.instrument.price_increment, Decimal(self.mark)), HALF)
+
+    def report(self, now_ns: int) -> BrokerPosition:
+        """The position as it is told."""
+        position, quote, instrument = self.position, self.quote, self.instrument
+        return BrokerPosition(
+            symbol=instrument.symbol,
+            quantity=multiply(instrument.quantity_increment, Decimal(position.lots)),
+            cost=quote.amount(position.cost),
+            quote_currency=quote.currency,
+            as_of_ns=now_ns,
+            realized_pnl=quote.amount(position.realized),
+            fees=(Money(quote.amount(position.fees), quote.currency),) if position.fees else (),
+            multiplier=instrument.multiplier,
+            mark_price=self.mark_price(),
+            unrealized_pnl=self.unrealized(),
+        )

@@ -1,0 +1,123 @@
+"""What one account holds: currencies, counted in whole units of 10^-places, and a position an instrument.
+
+The places of a currency are as many as its exact amounts can need: of tick × lot × multiplier where it is paid, of
+the lot where it is bought, of fees, and of what was put in. So all bookkeeping is in integers and nothing rounds
+but fees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition
+from brokergate.domain.instruments import Instrument, InstrumentKind
+from brokergate.domain.money import CONTEXT, multiply, normal
+from brokergate.sim.fees import FeeSchedule, currency_places
+from brokergate.sim.funds import InstrumentFunds
+
+
+class CurrencyAccount:
+    """One currency: all of it, and what is set aside of it, in units of 10^-`places`."""
+
+    __slots__ = ("changed", "currency", "held", "places", "total")
+
+    def __init__(self, currency: str, places: int) -> None:
+        self.currency = currency
+        self.places = places
+        self.total = 0
+        self.held = 0
+        self.changed = False
+
+    @property
+    def available(self) -> int:
+        """What may be spent."""
+        return self.total - self.held
+
+    def units(self, amount: Decimal) -> int:
+        """`amount` in units; it has no more places than the account."""
+        return int(CONTEXT.scaleb(amount, self.places))
+
+    def amount(self, units: int) -> Decimal:
+        """`units` as an amount, without zeros at its end."""
+        return normal(CONTEXT.scaleb(Decimal(units), -self.places))
+
+    def report(self, now_ns: int) -> BrokerBalance:
+        """As it is told."""
+        return BrokerBalance(self.currency, self.amount(self.total), self.amount(self.held), now_ns)
+
+
+def places_of(value: Decimal) -> int:
+    """Places after the point that `value` needs."""
+    exponent = CONTEXT.normalize(value).as_tuple().exponent
+    return max(0, -exponent) if isinstance(exponent, int) else 0
+
+
+class Ledger:
+    """The currencies and positions of an account.
+
+    `shortable` are the kinds of instrument whose positions may go short; the others sell what is held.
+    """
+
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        fees: FeeSchedule,
+        shortable: frozenset[InstrumentKind],
+        balances: Mapping[str, Decimal],
+        positions: Sequence[BrokerPosition] = (),
+    ) -> None:
+        instruments = list(instruments)
+        self.currencies: dict[str, CurrencyAccount] = {}
+        self.funds: dict[str, InstrumentFunds] = {}
+        places = self._places(instruments, balances, positions)
+        for currency in sorted(places):
+            account = self.currencies[currency] = CurrencyAccount(currency, places[currency])
+            account.total = account.units(balances.get(currency, Decimal(0)))
+        for instrument in instruments:
+            quote = self.currencies[instrument.quote_currency]
+            spot = instrument.kind is InstrumentKind.SPOT and instrument.base_currency
+            base = self.currencies[instrument.base_currency] if spot else None
+            self.funds[instrument.symbol] = InstrumentFunds(
+                instrument, quote, base, fees, instrument.kind in shortable
+            )
+        for position in positions:
+            if position.symbol in self.funds:
+                self.funds[position.symbol].restore(position)
+
+    @staticmethod
+    def _places(
+        instruments: Sequence[Instrument],
+        balances: Mapping[str, Decimal],
+        positions: Sequence[BrokerPosition],
+    ) -> dict[str, int]:
+        places: dict[str, int] = {}
+
+        def need(currency: str, count: int) -> None:
+            places[currency] = max(places.get(currency, currency_places(currency)), count)
+
+        for instrument in instruments:
+            unit = multiply(
+                multiply(instrument.price_increment, instrument.quantity_increment), instrument.multiplier
+            )
+            need(instrument.quote_currency, places_of(unit))
+            if instrument.kind is InstrumentKind.SPOT and instrument.base_currency:
+                need(instrument.base_currency, places_of(instrument.quantity_increment))
+        for currency, amount in balances.items():
+            need(currency, places_of(amount))
+        for position in positions:
+            need(position.quote_currency, max(places_of(position.cost), places_of(position.realized_pnl)))
+        return places
+
+    def changes(self, now_ns: int) -> list[BrokerPosition | BrokerBalance]:
+        """Positions and balances that changed since the last call, as they now stand."""
+        reports: list[BrokerPosition | BrokerBalance] = []
+        for funds in self.funds.values():
+            if funds.changed:
+                funds.changed = False
+                reports.append(funds.report(now_ns))
+        for account in self.currencies.values():
+            if account.changed:
+                account.changed = False
+                reports.append(account.report(now_ns))
+        return reports

@@ -1,0 +1,194 @@
+"""One instrument as the venue shows it: between the port's decimals and the market's ticks and lots."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from brokergate.domain.fills import Liquidity, Money
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.market import BookView, QuoteView
+from brokergate.domain.money import ZERO, format_decimal, multiply, quotient, steps
+from brokergate.domain.orders import Order, OrderSpec, OrderType, Side, TimeInForce, TriggerSource
+from brokergate.ports.broker import FillReport, Preview
+from brokergate.sim.funds import InstrumentFunds
+from brokergate.sim.matching import Market, never_rests
+from brokergate.sim.orders import Executed, Refusal, WorkingOrder
+
+MAX_PRICES = 4096
+"""Prices whose decimals are kept at hand; the table is emptied when it is full."""
+
+_TYPES = {
+    OrderType.MARKET: (False, False),
+    OrderType.LIMIT: (True, False),
+    OrderType.STOP: (False, True),
+    OrderType.STOP_LIMIT: (True, True),
+}
+"""Which types there are: whether they have a limit, and a trigger."""
+DEFAULT_TIME_IN_FORCE = TimeInForce.GTC
+_WAITING = (TimeInForce.DAY, TimeInForce.GTC)
+_FORCES = (*_WAITING, TimeInForce.IOC, TimeInForce.FOK)
+_SOURCES = (TriggerSource.UNSPECIFIED, TriggerSource.LAST, TriggerSource.BID_ASK)
+_SIDES = {Side.BUY: 1, Side.SELL: -1}
+
+
+class Listing:
+    """An instrument with its market. `funds` is its part of the ledger."""
+
+    def __init__(self, instrument: Instrument, market: Market) -> None:
+        self.instrument = instrument
+        self.market = market
+        self._prices: dict[int, Decimal] = {}
+        self._no_fee = (Money(ZERO, instrument.quote_currency),)
+
+    @property
+    def funds(self) -> InstrumentFunds:
+        """Its part of the ledger."""
+        return self.market.funds
+
+    def move(self, funds: InstrumentFunds) -> None:
+        """To another ledger: the account starts anew."""
+        self.market.funds = funds
+
+    def lots(self, quantity: Decimal) -> int:
+        """`quantity` in lots; `ValueError` off the lot."""
+        return steps(quantity, self.instrument.quantity_increment)
+
+    def ticks(self, price: Decimal) -> int:
+        """`price` in ticks; `ValueError` off the tick."""
+        return steps(price, self.instrument.price_increment)
+
+    def price(self, ticks: int) -> Decimal:
+        """The price of `ticks`."""
+        price = self._prices.get(ticks)
+        if price is None:
+            if len(self._prices) >= MAX_PRICES:
+                self._prices.clear()
+            price = self._prices[ticks] = multiply(self.instrument.price_increment, Decimal(ticks))
+        return price
+
+    def quantity(self, lots: int) -> Decimal:
+        """The quantity of `lots`."""
+        return multiply(self.instrument.quantity_increment, Decimal(lots))
+
+    def fill_report(self, execution: Executed, execution_id: str) -> FillReport:
+        """An execution as it is told."""
+        order, quote = execution.order, self.funds.quote
+        return FillReport(
+            order.client_order_id,
+            order.broker_order_id,
+            execution_id,
+            order.symbol,
+            Side.BUY if order.side > 0 else Side.SELL,
+            self.quantity(execution.lots),
+            self.price(execution.price),
+            (Money(quote.amount(execution.fee), quote.currency),) if execution.fee else self._no_fee,
+            Liquidity.MAKER if execution.maker else Liquidity.TAKER,
+            execution.time_ns,
+        )
+
+    def quote(self) -> QuoteView | None:
+        """The best bid and ask: the feed's own quote where it runs beside a book, else what can still be taken."""
+        market, book = self.market, self.market.book
+        if book.distrust:
+            return None
+        if book.quote is not None:
+            bid, ask, time_ns = book.quote.bid, book.quote.ask, book.quote.time_ns
+        else:
+            bid = next(iter(book.bids.levels(1)), None)
+            ask = next(iter(book.asks.levels(1)), None)
+            time_ns = book.time_ns
+        return QuoteView(
+            self.instrument.symbol,
+            self.price(bid[0]) if bid else None,
+            self.quantity(bid[1]) if bid else None,
+            self.price(ask[0]) if ask else None,
+            self.quantity(ask[1]) if ask else None,
+            time_ns,
+            market.received_ns,
+            None if market.last is None else self.price(market.last),
+        )
+
+    def book(self, depth: int) -> BookView | None:
+        """What can still be taken, `depth` levels a side; None while the book is not trusted."""
+        book = self.market.book
+        if book.distrust:
+            return None
+        sides = [
+            tuple([(self.price(price), self.quantity(lots)) for price, lots in side.levels(depth)])
+            for side in (book.bids, book.asks)
+        ]
+        return BookView(self.instrument.symbol, sides[0], sides[1], book.time_ns, self.market.received_ns)
+
+    def preview(self, spec: OrderSpec, stale: Refusal | None) -> Preview:
+        """What an order would do now; a refusal for stale data comes before the market's own."""
+        if spec.quantity is None:
+            raise ValueError("an order has a quantity")
+        order = working_order(self, None, spec, spec.quantity, "")
+        walk, refusal = self.market.look(order)
+        funds, quote = self.funds, self.funds.quote
+        taken = sum(lots for _, lots in walk)
+        parts = [price * lots * funds.unit for price, lots in walk]
+        fees = sum(funds.taker.of(part) for part in parts)
+        rest_price = order.limit or order.stop or 0
+        notional = sum(parts) + rest_price * (order.leaves - taken) * funds.unit
+        refusal = stale or refusal
+        rest = 0 if never_rests(order) and not order.waiting else order.leaves - taken
+        account, needed = funds.needs(order, walk, rest)
+        unit_cost = multiply(self.quantity(taken), self.instrument.multiplier)
+        return Preview(
+            estimated_price=quotient(quote.amount(sum(parts)), unit_cost) if taken else None,
+            estimated_fill_quantity=self.quantity(taken),
+            estimated_notional=Money(quote.amount(notional), quote.currency),
+            estimated_fees=(Money(quote.amount(fees), quote.currency),),
+            required_funds=Money(account.amount(needed), account.currency),
+            rejection=None if refusal is None else (refusal.reason, refusal.message),
+        )
+
+
+def working_order(
+    listing: Listing, order: Order | None, spec: OrderSpec, quantity: Decimal, broker_order_id: str
+) -> WorkingOrder:
+    """The order in ticks and lots. `ValueError` for one that the venue cannot hold: a type or time in force that it
+    has not, a price or quantity that is missing, off its increment or not above zero."""
+    prices = _TYPES.get(spec.type)
+    if prices is None:
+        raise ValueError(f"the venue has no {spec.type.name} orders")
+    limited, stopped = prices
+    time_in_force = spec.time_in_force or DEFAULT_TIME_IN_FORCE
+    if time_in_force not in (_WAITING if stopped else _FORCES):
+        raise ValueError(f"the venue has no {spec.type.name} orders with {time_in_force.name}")
+    side = _SIDES.get(spec.side)
+    if side is None:
+        raise ValueError("the side is missing")
+    if spec.trigger_source not in _SOURCES:
+        raise ValueError(f"the venue has no trigger source {spec.trigger_source.name}")
+    lots = listing.lots(quantity)
+    limit = _ticks(listing, "limit_price", spec.limit_price, limited)
+    stop = _ticks(listing, "stop_price", spec.stop_price, stopped)
+    if lots <= 0:
+        raise ValueError(f"the quantity {format_decimal(quantity)} is not above zero")
+    return WorkingOrder(
+        order.client_order_id if order else "",
+        broker_order_id,
+        spec.symbol,
+        side,
+        spec.type,
+        time_in_force,
+        lots,
+        limit,
+        stop,
+        spec.trigger_source,
+    )
+
+
+def _ticks(listing: Listing, name: str, price: Decimal | None, wanted: bool) -> int | None:
+    if price is None:
+        if wanted:
+            raise ValueError(f"{name} is missing")
+        return None
+    if not wanted:
+        raise ValueError(f"{name} does not belong to the order's type")
+    ticks = listing.ticks(price)
+    if ticks <= 0:
+        raise ValueError(f"{name} {format_decimal(price)} is not above zero")
+    return ticks

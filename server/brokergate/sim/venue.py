@@ -1,0 +1,398 @@
+"""One account's venue: its markets, its orders, its money. Pure: time comes with every call.
+
+What happens comes out as the port's reports, in the order in which it happened; positions and balances that changed
+are told once at the end of a call, absolute. Ids are counters: orders `P1`, their later generations `P1-2`,
+executions `X1`; they go on after a restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from heapq import heapify, heappop, heappush
+
+from brokergate.domain.accounts import (
+    BrokerAccountInfo,
+    BrokerBalance,
+    BrokerPosition,
+    LedgerEntry,
+    LedgerEntryKind,
+)
+from brokergate.domain.errors import ErrorReason
+from brokergate.domain.events import OrderEventType
+from brokergate.domain.fills import Money
+from brokergate.domain.instruments import Instrument, InstrumentKind
+from brokergate.domain.market import BookView, QuoteView
+from brokergate.domain.orders import Order, OrderSpec, TimeInForce
+from brokergate.ports.broker import (
+    Accepted,
+    OrderReport,
+    Outcome,
+    Preview,
+    Rejected,
+    ReplaceCommand,
+    Report,
+    RestoredState,
+)
+from brokergate.sim.fees import FeeSchedule
+from brokergate.sim.ledger import Ledger
+from brokergate.sim.listing import Listing, working_order
+from brokergate.sim.market import MarketUpdate
+from brokergate.sim.matching import Market
+from brokergate.sim.orders import Changed, Executed, Happening, Refusal, WorkingOrder
+from brokergate.sim.sessions import day_end_ns
+from brokergate.sim.valuation import account_info
+
+SHORTABLE = frozenset({InstrumentKind.FOREX, InstrumentKind.EQUITY})
+"""Kinds whose positions may go short unless the terms say otherwise."""
+NO_FEES = FeeSchedule()
+_SLACK = 1024
+"""Ended orders that the list of expiries may hold beyond as many as are open before it is built anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountTerms:
+    """What an account is given: the conditions that it trades under."""
+
+    initial_balances: Mapping[str, Decimal]
+    fees: FeeSchedule = NO_FEES
+    shortable: frozenset[InstrumentKind] = SHORTABLE
+    base_currency: str = "USDT"
+    """What the account as a whole is valued in."""
+    stale_after_ns: int | None = None
+    """The age of an instrument's latest update beyond which orders are refused; None for no limit."""
+
+
+class Venue:
+    """See the module. `now_ns` never goes back: a time before the latest one counts as that one.
+
+    `session` makes the ids of ledger entries unique over restarts.
+    """
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        terms: AccountTerms,
+        state: RestoredState,
+        now_ns: int,
+        session: str = "0",
+    ) -> None:
+        self.now_ns = now_ns
+        self.terms = terms
+        self.instruments = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
+        self._session = session
+        self._entries = 0
+        self._orders = state.orders
+        self._fills = state.fills
+        self._happenings: list[Happening] = []
+        self._open: dict[str, WorkingOrder] = {}
+        self._expiries: list[tuple[int, int, WorkingOrder]] = []
+        self._reports: list[Report] = []
+        symbols = {instrument.symbol for instrument in instruments}
+        self._foreign = tuple(position for position in state.positions if position.symbol not in symbols)
+        known = state.orders or state.balances
+        balances = {balance.currency: balance.total for balance in state.balances}
+        self._ledger = self._new_ledger(balances if known else terms.initial_balances, state.positions)
+        self.listings = {
+            instrument.symbol: Listing(
+                instrument, Market(instrument.symbol, self._ledger.funds[instrument.symbol], self._happenings)
+            )
+            for instrument in self.instruments
+        }
+        if not known:
+            self._deposit(LedgerEntryKind.DEPOSIT, 1, "initial balance")
+        for order in state.open_orders:
+            self._restore(order)
+        self._restored = self._told()
+
+    def opening(self) -> list[Report]:
+        """What there is to tell after the start: deposits of a new account, orders that could not be taken up."""
+        reports, self._restored = self._restored, []
+        return reports
+
+    # The market
+
+    def apply(self, updates: Iterable[MarketUpdate]) -> list[Report]:
+        """The market moved. `ValueError` for an instrument that there is not, and for levels that cannot be."""
+        listings, expiries = self.listings, self._expiries
+        for update in updates:
+            listing = listings.get(update.symbol)
+            if listing is None:
+                raise ValueError(f"the venue has no instrument {update.symbol!r}")
+            if update.time_ns > self.now_ns:
+                self.now_ns = update.time_ns
+                if expiries and expiries[0][0] <= self.now_ns:
+                    self._expire()
+            listing.market.apply(update)
+        return self._told() if self._happenings else []
+
+    def advance(self, now_ns: int) -> list[Report]:
+        """Time passes without the market moving."""
+        self._arrive(now_ns)
+        return self._told() if self._happenings else []
+
+    @property
+    def next_expiry_ns(self) -> int | None:
+        """When an order may expire next; None while none can."""
+        return self._expiries[0][0] if self._expiries else None
+
+    # Commands
+
+    def place(self, orders: Sequence[Order], now_ns: int) -> list[Outcome]:
+        """Takes orders one after another; `outcomes[i]` belongs to `orders[i]`. Positions and balances come with the
+        last one."""
+        self._arrive(now_ns)
+        outcomes: list[Outcome] = []
+        happenings, last = self._happenings, len(orders) - 1
+        for index, order in enumerate(orders):
+            self._orders += 1
+            answer = self._place(order, f"P{self._orders}")
+            reports: Sequence[Report] = ()
+            if index == last:
+                reports = self._told()
+            elif happenings or self._reports:
+                reports = self._happened()
+            if isinstance(answer, Refusal):
+                outcomes.append(Rejected(answer.reason, answer.message, reports))
+            else:
+                outcomes.append(Accepted(answer, reports))
+        return outcomes
+
+    def replace(self, command: ReplaceCommand, now_ns: int) -> Outcome:
+        """Changes a working order in one step; see `Market.replace`."""
+        self._arrive(now_ns)
+        order = self._open.get(command.order.client_order_id)
+        if order is None:
+            return self._unknown(command.order)
+        listing = self.listings[order.symbol]
+        try:
+            change = working_order(listing, command.order, command.spec, command.quantity, "")
+        except ValueError as error:
+            return Rejected(ErrorReason.INVALID_FIELD, str(error), self._told())
+        before = order.broker_order_id
+        order.broker_order_id = f"{order.placed}-{command.order.generation + 1}"
+        refusal = listing.market.replace(
+            order, change.leaves, change.limit, change.stop if order.waiting else order.stop, self.now_ns
+        )
+        if refusal is not None:
+            order.broker_order_id = before
+            return Rejected(refusal.reason, refusal.message, self._told())
+        self._settle(order)
+        return Accepted(order.broker_order_id, self._told())
+
+    def cancel(self, order: Order, now_ns: int) -> Outcome:
+        """Cancels a working order."""
+        self._arrive(now_ns)
+        working = self._open.pop(order.client_order_id, None)
+        if working is None:
+            return self._unknown(order)
+        self.listings[working.symbol].market.cancel(working, self.now_ns)
+        return Accepted(working.broker_order_id, self._told())
+
+    def preview(self, spec: OrderSpec, now_ns: int) -> Preview:
+        """What an order would do now. Changes nothing."""
+        listing = self.listings.get(spec.symbol)
+        if listing is None:
+            raise ValueError(f"the venue has no instrument {spec.symbol!r}")
+        return listing.preview(spec, self._stale(listing, max(now_ns, self.now_ns)))
+
+    def reset(self, balances: Mapping[str, Decimal] | None, now_ns: int) -> list[Report]:
+        """Cancels what is open and starts anew with `balances`, the first ones when None. Ids go on."""
+        self._arrive(now_ns)
+        for order in list(self._open.values()):
+            self.listings[order.symbol].market.cancel(order, self.now_ns)
+        self._open.clear()
+        self._expiries.clear()
+        self._reports += self._happened()
+        self._deposit(LedgerEntryKind.RESET, -1, "reset of the paper account")
+        held = [funds.instrument.symbol for funds in self._ledger.funds.values() if funds.position.traded]
+        currencies = set(self._ledger.currencies)
+        self._foreign = ()
+        self._ledger = self._new_ledger(self.terms.initial_balances if balances is None else balances, ())
+        for symbol, listing in self.listings.items():
+            listing.move(self._ledger.funds[symbol])
+            listing.funds.position.traded = listing.funds.changed = symbol in held
+        self._deposit(LedgerEntryKind.DEPOSIT, 1, "initial balance")
+        gone = sorted(currencies - set(self._ledger.currencies))
+        reports = self._told()
+        return reports + [BrokerBalance(currency, Decimal(0), Decimal(0), self.now_ns) for currency in gone]
+
+    # Queries
+
+    def positions(self) -> list[BrokerPosition]:
+        """Positions that are or were, at the present marks, by symbol."""
+        self._mark()
+        ours = [funds.report(self.now_ns) for funds in self._ledger.funds.values() if funds.position.traded]
+        return sorted([*ours, *self._foreign], key=lambda position: position.symbol)
+
+    def balances(self) -> list[BrokerBalance]:
+        """Every currency, by its code."""
+        return [account.report(self.now_ns) for account in self._ledger.currencies.values()]
+
+    def info(self) -> BrokerAccountInfo:
+        """The account as a whole, at the present marks."""
+        self._mark()
+        return account_info(self._ledger, self.terms.base_currency, self.now_ns)
+
+    def quote(self, symbol: str) -> QuoteView | None:
+        """The latest quote; None before the market told anything, and while its book is not trusted."""
+        listing = self.listings.get(symbol)
+        return listing.quote() if listing else None
+
+    def book(self, symbol: str, depth: int) -> BookView | None:
+        """What can still be taken, `depth` levels a side; None while the book is not trusted."""
+        listing = self.listings.get(symbol)
+        return listing.book(depth) if listing else None
+
+    # Inside
+
+    def _place(self, order: Order, broker_order_id: str) -> str | Refusal:
+        spec = order.spec
+        listing = self.listings.get(spec.symbol)
+        if listing is None:
+            return Refusal(ErrorReason.INSTRUMENT_NOT_FOUND, f"the venue has no instrument {spec.symbol!r}")
+        if order.client_order_id in self._open:
+            return Refusal(
+                ErrorReason.CLIENT_ORDER_ID_REUSED, f"an order {order.client_order_id!r} is open already"
+            )
+        if self.terms.stale_after_ns is not None:
+            stale = self._stale(listing, self.now_ns)
+            if stale is not None:
+                return stale
+        try:
+            working = working_order(listing, order, spec, order.quantity, broker_order_id)
+        except ValueError as error:
+            return Refusal(ErrorReason.INVALID_FIELD, str(error))
+        refusal = listing.market.place(working, self.now_ns)
+        if refusal is not None:
+            return refusal
+        if working.leaves:
+            self._keep(working, listing, self.now_ns)
+        return broker_order_id
+
+    def _stale(self, listing: Listing, now_ns: int) -> Refusal | None:
+        limit_ns, since_ns = self.terms.stale_after_ns, listing.market.updated_ns
+        if limit_ns is None or not since_ns or now_ns - since_ns <= limit_ns:
+            return None
+        return Refusal(
+            ErrorReason.STALE_MARKET_DATA,
+            f"{listing.instrument.symbol}: no market data since {since_ns} ns, {(now_ns - since_ns) / 1e9:.3f} s ago; "
+            f"orders are refused after {limit_ns / 1e9:.3f} s",
+        )
+
+    def _keep(self, working: WorkingOrder, listing: Listing, since_ns: int) -> None:
+        """Remembers an order that rests, and when it expires."""
+        self._open[working.client_order_id] = working
+        if working.time_in_force is TimeInForce.DAY:
+            expire_ns = working.expire_ns = day_end_ns(listing.instrument.kind, since_ns)
+            if len(self._expiries) > 2 * len(self._open) + _SLACK:
+                self._expiries[:] = [entry for entry in self._expiries if entry[2].leaves]
+                heapify(self._expiries)
+            heappush(self._expiries, (expire_ns, int(working.placed[1:]), working))
+
+    def _settle(self, working: WorkingOrder) -> None:
+        if not working.leaves:
+            self._open.pop(working.client_order_id, None)
+
+    def _unknown(self, order: Order) -> Rejected:
+        message = f"the venue has no working order {order.client_order_id!r}; it has ended"
+        return Rejected(ErrorReason.ORDER_ENDED, message, self._told())
+
+    def _arrive(self, now_ns: int) -> None:
+        if now_ns > self.now_ns:
+            self.now_ns = now_ns
+        if self._expiries and self._expiries[0][0] <= self.now_ns:
+            self._expire()
+
+    def _expire(self) -> None:
+        """Ends the orders whose day is over: before anything else of the same instant."""
+        expiries = self._expiries
+        while expiries and expiries[0][0] <= self.now_ns:
+            order = heappop(expiries)[2]
+            if order.leaves and self._open.get(order.client_order_id) is order:
+                self.listings[order.symbol].market.expire(order, self.now_ns)
+
+    def _restore(self, order: Order) -> None:
+        if not order.broker_order_id:
+            return
+        spec = order.spec
+        listing = self.listings.get(spec.symbol)
+        try:
+            if listing is None:
+                raise ValueError(f"the feed no longer has the instrument {spec.symbol!r}")
+            working = working_order(listing, order, spec, order.quantity, order.broker_order_id)
+        except ValueError as error:
+            self._reports.append(
+                OrderReport(
+                    OrderEventType.CANCELED,
+                    order.client_order_id,
+                    order.broker_order_id,
+                    self.now_ns,
+                    ErrorReason.INSTRUMENT_NOT_FOUND,
+                    f"not taken up after the restart: {error}",
+                )
+            )
+            return
+        working.placed = order.broker_order_id.partition("-")[0]
+        working.filled = listing.lots(order.cum_quantity)
+        working.leaves -= working.filled
+        working.waiting = working.waiting and not order.triggered
+        listing.market.restore(working)
+        # A tape's clock may stand before the gateway's: its day is the one it is in.
+        self._keep(working, listing, min(order.create_time_ns, self.now_ns))
+
+    def _new_ledger(self, balances: Mapping[str, Decimal], positions: Sequence[BrokerPosition]) -> Ledger:
+        return Ledger(self.instruments, self.terms.fees, self.terms.shortable, balances, positions)
+
+    def _deposit(self, kind: LedgerEntryKind, sign: int, description: str) -> None:
+        """Ledger entries that bring in (+1) or take out (-1) what the ledger holds."""
+        for account in self._ledger.currencies.values():
+            account.changed = True
+            if account.total:
+                self._entries += 1
+                amount = account.amount(sign * account.total)
+                entry_id = f"L{self._session}-{self._entries}"
+                self._reports.append(
+                    LedgerEntry(entry_id, kind, Money(amount, account.currency), self.now_ns, "", description)
+                )
+
+    def _mark(self) -> None:
+        for listing in self.listings.values():
+            listing.funds.mark = listing.market.mark()
+
+    def _happened(self) -> list[Report]:
+        """What happened since the last call, as reports."""
+        reports, self._reports = self._reports, []
+        for happening in self._happenings:
+            order = happening.order
+            if isinstance(happening, Executed):
+                self._fills += 1
+                reports.append(self.listings[order.symbol].fill_report(happening, f"X{self._fills}"))
+            else:
+                reports.append(_order_report(happening))
+            if not order.leaves:
+                self._settle(order)
+        self._happenings.clear()
+        return reports
+
+    def _told(self) -> list[Report]:
+        """The same, and the positions and balances that changed."""
+        reports = self._happened()
+        for listing in self.listings.values():
+            if listing.funds.changed:
+                listing.funds.mark = listing.market.mark()
+        reports += self._ledger.changes(self.now_ns)
+        return reports
+
+
+def _order_report(change: Changed) -> OrderReport:
+    order = change.order
+    return OrderReport(
+        change.kind,
+        order.client_order_id,
+        order.broker_order_id,
+        change.time_ns,
+        change.reason,
+        change.message,
+    )
