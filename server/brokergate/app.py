@@ -30,7 +30,7 @@ from brokergate.transport.settings import ListenerSettings, TlsSettings, Transpo
 
 _LOG_FORMS: Mapping[LogFormat, Literal["auto", "console", "json"]] = {
     LogFormat.AUTO: "auto",
-    LogFormat.TEXT: "console",
+    LogFormat.CONSOLE: "console",
     LogFormat.JSON: "json",
 }
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from brokergate.app import run
+from brokergate.app import StartError, run
 from brokergate.cli.failure import Failure
 from brokergate.cli.options import ConfigFiles, DataDir, configuration
 from brokergate.config import ConfigError, LogFormat, Overrides
@@ -33,4 +33,7 @@ def serve(
         settings = configuration(config, overrides)
     except ConfigError as error:
         raise Failure(f"the configuration cannot be used\n{error}", status=2) from None
-    run(settings)
+    try:
+        run(settings)
+    except StartError as error:
+        raise Failure(str(error)) from None

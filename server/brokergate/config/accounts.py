@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 
+from brokergate.config.problems import nearest
 from brokergate.config.section import Amount, Count, Flag, Section
 from brokergate.credentials import Secret
 from brokergate.domain.accounts import Environment
@@ -26,8 +26,8 @@ def _environment(value: object) -> object:
         return value
     if isinstance(value, str) and value in _ENVIRONMENTS:
         return _ENVIRONMENTS[value]
-    close = difflib.get_close_matches(str(value), _ENVIRONMENTS, 1)
-    hint = f" (did you mean {close[0]}?)" if close else ""
+    close = nearest(str(value), _ENVIRONMENTS)
+    hint = f" (did you mean {close}?)" if close else ""
     raise ValueError(f"is not an environment; write live, paper, testnet or demo{hint}")
 
 

@@ -14,6 +14,7 @@ from brokergate.config.document import Listing, Mapping, Node, Path_, Scalar, re
 from brokergate.config.fields import is_secret
 from brokergate.config.gateway import Profile
 from brokergate.config.problems import Problem
+from brokergate.domain.errors import shorten
 
 NOT_YET = "is not in this release"
 _KNOWN_BROKERS = ("alpaca", "binance", "bybit", "ibkr", "kraken", "oanda", "tradier")
@@ -34,10 +35,10 @@ def _brokers(tree: Mapping, brokers: Collection[str]) -> Iterator[tuple[Path_, P
         name = _text(node)
         if node is not None and name in _KNOWN_BROKERS and name not in brokers:
             way_out = f"remove the account, or use one of: {', '.join(sorted(brokers))}"
-            yield _problem(path, node, f"({name!r}) {NOT_YET}", way_out)
+            yield _problem(path, node, f"{_shown(node)} {NOT_YET}", way_out)
         elif node is not None and name and name not in brokers:
             way_out = f"write one of: {', '.join(sorted(brokers))}"
-            yield _problem(path, node, "is not the name of a broker", way_out)
+            yield _problem(path, node, f"{_shown(node)} is not the name of a broker", way_out)
         for other in brokers:
             section = settings.items.get(other)
             if section is not None and name in brokers and name != other:
@@ -79,10 +80,10 @@ def _routes(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
             account = _text(node)
             if account is not None and account not in known:
                 way_out = f"write one of: {', '.join(sorted(known)) or 'none there are'}"
-                yield _problem(("routes", route, index), node, "is not an account", way_out)
+                yield _problem(("routes", route, index), node, f"{_shown(node)} is not an account", way_out)
             elif account in seen:
                 yield _problem(
-                    ("routes", route, index), node, f"({account!r}) stands there twice", "keep one"
+                    ("routes", route, index), node, f"{_shown(node)} stands there twice", "keep one"
                 )
             seen.add(account or "")
 
@@ -125,6 +126,11 @@ def _accounts(tree: Mapping) -> Iterator[tuple[str, Mapping]]:
 
 def _text(node: Node | None) -> str | None:
     return node.text if isinstance(node, Scalar) else None
+
+
+def _shown(node: Node) -> str:
+    """The value as the file has it."""
+    return f"({shorten(node.written)!r})" if isinstance(node, Scalar) else ""
 
 
 def _problem(path: Path_, node: Node, text: str, way_out: str) -> tuple[Path_, Problem]:

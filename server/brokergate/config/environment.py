@@ -52,10 +52,10 @@ def read_env_file(path: Path) -> tuple[dict[str, str], list[Problem]]:
     problems: list[Problem] = []
     for binding in parse_stream(io.StringIO(text)):
         if binding.error:
-            problem = Problem(
-                name, binding.original.line, "", "is not 'NAME=value'", "mend the line; close its quotes"
-            )
-            problems.append(problem)
+            # What could not be read begins with the blank lines before it.
+            broken = binding.original.string
+            line = binding.original.line + broken[: len(broken) - len(broken.lstrip())].count("\n")
+            problems.append(Problem(name, line, "", "is not 'NAME=value'", "mend the line; close its quotes"))
         elif binding.key is not None and binding.value is not None:
             variables[binding.key] = binding.value
     return variables, problems

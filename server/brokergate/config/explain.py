@@ -6,7 +6,6 @@ the file; pydantic's message, which may repeat what it was given, has every vari
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from brokergate.config.document import Listing, Mapping, Node, Origin, Path_, Scalar, render_path, scalars
 from brokergate.config.fields import description_at, is_secret, names_at
-from brokergate.config.problems import Problem
+from brokergate.config.problems import Problem, nearest
 from brokergate.domain.errors import shorten
 
 _looks_secret = re.compile(r"secret|token|passw|passphrase|private|api_?key|credential", re.IGNORECASE).search
@@ -72,9 +71,8 @@ def _locate(tree: Mapping, error: ErrorDetails) -> tuple[Path_, Node, Origin]:
 
 def _unknown(model: type[BaseModel], path: Path_) -> tuple[str, str]:
     names = names_at(model, path[:-1])
-    close = difflib.get_close_matches(str(path[-1]).lower(), names, 1, 0.6)
-    if close:
-        return "is not a setting", f"did you mean {close[0]}?"
+    if close := nearest(str(path[-1]), names):
+        return "is not a setting", f"did you mean {close}?"
     return "is not a setting", f"remove it; known here: {', '.join(names) or 'nothing'}"
 
 
@@ -96,8 +94,9 @@ def _invalid(model: type[BaseModel], path: Path_, node: Node, error: ErrorDetail
             return f"{value}{what}", way_out or expected
         case "enum" | "literal_error":
             choices = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-            close = difflib.get_close_matches(node.text or "" if isinstance(node, Scalar) else "", choices, 1)
-            hint = f" (did you mean {close[0]}?)" if close and not is_secret(model, path) else ""
+            secret = is_secret(model, path) or not isinstance(node, Scalar) or node.text != node.written
+            close = None if secret else nearest(_written(node), choices)
+            hint = f" (did you mean {close}?)" if close else ""
             return f"{value}is not one of {', '.join(choices)}", f"write one of them{hint}"
         case "model_type" | "model_attributes_type" | "dict_type" | "mapping_type":
             return f"{value}is not a section", f"write its settings below it, indented; {expected}"
@@ -148,6 +147,10 @@ def _cleaned(message: str, node: Node) -> str:
         if scalar.text and scalar.text != scalar.written:
             message = message.replace(scalar.text, scalar.written)
     return message
+
+
+def _written(node: Node) -> str:
+    return node.written if isinstance(node, Scalar) else ""
 
 
 def _first_sentence(description: str) -> str:

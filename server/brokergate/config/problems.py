@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 MAX_PROBLEMS = 50
@@ -38,3 +39,11 @@ class ConfigError(Exception):
         if len(self.problems) > MAX_PROBLEMS:
             lines.append(f"and {len(self.problems) - MAX_PROBLEMS} more")
         super().__init__("\n".join(lines))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The one of `known` that `word` was most likely meant to be; None where none is near."""
+    names = list(known)
+    begun = [name for name in names if len(word) > 1 and name.startswith(word.lower())]
+    close = difflib.get_close_matches(word.lower(), names, 1)
+    return next(iter(begun + close), None)

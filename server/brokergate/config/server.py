@@ -137,7 +137,7 @@ class LogFormat(StrEnum):
 
     AUTO = "auto"
     JSON = "json"
-    TEXT = "text"
+    CONSOLE = "console"
 
 
 class LogLevel(StrEnum):
@@ -155,7 +155,7 @@ class LogConfig(Section):
     level: LogLevel = LogLevel.INFO
     """The least that is logged: `debug`, `info`, `warning` or `error`. Default `info`."""
     format: LogFormat = LogFormat.AUTO
-    """`text` is for people, `json` one object a line; `auto` is `text` on a terminal and `json` elsewhere.
+    """`console` is for people, `json` one object a line; `auto` is `console` on a terminal and `json` elsewhere.
     Default `auto`."""
 
 

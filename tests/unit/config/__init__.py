@@ -1,0 +1,1 @@
+"""The configuration: files, variables, layers, models and what is said when they are wrong."""
