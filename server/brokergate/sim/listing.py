@@ -17,6 +17,8 @@ from brokergate.sim.orders import Executed, Refusal, WorkingOrder
 MAX_PRICES = 4096
 """Prices whose decimals are kept at hand; the table is emptied when it is full."""
 
+Level = tuple[int, int]
+
 _TYPES = {
     OrderType.MARKET: (False, False),
     OrderType.LIMIT: (True, False),
@@ -87,16 +89,20 @@ class Listing:
         )
 
     def quote(self) -> QuoteView | None:
-        """The best bid and ask: the feed's own quote where it runs beside a book, else what can still be taken."""
-        market, book = self.market, self.market.book
+        """The best bid and ask that can still be taken; None while the book is not trusted."""
+        book = self.market.book
         if book.distrust:
             return None
-        if book.quote is not None:
-            bid, ask, time_ns = book.quote.bid, book.quote.ask, book.quote.time_ns
-        else:
-            bid = next(iter(book.bids.levels(1)), None)
-            ask = next(iter(book.asks.levels(1)), None)
-            time_ns = book.time_ns
+        bids, asks = book.bids.levels(1), book.asks.levels(1)
+        return self._quote(bids[0] if bids else None, asks[0] if asks else None, book.time_ns)
+
+    def told_quote(self) -> QuoteView | None:
+        """The feed's own latest quote, where it tells quotes beside a book; None otherwise."""
+        told = self.market.book.quote
+        return None if told is None else self._quote(told.bid, told.ask, told.time_ns)
+
+    def _quote(self, bid: Level | None, ask: Level | None, time_ns: int) -> QuoteView:
+        last = self.market.last
         return QuoteView(
             self.instrument.symbol,
             self.price(bid[0]) if bid else None,
@@ -104,8 +110,8 @@ class Listing:
             self.price(ask[0]) if ask else None,
             self.quantity(ask[1]) if ask else None,
             time_ns,
-            market.received_ns,
-            None if market.last is None else self.price(market.last),
+            self.market.received_ns,
+            None if last is None else self.price(last),
         )
 
     def book(self, depth: int) -> BookView | None:

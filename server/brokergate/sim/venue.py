@@ -113,8 +113,9 @@ class Venue:
 
     # The market
 
-    def apply(self, updates: Iterable[MarketUpdate]) -> list[Report]:
-        """The market moved. `ValueError` for an instrument that there is not, and for levels that cannot be."""
+    def apply(self, updates: Iterable[MarketUpdate], received_ns: int) -> list[Report]:
+        """The market moved, as the gateway learned at `received_ns` by its own clock. `ValueError` for an instrument
+        that there is not, and for levels and trades that cannot be."""
         listings, expiries = self.listings, self._expiries
         for update in updates:
             listing = listings.get(update.symbol)
@@ -124,6 +125,7 @@ class Venue:
                 self.now_ns = update.time_ns
                 if expiries and expiries[0][0] <= self.now_ns:
                     self._expire()
+            listing.market.received_ns = received_ns
             listing.market.apply(update)
         return self._told() if self._happenings else []
 
@@ -132,10 +134,10 @@ class Venue:
         self._arrive(now_ns)
         return self._told() if self._happenings else []
 
-    @property
-    def next_expiry_ns(self) -> int | None:
-        """When an order may expire next; None while none can."""
-        return self._expiries[0][0] if self._expiries else None
+    def distrust(self, reason: str) -> None:
+        """The feed broke: nothing matches any more."""
+        for listing in self.listings.values():
+            listing.market.book.distrust = reason
 
     # Commands
 

@@ -1,0 +1,1 @@
+"""Adapters to brokers, one folder each; `registry` knows them by name."""

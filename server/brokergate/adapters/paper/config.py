@@ -1,0 +1,206 @@
+"""The settings of a paper account."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+
+from brokergate.config.accounts import Currency, PositiveAmount
+from brokergate.config.section import Amount, Count, Flag, Section, Text
+from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument, InstrumentKind
+from brokergate.sim.feeds.profiles import PROFILES
+from brokergate.sim.feeds.tape import TapeOverrides
+
+MAX_PUSHED_INSTRUMENTS = 64
+MAX_SEED = 2**64 - 1
+MAX_SPEED = "max"
+
+# fmt: off
+FIAT = frozenset({
+    "AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR", "JPY", "KRW",
+    "MXN", "NOK", "NZD", "PLN", "RON", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
+})
+# fmt: on
+"""Currencies of states: a pushed pair of two of them is foreign exchange, any other pair is spot."""
+
+_KINDS = {"spot": InstrumentKind.SPOT, "equity": InstrumentKind.EQUITY, "forex": InstrumentKind.FOREX}
+
+
+def _percent(value: Decimal) -> Decimal:
+    if not 0 <= value < 100:
+        raise ValueError("is out of range; write per cent, at least 0 and below 100")
+    return value
+
+
+def _speed(value: object) -> object:
+    if value == MAX_SPEED:
+        return value
+    if isinstance(value, Decimal) and value > 0 and value.is_finite():
+        return f"{value:f}"
+    if (
+        isinstance(value, str)
+        and value.replace(".", "", 1).isdecimal()
+        and len(value) <= 24
+        and Decimal(value)
+    ):
+        return value
+    raise ValueError("is not a speed; write 'max', or a number above zero such as 1 or 10")
+
+
+def _kind(value: object) -> object:
+    if isinstance(value, InstrumentKind):
+        return value
+    if isinstance(value, str) and value in _KINDS:
+        return _KINDS[value]
+    raise ValueError("is not a kind of instrument; write spot, forex or equity")
+
+
+def _one_or_many(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+Percent = Annotated[Amount, AfterValidator(_percent)]
+Speed = Annotated[str, BeforeValidator(_speed)]
+Kind = Annotated[InstrumentKind, BeforeValidator(_kind)]
+Symbol = Annotated[str, StringConstraints(pattern=f"^{SYMBOL_PATTERN}$")]
+
+
+class SyntheticConfig(Section):
+    """A market that makes itself up: BTC/USDT, EUR/USD and AAPL."""
+
+    seed: Annotated[Count, Field(ge=0, le=MAX_SEED)] = 0
+    """The same seed gives the same market. Default 0."""
+
+
+class PushInstrumentConfig(Section):
+    """An instrument whose market a client pushes."""
+
+    symbol: Symbol
+    """`BASE/QUOTE` for currencies, else a ticker. A pair of two states' currencies is foreign exchange, another pair
+    spot, a ticker a stock."""
+    price_increment: PositiveAmount
+    """The tick."""
+    quantity_increment: PositiveAmount
+    """The lot."""
+    quote_currency: Currency | None = None
+    """What is paid; taken from a pair's symbol, needed for a ticker. Default none."""
+
+    @model_validator(mode="after")
+    def _named(self) -> PushInstrumentConfig:
+        if ":" in self.symbol:
+            raise ValueError("is a derivative, which this release does not trade; push a pair or a ticker")
+        base, slash, quote = self.symbol.partition("/")
+        if slash and not (base and quote and "/" not in quote):
+            raise ValueError("has a symbol that is no pair; write BASE/QUOTE")
+        if slash and self.quote_currency not in (None, quote):
+            raise ValueError("has a quote_currency that is not its symbol's; leave quote_currency out")
+        if not slash and self.quote_currency is None:
+            raise ValueError("lacks quote_currency; add the currency that the ticker is paid in, such as USD")
+        return self
+
+    def instrument(self) -> Instrument:
+        """The instrument that it describes."""
+        base, slash, quote = self.symbol.partition("/")
+        kind = InstrumentKind.EQUITY
+        if slash:
+            kind = InstrumentKind.FOREX if {base, quote} <= FIAT else InstrumentKind.SPOT
+        return Instrument(
+            symbol=self.symbol,
+            broker_symbol=self.symbol,
+            kind=kind,
+            base_currency=base if slash else "",
+            quote_currency=quote if slash else self.quote_currency or "",
+            price_increment=self.price_increment,
+            quantity_increment=self.quantity_increment,
+        )
+
+
+class PushConfig(Section):
+    """A market that a client gives with PushMarketData."""
+
+    instruments: Annotated[tuple[PushInstrumentConfig, ...], Field(max_length=MAX_PUSHED_INSTRUMENTS)] = ()
+    """The instruments. Default: those of the synthetic market."""
+
+    @model_validator(mode="after")
+    def _once(self) -> PushConfig:
+        symbols = [instrument.symbol for instrument in self.instruments]
+        if len(set(symbols)) != len(symbols):
+            raise ValueError("has an instrument twice; keep one")
+        return self
+
+    def listed(self) -> tuple[Instrument, ...]:
+        """The instruments."""
+        if self.instruments:
+            return tuple(pushed.instrument() for pushed in self.instruments)
+        return tuple(profile.instrument for profile in PROFILES.values())
+
+
+class FeedConfig(Section):
+    """Where a paper account's market comes from: one of `tape`, `synthetic`, `push`."""
+
+    tape: Annotated[tuple[Text, ...] | None, BeforeValidator(_one_or_many)] = None
+    """A recording to replay: the path of a file or folder, or several. Default none."""
+    speed: Speed | None = None
+    """How fast a tape plays: 1 as recorded, 10 ten times that, `max` as fast as it goes. Default 1."""
+    paused: Flag | None = None
+    """Whether a tape stands still at its beginning until it is told to play. Default false."""
+    symbol: Symbol | None = None
+    """What the tape's one instrument is called. Default: read from the recording."""
+    price_increment: PositiveAmount | None = None
+    """The tape's tick. Default: found from its prices."""
+    quantity_increment: PositiveAmount | None = None
+    """The tape's lot. Default: found from its sizes, 1 for quotes without sizes."""
+    quote_size: PositiveAmount | None = None
+    """The size at bid and ask of a tape that tells none, in units of the base. Default 1000000."""
+    synthetic: SyntheticConfig | None = None
+    """A market that makes itself up. The default feed, with seed 0."""
+    push: PushConfig | None = None
+    """A market that a client pushes. Default none."""
+    account: Text | None = None
+    """The market of another account. Not in this release. Default none."""
+
+    @model_validator(mode="after")
+    def _one(self) -> FeedConfig:
+        if self.account is not None:
+            raise ValueError(
+                "names an account, which this release cannot use as a feed; use synthetic, tape or push"
+            )
+        named = [name for name in ("tape", "synthetic", "push") if getattr(self, name) is not None]
+        if len(named) > 1:
+            raise ValueError(f"names {' and '.join(named)}; keep one")
+        if not self.tape:
+            of_tape = ("speed", "paused", "symbol", "price_increment", "quantity_increment", "quote_size")
+            given = [name for name in of_tape if getattr(self, name) is not None]
+            if given:
+                raise ValueError(f"sets {', '.join(given)} without a tape; add tape, or remove them")
+            if self.tape is not None:
+                raise ValueError("names no tape; write the path of a recording")
+        return self
+
+    def overrides(self) -> TapeOverrides:
+        """What is said about the tape instead of found."""
+        return TapeOverrides(self.symbol, self.price_increment, self.quantity_increment, self.quote_size)
+
+
+class PaperTradingConfig(Section):
+    """A paper account."""
+
+    initial_balance: Annotated[dict[Currency, PositiveAmount], Field(min_length=1, max_length=64)] = Field(
+        default_factory=lambda: {"USDT": Decimal(1_000_000), "USD": Decimal(1_000_000)}
+    )
+    """What the account starts with, by currency. Default 1000000 USDT and 1000000 USD."""
+    base_currency: Currency | None = None
+    """What the account as a whole is valued in. Default: the first currency of `initial_balance`."""
+    taker_fee_percent: Percent = Decimal(0)
+    """Commission on what takes liquidity, in per cent of the notional. Default 0."""
+    maker_fee_percent: Percent = Decimal(0)
+    """Commission on what rested, in per cent of the notional. Default 0."""
+    allow_short: tuple[Kind, ...] = (InstrumentKind.FOREX, InstrumentKind.EQUITY)
+    """The kinds of instrument (`spot`, `forex`, `equity`) whose positions may go short; a short position ties up twice
+    what it was sold for. The others sell what is held. Default forex and equity."""
+    stale_after_ms: Annotated[Count, Field(ge=1, le=604_800_000)] | None = None
+    """Milliseconds without market data after which an instrument's orders are refused. Default: no limit."""
+    feed: FeedConfig = FeedConfig()
+    """Where the market comes from. Default: the synthetic market with seed 0."""

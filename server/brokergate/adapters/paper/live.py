@@ -1,0 +1,107 @@
+"""Feeds that run in the gateway's own time: the synthetic market, and what a client pushes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from brokergate.domain.instruments import Instrument
+from brokergate.ports.clock import Clock
+from brokergate.sim.feeds.synthetic import SyntheticFeed
+from brokergate.sim.market import MarketUpdate
+
+Play = Callable[[Sequence[MarketUpdate]], None]
+"""Gives updates to the venue."""
+Advance = Callable[[int], None]
+"""Tells the venue that time passed."""
+
+SLICE_NS = 1_000_000_000
+"""The most of a synthetic market that is played before the event loop breathes: a second of it, a millisecond of ours.
+"""
+MAX_CATCH_UP_NS = 5 * SLICE_NS
+"""The most of it that a command plays to be up to date; after a longer sleep of the machine the rest follows."""
+TICK_S = 1.0
+"""How often time passes for orders that expire where no market moves."""
+
+
+class LiveFeed(Protocol):
+    """A feed by the gateway's clock."""
+
+    instruments: tuple[Instrument, ...]
+
+    def now_ns(self) -> int:
+        """The venue's time for a command, everything played that came before it."""
+        ...
+
+    def start(self) -> None:
+        """Begins to play."""
+        ...
+
+    async def stop(self) -> None:
+        """Ends playing."""
+        ...
+
+
+class SyntheticPlayer:
+    """Plays a synthetic market in real time."""
+
+    def __init__(self, seed: int, clock: Clock, play: Play) -> None:
+        self._feed = SyntheticFeed(seed, clock.now_ns())
+        self.instruments = self._feed.instruments
+        self._clock = clock
+        self._play = play
+        self._task: asyncio.Task[None] | None = None
+
+    def now_ns(self) -> int:
+        now_ns = self._clock.now_ns()
+        if self._feed.next_ns <= now_ns:
+            self._play(self._feed.advance(min(now_ns, self._feed.next_ns + MAX_CATCH_UP_NS)))
+        return now_ns
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="synthetic market")
+
+    async def stop(self) -> None:
+        await _end(self._task)
+
+    async def _run(self) -> None:
+        feed, clock = self._feed, self._clock
+        while True:
+            now_ns = clock.now_ns()
+            if feed.next_ns <= now_ns:
+                self._play(feed.advance(min(now_ns, feed.next_ns + SLICE_NS)))
+                await asyncio.sleep(0)
+            else:
+                await clock.sleep((feed.next_ns - now_ns) / 1e9)
+
+
+class PushClock:
+    """Time for a market that is pushed: it passes by itself, and orders expire."""
+
+    def __init__(self, instruments: tuple[Instrument, ...], clock: Clock, advance: Advance) -> None:
+        self.instruments = instruments
+        self._clock = clock
+        self._advance = advance
+        self._task: asyncio.Task[None] | None = None
+
+    def now_ns(self) -> int:
+        return self._clock.now_ns()
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="pushed market's clock")
+
+    async def stop(self) -> None:
+        await _end(self._task)
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(TICK_S)
+            self._advance(self._clock.now_ns())
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    """Cancels a task and waits until it is gone."""
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

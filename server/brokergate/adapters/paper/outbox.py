@@ -1,0 +1,47 @@
+"""What the venue told and nobody has taken yet, in one order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from brokergate.ports.broker import Report
+
+
+class Outbox:
+    """Reports wait here for the reader of `batches`, or for the next command's answer, whichever comes first. It is
+    emptied at every turn of the event loop while there is a reader, so that its length stays bounded by what one
+    turn of the market brings."""
+
+    def __init__(self) -> None:
+        self._reports: list[Report] = []
+        self._more = asyncio.Event()
+        self._closed = False
+
+    def add(self, reports: Sequence[Report]) -> None:
+        """Puts reports behind those that wait."""
+        if reports:
+            self._reports.extend(reports)
+            self._more.set()
+
+    def take(self) -> list[Report]:
+        """Everything that waits."""
+        reports, self._reports = self._reports, []
+        return reports
+
+    def close(self) -> None:
+        """Lets the reader end once it has taken what waits."""
+        self._closed = True
+        self._more.set()
+
+    async def batches(self) -> AsyncIterator[Sequence[Report]]:
+        """What waits, as it comes, until `close`."""
+        while True:
+            # Taken in the reader's own step: what a command took in between has left already.
+            if self._reports:
+                yield self.take()
+            elif self._closed:
+                return
+            else:
+                self._more.clear()
+                await self._more.wait()

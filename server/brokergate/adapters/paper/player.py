@@ -1,0 +1,205 @@
+"""Plays a tape against the venue, in the tape's own time.
+
+While it plays at a speed, the tape's time runs with the gateway's monotonic clock times the speed, between updates
+too; at `max` it jumps from update to update. It stands while the tape is paused and after the tape's end: the book
+stays as it was, and orders go on against it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from brokergate.adapters.paper.live import Advance, Play
+from brokergate.domain.errors import invalid_field
+from brokergate.domain.money import parse_decimal
+from brokergate.ports.broker import TapeAction, TapeStatus
+from brokergate.ports.clock import Clock
+from brokergate.sim.feeds.tape import Tape, TapeError
+from brokergate.sim.market import MarketUpdate
+
+SLICE_UPDATES = 128
+"""Updates that are played before the event loop breathes: some 2 ms of reading and matching."""
+MAX_CATCH_UP_UPDATES = 20_000
+"""Updates that a command plays to be up to date; a tape that is further behind its speed catches up in slices."""
+MAX_SPEED = "max"
+_FOREVER_NS = 2**63
+PLAYING, PAUSED, ENDED = "PLAYING", "PAUSED", "ENDED"
+
+
+class TapePlayer:
+    """Where a tape is, and what moves it. `failed` is told when the tape cannot be read on."""
+
+    def __init__(
+        self,
+        tape: Tape,
+        clock: Clock,
+        play: Play,
+        advance: Advance,
+        failed: Callable[[str], None],
+        *,
+        speed: str,
+        paused: bool,
+    ) -> None:
+        survey = tape.survey()
+        self.instruments = survey.instruments
+        self.start_ns = survey.start_ns
+        self._clock = clock
+        self._play = play
+        self._advance = advance
+        self._failed = failed
+        self._updates: Iterator[MarketUpdate] = tape.updates()
+        self._next: MarketUpdate | None = None
+        self._state = PAUSED if paused else PLAYING
+        self._speed = speed
+        self._played = 0
+        self._played_ns = survey.start_ns
+        # The tape's time at a moment of the monotonic clock, from which it runs while playing at a speed.
+        self._time_ns = survey.start_ns
+        self._since_ns = 0
+        self._task: asyncio.Task[None] | None = None
+        self._actions = 0
+
+    def start(self) -> None:
+        """Reads the first update and plays on, unless paused."""
+        self._take_next()
+        self._resume()
+
+    async def stop(self) -> None:
+        """Stands still."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def now_ns(self) -> int:
+        """The tape's time, everything played that came before it."""
+        if self._state == PLAYING and self._speed != MAX_SPEED:
+            self._time_ns, self._since_ns = self._running_ns(), self._clock.monotonic_ns()
+            self._play_until(self._time_ns, MAX_CATCH_UP_UPDATES)
+            if self._next is not None and self._next.time_ns < self._time_ns:
+                self._time_ns = self._next.time_ns
+        return self._time_ns
+
+    def status(self) -> TapeStatus:
+        """Where it is."""
+        return TapeStatus(self._state, self._played_ns, self.start_ns, self._speed, self._played)
+
+    async def control(self, action: TapeAction) -> TapeStatus:
+        """Pauses, resumes, seeks or paces. GatewayError INVALID_FIELD for a time before the present one and for a
+        speed that is none."""
+        self._actions += 1
+        now_ns = self.now_ns()
+        if action.speed is not None:
+            self._speed = _speed(action.speed)
+        if action.seek_time_ns is not None and action.seek_time_ns < now_ns:
+            raise invalid_field(
+                "seek_time",
+                f"lies before the tape's present time, {now_ns} ns since the epoch; a tape plays forward",
+            )
+        await self.stop()
+        if action.pause and self._state == PLAYING:
+            self._state = PAUSED
+        elif action.resume and self._state == PAUSED:
+            self._state = PLAYING
+        elif action.seek_time_ns is not None:
+            await self._seek(action.seek_time_ns)
+        self._resume()
+        return self.status()
+
+    async def _seek(self, until_ns: int) -> None:
+        """Plays everything up to `until_ns`, which is included, and stands there."""
+        if self._state == PLAYING:
+            self._state = PAUSED
+        action = self._actions
+        while self._next is not None and self._next.time_ns <= until_ns:
+            self._play_until(until_ns, SLICE_UPDATES)
+            self._time_ns = self._played_ns
+            await asyncio.sleep(0)
+            if action != self._actions:
+                # Somebody steered the tape meanwhile; that came later and counts.
+                return
+        if self._state == PAUSED:
+            self._time_ns = until_ns
+            self._advance(until_ns)
+
+    def _resume(self) -> None:
+        if self._state == PLAYING and self._task is None:
+            self._since_ns = self._clock.monotonic_ns()
+            self._task = asyncio.create_task(self._run(), name="tape")
+
+    async def _run(self) -> None:
+        while self._state == PLAYING and self._next is not None:
+            if self._speed == MAX_SPEED:
+                self._play_until(_FOREVER_NS, SLICE_UPDATES)
+                self._time_ns = self._played_ns
+                await asyncio.sleep(0)
+                continue
+            until_ns = self._running_ns()
+            if self._next.time_ns <= until_ns:
+                self._play_until(until_ns, SLICE_UPDATES)
+                await asyncio.sleep(0)
+            else:
+                wait_ns = (self._next.time_ns - until_ns) / float(Decimal(self._speed))
+                await self._clock.sleep(wait_ns / 1e9)
+
+    def _running_ns(self) -> int:
+        elapsed_ns = self._clock.monotonic_ns() - self._since_ns
+        numerator, denominator = Decimal(self._speed).as_integer_ratio()
+        return self._time_ns + elapsed_ns * numerator // denominator
+
+    def _play_until(self, until_ns: int, most: int) -> None:
+        """Plays at most `most` updates up to `until_ns`, which is included."""
+        batch: list[MarketUpdate] = []
+        while len(batch) < most and self._next is not None and self._next.time_ns <= until_ns:
+            batch.append(self._next)
+            try:
+                self._next = next(self._updates, None)
+            except TapeError as error:
+                self._give(batch)
+                self._fail(error)
+                return
+        self._give(batch)
+        if self._next is None:
+            self._end()
+
+    def _give(self, batch: list[MarketUpdate]) -> None:
+        if batch:
+            self._played += len(batch)
+            self._played_ns = batch[-1].time_ns
+            self._play(batch)
+
+    def _take_next(self) -> None:
+        try:
+            self._next = next(self._updates, None)
+        except TapeError as error:
+            self._fail(error)
+            return
+        if self._next is None:
+            self._end()
+
+    def _end(self) -> None:
+        if self._state != ENDED:
+            self._state = ENDED
+            self._time_ns = self._played_ns
+
+    def _fail(self, error: TapeError) -> None:
+        self._next = None
+        self._end()
+        self._failed(str(error))
+
+
+def _speed(text: str) -> str:
+    """A speed as it is kept."""
+    if text == MAX_SPEED:
+        return text
+    try:
+        value = parse_decimal(text)
+    except ValueError:
+        value = Decimal(0)
+    if value <= 0:
+        raise invalid_field(
+            "speed", f"{text[:64]!r} is not a speed; write 'max', or a number above zero such as 10"
+        )
+    return text

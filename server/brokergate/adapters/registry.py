@@ -1,0 +1,65 @@
+"""The brokers by name: the one place that knows all adapters. A new broker is a folder and an entry here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from brokergate.adapters.paper.broker import PaperTradingBroker
+from brokergate.adapters.paper.config import (
+    FeedConfig,
+    PaperTradingConfig,
+    PushConfig,
+    PushInstrumentConfig,
+    SyntheticConfig,
+)
+from brokergate.config.accounts import PAPER, AccountConfig
+from brokergate.config.section import Section
+from brokergate.domain.commands import CreatePaperAccount
+from brokergate.ports.broker import AbstractBroker
+from brokergate.ports.clock import Clock
+
+BrokerFactory = Callable[[AccountConfig, Clock], AbstractBroker]
+"""Makes the broker of an account from its configuration."""
+
+
+def _paper(account: AccountConfig, clock: Clock) -> AbstractBroker:
+    return PaperTradingBroker(account.settings(PaperTradingConfig), clock)
+
+
+FACTORIES: Mapping[str, BrokerFactory] = {PAPER: _paper}
+"""How to make each broker."""
+
+SETTINGS: Mapping[str, type[Section]] = {PAPER: PaperTradingConfig}
+"""Each broker's own section of an account's configuration."""
+
+
+def create_broker(account: AccountConfig, clock: Clock) -> AbstractBroker:
+    """The broker of a configured account. `ValueError` for a name that is not registered."""
+    factory = FACTORIES.get(account.broker)
+    if factory is None:
+        raise ValueError(f"no broker {account.broker!r}; there are {', '.join(sorted(FACTORIES))}")
+    return factory(account, clock)
+
+
+def create_paper_broker(command: CreatePaperAccount, clock: Clock) -> AbstractBroker:
+    """The broker of a paper account that was made at run time."""
+    if command.push_instruments:
+        instruments = tuple(
+            PushInstrumentConfig(
+                symbol=pushed.symbol,
+                price_increment=pushed.price_increment,
+                quantity_increment=pushed.quantity_increment,
+                quote_currency=pushed.quote_currency or None,
+            )
+            for pushed in command.push_instruments
+        )
+        feed = FeedConfig(push=PushConfig(instruments=instruments))
+    else:
+        feed = FeedConfig(synthetic=SyntheticConfig(seed=command.seed or 0))
+    config = PaperTradingConfig(
+        initial_balance={money.currency: money.amount for money in command.initial_balances},
+        taker_fee_percent=command.taker_fee_percent,
+        maker_fee_percent=command.maker_fee_percent,
+        feed=feed,
+    )
+    return PaperTradingBroker(config, clock)
