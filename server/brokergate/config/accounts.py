@@ -42,6 +42,9 @@ Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,16}$")]
 """A currency's code: USD, USDT."""
 
 
+CredentialName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+
+
 class ConnectionConfig(Section):
     """The connection to the broker; a paper account has none."""
 
@@ -92,7 +95,7 @@ class AccountConfig(Section):
     """The broker's name. In this release `paper`."""
     environment: Annotated[Environment, BeforeValidator(_environment)] = Environment.PAPER
     """Which of the broker's worlds the account lives in: `live`, `paper`, `testnet` or `demo`. Default `paper`."""
-    credentials: dict[str, Secret] = Field(default_factory=dict, max_length=32)
+    credentials: dict[CredentialName, Secret] = Field(default_factory=dict, max_length=32)
     """What the broker wants to see, by its own names: `api_key`, `api_secret`. Each is written `${NAME}`, taken from
     the environment or `.env`, or `{file: PATH}`. A text in the file itself is refused in production. Default none."""
     connection: ConnectionConfig = ConnectionConfig()

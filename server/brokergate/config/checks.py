@@ -20,12 +20,16 @@ NOT_YET = "is not in this release"
 _KNOWN_BROKERS = ("alpaca", "binance", "bybit", "ibkr", "kraken", "oanda", "tradier")
 
 
-def check(model: type[BaseModel], tree: Mapping, brokers: Collection[str]) -> list[tuple[Path_, Problem]]:
-    """Everything that is wrong between the sections of `tree`, with the path that each problem is about."""
+def check(
+    model: type[BaseModel], tree: Mapping, brokers: Collection[str], failed: Collection[Path_]
+) -> Iterator[Problem]:
+    """Everything that is wrong between the sections of `tree`, but for the values at `failed`, told before."""
     found = [*_brokers(tree, brokers), *_unreleased(tree), *_routes(tree)]
     if _text(tree.items.get("profile")) == Profile.PRODUCTION:
         found += [*_written_secrets(model, tree), *_insecure_listeners(tree)]
-    return found
+    for path, problem in found:
+        if path not in failed:
+            yield problem
 
 
 def _brokers(tree: Mapping, brokers: Collection[str]) -> Iterator[tuple[Path_, Problem]]:

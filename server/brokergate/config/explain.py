@@ -7,7 +7,7 @@ the file; pydantic's message, which may repeat what it was given, has every vari
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -23,10 +23,15 @@ _NULL = Scalar(Origin(""), None, "")
 
 
 def explain(
-    model: type[BaseModel], tree: Mapping, errors: Sequence[ErrorDetails]
-) -> list[tuple[Path_, Problem]]:
-    """A problem for each of `errors`, with the path of what it is about."""
-    return [_explain(model, tree, error) for error in errors]
+    model: type[BaseModel], tree: Mapping, errors: Sequence[ErrorDetails], failed: Collection[Path_]
+) -> Iterator[Problem]:
+    """A problem for each of `errors`, but for what only follows from the values at `failed`, which were told before."""
+    for error in errors:
+        path, problem = _explain(model, tree, error)
+        within = any(path[: len(other)] == other for other in failed)
+        around = error["type"] == "value_error" and any(other[: len(path)] == path for other in failed)
+        if not (within or around):
+            yield problem
 
 
 def _explain(model: type[BaseModel], tree: Mapping, error: ErrorDetails) -> tuple[Path_, Problem]:
@@ -36,8 +41,16 @@ def _explain(model: type[BaseModel], tree: Mapping, error: ErrorDetails) -> tupl
         what, way_out = "is missing", f"add it: {_first_sentence(description_at(model, path))}"
     elif kind == "extra_forbidden":
         what, way_out = _unknown(model, path)
+    elif error["loc"][-1:] == ("[key]",):
         if is_secret(model, path[:-1]):
+            # A name where a secret was meant may be the secret.
             path = path[:-1]
+            what, way_out = (
+                "has a name that is not allowed",
+                "write names of a-z, 0-9 and '_', such as api_key",
+            )
+        else:
+            what, way_out = "is not an id", "use letters, digits, '_' and '-', at most 64"
     else:
         what, way_out = _invalid(model, path, node, error)
     return path, Problem(origin.file, origin.line, render_path(path), what, way_out)
@@ -78,10 +91,6 @@ def _unknown(model: type[BaseModel], path: Path_) -> tuple[str, str]:
 
 def _invalid(model: type[BaseModel], path: Path_, node: Node, error: ErrorDetails) -> tuple[str, str]:
     expected = f"it is: {_first_sentence(description_at(model, path))}"
-    if error["loc"] and error["loc"][-1] == "[key]":
-        if is_secret(model, path[:-1]):
-            return "has a name that is not allowed", "use letters, digits, '_' and '-', at most 64"
-        return "is not an id", "use letters, digits, '_' and '-', at most 64"
     context: dict[str, Any] = error.get("ctx", {})
     kind = error["type"]
     message = _cleaned(error["msg"], node).removeprefix("Value error, ")

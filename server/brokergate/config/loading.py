@@ -15,7 +15,6 @@ from brokergate.config.document import (
     Mapping,
     Node,
     Origin,
-    Path_,
     Scalar,
     lay_over,
     parse_document,
@@ -68,13 +67,13 @@ def load_config(
     assert isinstance(expanded, Mapping)
     model = gateway_model(brokers)
     config: GatewayConfig | None = None
-    found: list[tuple[Path_, Problem]] = check(model, expanded, brokers)
+    problems += expansion.problems
+    problems += check(model, expanded, brokers, expansion.failed)
     try:
         config = model.model_validate(plain(_with_broker_sections(expanded, brokers)))
     except ValidationError as error:
-        found += explain(model, expanded, error.errors(include_url=False, include_input=False))
-    problems += expansion.problems
-    problems += [problem for path, problem in found if not _below(path, expansion.failed)]
+        details = error.errors(include_url=False, include_input=False)
+        problems += explain(model, expanded, details, expansion.failed)
     if problems or config is None:
         raise ConfigError(_in_order(problems, files)) from None
     return config
@@ -205,11 +204,6 @@ def _with_broker_sections(tree: Mapping, brokers: MappingOf[str, type[BaseModel]
     return Mapping(
         tree.origin, tree.items | {"accounts": Mapping(accounts.origin, completed, accounts.keys)}, tree.keys
     )
-
-
-def _below(path: Path_, failed: set[Path_]) -> bool:
-    """Whether `path` is, is in or holds something that failed before, so that its problem says nothing new."""
-    return any(path[: len(other)] == other for other in failed)
 
 
 def _in_order(problems: Sequence[Problem], files: Sequence[Path]) -> list[Problem]:
