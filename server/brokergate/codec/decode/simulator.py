@@ -1,0 +1,255 @@
+"""Requests to make, reset, feed and steer paper accounts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+
+from brokergate.codec.decode.fields import (
+    Violations,
+    all_members,
+    choice,
+    count,
+    currency,
+    identifier,
+    money,
+    percent,
+    positive,
+    symbol,
+    time_ns,
+)
+from brokergate.codec.decode.order import Mutation, mutation_at
+from brokergate.domain.commands import CreatePaperAccount, PushInstrument
+from brokergate.domain.fills import Money
+from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
+from brokergate.domain.money import ZERO
+from brokergate.domain.orders import Side
+from brokergate.ports.broker import PushedUpdate, TapeAction
+from brokergate.v1 import market_data_pb2, money_pb2, simulator_pb2
+
+MAX_INSTRUMENTS = 64
+MAX_UPDATES = 1000
+MAX_LEVELS = 1000
+MAX_CURRENCIES = 64
+
+_HUNDRED = Decimal(100)
+_SIDES = all_members(Side)
+_matches_new_account = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII).fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class ResetPaperAccount:
+    """Back to the beginning, with `initial_balances` by currency, or the first ones where None."""
+
+    account_id: str
+    initial_balances: tuple[Money, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTape:
+    """What a paper account's tape shall do."""
+
+    account_id: str
+    action: TapeAction
+
+
+@dataclass(frozen=True, slots=True)
+class PushedData:
+    """Updates of one message; `account_id` is '' where the message leaves it to the first one."""
+
+    account_id: str
+    updates: tuple[PushedUpdate, ...]
+
+
+def _balances(out: Violations, given: Sequence[money_pb2.Money], low: int) -> tuple[Money, ...]:
+    if not count(out, "initial_balances", given, low, MAX_CURRENCIES):
+        return ()
+    balances = tuple(money(out, f"initial_balances[{index}]", amount) for index, amount in enumerate(given))
+    seen: set[str] = set()
+    for index, balance in enumerate(balances):
+        if balance.currency in seen:
+            out.add(f"initial_balances[{index}].currency_code", "is given twice", balance.currency)
+        seen.add(balance.currency)
+    return balances
+
+
+def decode_create(request: simulator_pb2.CreatePaperAccountRequest) -> Mutation[CreatePaperAccount]:
+    """A CreatePaperAccountRequest; a synthetic market without a seed has the seed 0."""
+    out = Violations()
+    account_id = request.account_id
+    if _matches_new_account(account_id) is None:
+        out.add("account_id", "must be a letter or digit, then up to 31 of a-z, 0-9 and -", account_id)
+    balances = _balances(out, request.initial_balances, 1)
+    instruments: tuple[PushInstrument, ...] = ()
+    seed: int | None = None
+    if request.HasField("push"):
+        if count(out, "push.instruments", request.push.instruments, 1, MAX_INSTRUMENTS):
+            instruments = _instruments(out, request.push.instruments)
+    else:
+        seed = request.synthetic.seed
+    command = CreatePaperAccount(
+        account_id,
+        balances,
+        seed,
+        instruments,
+        _fee(out, "taker_fee_percent", request.HasField("taker_fee_percent"), request.taker_fee_percent),
+        _fee(out, "maker_fee_percent", request.HasField("maker_fee_percent"), request.maker_fee_percent),
+    )
+    return mutation_at(out, "", request.request_id, command)
+
+
+def _fee(out: Violations, field: str, given: bool, text: str) -> Decimal:
+    # A rebate is a fee below zero.
+    return percent(out, field, text, _HUNDRED.copy_negate(), _HUNDRED) if given else ZERO
+
+
+def _instruments(
+    out: Violations, given: Sequence[simulator_pb2.PushInstrument]
+) -> tuple[PushInstrument, ...]:
+    instruments: dict[str, PushInstrument] = {}
+    for index, instrument in enumerate(given):
+        path = f"push.instruments[{index}]"
+        name = symbol(out, f"{path}.symbol", instrument.symbol)
+        if name in instruments:
+            out.add(f"{path}.symbol", "is given twice", name)
+        _, slash, quote = name.partition("/")
+        if slash and instrument.quote_currency and instrument.quote_currency != quote:
+            out.add(f"{path}.quote_currency", f"contradicts the symbol {name}", instrument.quote_currency)
+        instruments[name] = PushInstrument(
+            name,
+            positive(out, f"{path}.price_increment", instrument.price_increment),
+            positive(out, f"{path}.quantity_increment", instrument.quantity_increment),
+            currency(out, f"{path}.quote_currency", quote if slash else instrument.quote_currency),
+        )
+    return tuple(instruments.values())
+
+
+def decode_reset(request: simulator_pb2.ResetPaperAccountRequest) -> Mutation[ResetPaperAccount]:
+    """A ResetPaperAccountRequest."""
+    out = Violations()
+    account_id = identifier(out, "account_id", request.account_id)
+    balances = _balances(out, request.initial_balances, 0)
+    return mutation_at(out, "", request.request_id, ResetPaperAccount(account_id, balances or None))
+
+
+def decode_control_tape(request: simulator_pb2.ControlTapeRequest) -> Mutation[ControlTape]:
+    """A ControlTapeRequest."""
+    out = Violations()
+    account_id = identifier(out, "account_id", request.account_id)
+    action = TapeAction(pause=True)
+    match request.WhichOneof("action"):
+        case "pause":
+            pass
+        case "resume":
+            action = TapeAction(resume=True)
+        case "seek_time":
+            action = TapeAction(seek_time_ns=time_ns(out, "seek_time", request.seek_time))
+        case "speed":
+            if request.speed != "max":
+                positive(out, "speed", request.speed)
+            action = TapeAction(speed=request.speed)
+        case _:
+            out.add("action", "is required; give pause, resume, seek_time or speed")
+    return mutation_at(out, "", request.request_id, ControlTape(account_id, action))
+
+
+def decode_push(request: simulator_pb2.PushMarketDataRequest, receive_time_ns: int) -> PushedData:
+    """A PushMarketDataRequest that came at `receive_time_ns`, by the gateway's clock. Whether the account is named
+    once, and the same throughout, the stream that holds the messages knows."""
+    out = Violations()
+    if request.account_id:
+        identifier(out, "account_id", request.account_id)
+    updates: tuple[PushedUpdate, ...] = ()
+    if count(out, "updates", request.updates, 0, MAX_UPDATES):
+        updates = tuple(
+            PushedUpdate(_datum(out, f"updates[{index}]", update, receive_time_ns))
+            for index, update in enumerate(request.updates)
+        )
+    out.check()
+    return PushedData(request.account_id, updates)
+
+
+def _datum(
+    out: Violations, path: str, update: market_data_pb2.MarketDataUpdate, receive_time_ns: int
+) -> MarketDatum:
+    match update.WhichOneof("data"):
+        case "trade":
+            return _trade(out, f"{path}.trade", update.trade, receive_time_ns)
+        case "book":
+            return _book(out, f"{path}.book", update.book, receive_time_ns)
+        case "quote":
+            pass
+        case _:
+            out.add(path, "is empty; give a quote, a trade or a book")
+    return _quote(out, f"{path}.quote", update.quote, receive_time_ns)
+
+
+def _quote(out: Violations, path: str, quote: market_data_pb2.Quote, receive_time_ns: int) -> QuoteView:
+    given = {field.name: value for field, value in quote.ListFields()}
+    sides: dict[str, Decimal | None] = dict.fromkeys(
+        ("bid_price", "bid_quantity", "ask_price", "ask_quantity", "last_price")
+    )
+    for name in sides:
+        if name in given:
+            sides[name] = positive(out, f"{path}.{name}", given[name])
+    for side in ("bid", "ask"):
+        if (f"{side}_price" in given) is not (f"{side}_quantity" in given):
+            out.add(f"{path}.{side}_price", f"and {side}_quantity come together, or neither")
+    bid, ask = sides["bid_price"], sides["ask_price"]
+    if bid is not None and ask is not None and bid >= ask > ZERO:
+        out.add(f"{path}.bid_price", f"must be below ask_price, {quote.ask_price}", quote.bid_price)
+    return QuoteView(
+        symbol(out, f"{path}.symbol", quote.symbol),
+        bid,
+        sides["bid_quantity"],
+        ask,
+        sides["ask_quantity"],
+        time_ns(out, f"{path}.event_time", quote.event_time),
+        receive_time_ns,
+        sides["last_price"],
+    )
+
+
+def _trade(out: Violations, path: str, trade: market_data_pb2.Trade, receive_time_ns: int) -> TradeView:
+    return TradeView(
+        symbol(out, f"{path}.symbol", trade.symbol),
+        positive(out, f"{path}.price", trade.price),
+        positive(out, f"{path}.quantity", trade.quantity),
+        choice(out, f"{path}.aggressor_side", trade.aggressor_side, _SIDES),
+        time_ns(out, f"{path}.event_time", trade.event_time),
+        receive_time_ns,
+    )
+
+
+def _book(out: Violations, path: str, book: market_data_pb2.Book, receive_time_ns: int) -> BookView:
+    bids, asks = _levels(out, f"{path}.bids", book.bids), _levels(out, f"{path}.asks", book.asks)
+    if any(later[0] >= earlier[0] for earlier, later in pairwise(bids)):
+        out.add(f"{path}.bids", "must fall in price, best first")
+    if any(later[0] <= earlier[0] for earlier, later in pairwise(asks)):
+        out.add(f"{path}.asks", "must rise in price, best first")
+    if bids and asks and bids[0][0] >= asks[0][0]:
+        out.add(f"{path}.bids", f"must begin below the best ask, {asks[0][0]:f}", f"{bids[0][0]:f}")
+    return BookView(
+        symbol(out, f"{path}.symbol", book.symbol),
+        bids,
+        asks,
+        time_ns(out, f"{path}.event_time", book.event_time),
+        receive_time_ns,
+    )
+
+
+def _levels(
+    out: Violations, field: str, levels: Sequence[market_data_pb2.BookLevel]
+) -> tuple[tuple[Decimal, Decimal], ...]:
+    if not count(out, field, levels, 0, MAX_LEVELS):
+        return ()
+    return tuple(
+        (
+            positive(out, f"{field}[{index}].price", level.price),
+            positive(out, f"{field}[{index}].quantity", level.quantity),
+        )
+        for index, level in enumerate(levels)
+    )
