@@ -1,0 +1,89 @@
+"""What is measured, and how much of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The sizes of one run. Seconds are of the clock on the wall; every count is of one round unless it says more."""
+
+    name: str
+    """Ratios of one plan compare only with ratios of the same plan."""
+    rounds: int
+    """Each round measures the gateway and the echo one after the other; the order alternates from round to round."""
+    warm_up_s: float
+    """What a load process does before its clock starts."""
+    window_s: float
+    """How long a load process then counts."""
+    in_flight: tuple[int, ...]
+    """Unary calls that wait for their answers at once, over all load processes."""
+    batch_size: int
+    """Orders in one message."""
+    batches_in_flight: int
+    """Messages of batches, and of order entry, that wait for their answers at once, over all load processes."""
+    backlog_fills: int
+    """Fills in the journal for one subscriber to read; as many orders are placed for it."""
+    backlog_rounds: int
+    shared_backlog_fills: int
+    """Fills in the journal for many subscribers to read, each all of them."""
+    subscribers: int
+    """How many are many."""
+    echo_events: int
+    """One-event messages that the echo sends, over all subscribers."""
+    live_s: float
+    """How long orders come at a steady rate while fills are followed."""
+    live_rates: tuple[int, int]
+    """Orders a second at that rate: with one subscriber, and with many."""
+    flood_orders: tuple[int, int]
+    """Orders placed as fast as order entry takes them while fills are followed: by one subscriber, and by many."""
+    engine_orders: int
+    """Orders driven through the engine in process, each way."""
+    cost_block: int
+    """Orders in one block of the cost curve."""
+    load_processes: int = 2
+    """Processes that make the load; two keep one server process busy and leave a core to it on a small machine."""
+
+
+FULL = Plan(
+    name="full",
+    rounds=5,
+    warm_up_s=0.3,
+    window_s=1.0,
+    in_flight=(1, 16, 64),
+    batch_size=100,
+    batches_in_flight=16,
+    backlog_fills=200_000,
+    backlog_rounds=3,
+    shared_backlog_fills=2_000,
+    subscribers=100,
+    echo_events=10_000,
+    live_s=4.0,
+    live_rates=(500, 50),
+    flood_orders=(20_000, 2_000),
+    engine_orders=10_000,
+    cost_block=1_000,
+)
+"""What `docs/benchmarks.md` and the baseline are made with: some four minutes."""
+
+QUICK = Plan(
+    name="quick",
+    rounds=2,
+    warm_up_s=0.05,
+    window_s=0.15,
+    in_flight=(1, 16, 64),
+    batch_size=100,
+    batches_in_flight=4,
+    backlog_fills=1_000,
+    backlog_rounds=1,
+    shared_backlog_fills=100,
+    subscribers=10,
+    echo_events=500,
+    live_s=0.5,
+    live_rates=(100, 50),
+    flood_orders=(300, 100),
+    engine_orders=300,
+    cost_block=100,
+)
+"""Shows that everything runs; its figures mean little."""

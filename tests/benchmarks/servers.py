@@ -1,0 +1,86 @@
+"""The two servers that are measured, each a process: the gateway and the echo."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.e2e.process import ROOT, START_TIMEOUT_S, STOP_TIMEOUT_S, ServerProcess, environment
+
+MIB = 1 << 20
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time that the process has used, all its threads, in seconds, to the nanosecond.
+
+    The clock of another process, as `clock_getcpuclockid(3)` makes it on Linux; `/proc/PID/stat` counts in 10 ms.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+def resident_mib(pid: int) -> float:
+    """Memory that the process holds, in MiB (`VmRSS`)."""
+    for line in Path(f"/proc/{pid}/status").read_text("ascii").splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"/proc/{pid}/status has no VmRSS")
+
+
+CONFIG = """\
+server: {log: {level: warning, format: json}}
+accounts:
+  idle: {broker: paper, paper: {initial_balance: {USDT: "1"}, feed: {push: {}}}}
+"""
+"""Nothing that works beside the orders: an account whose market stands still. Those that trade are made later."""
+
+
+def start_gateway(folder: Path) -> ServerProcess:
+    """A gateway over an empty journal."""
+    config = folder / "brokergate.yaml"
+    config.write_text(CONFIG, "utf-8")
+    server = ServerProcess(folder, "--config", config)
+    server.start()
+    return server
+
+
+class EchoProcess:
+    """`python -m tests.benchmarks.echo` over a folder of answers."""
+
+    def __init__(self, folder: Path, answers: Mapping[str, bytes]) -> None:
+        for name, body in answers.items():
+            (folder / name).write_bytes(body)
+        self._log_path = folder / "echo.log"
+        self._address_path = folder / "address"
+        with self._log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.benchmarks.echo", str(folder)],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment(),
+                start_new_session=True,
+            )
+        self.address = self._await_address()
+
+    def _await_address(self) -> str:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while not (self._address_path.exists() and (text := self._address_path.read_text()).endswith("\n")):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.close()
+                raise RuntimeError(f"the echo did not start:\n{self._log_path.read_text()}")
+            time.sleep(0.01)
+        return text.strip()
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(STOP_TIMEOUT_S)
