@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from brokergate.codec.encode.account import balance_fields, ledger_entry_fields, position_fields
@@ -130,15 +130,3 @@ def encode_event(event: Event, event_id: str, cursor: str) -> bytes:
     }
     head = event_pb2.Event(**fields).SerializeToString()
     return head + _PAYLOADS[type(event.payload)](event.account_id, event.payload)
-
-
-_CURSOR = delimited_tag(event_pb2.StreamEventsResponse.DESCRIPTOR, "cursor")
-_BATCH = delimited_tag(event_pb2.StreamEventsResponse.DESCRIPTOR, "batch")
-_EVENTS = delimited_tag(event_pb2.EventBatch.DESCRIPTOR, "events")
-
-
-def event_batch_bytes(cursor: str, bodies: Iterable[bytes]) -> bytes:
-    """A serialised StreamEventsResponse, and StreamFillsResponse alike, with a batch of stored events."""
-    tag = _EVENTS
-    batch = b"".join([delimited(tag, body) for body in bodies])
-    return delimited(_CURSOR, cursor.encode()) + delimited(_BATCH, batch)
