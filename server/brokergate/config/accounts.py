@@ -65,7 +65,8 @@ class TradingConfig(Section):
     enabled: Flag | None = None
     """Whether orders are taken; an account that takes none can still be read. Default true, on a live account false."""
     when_disconnected: WhenDisconnected = WhenDisconnected.REJECT
-    """What becomes of orders that come while the broker is away: `reject` or `queue`. Default `reject`."""
+    """What becomes of orders that come while the broker is away: `reject` or `queue`, which is not in
+    this release. Default `reject`."""
 
 
 class MoneyConfig(Section):
@@ -103,7 +104,7 @@ class AccountConfig(Section):
     trading: TradingConfig = TradingConfig()
     """What may be traded."""
     risk_limits: RiskLimits = RiskLimits()
-    """What may be risked."""
+    """What may be risked. Not in this release: limits that nobody would hold are refused."""
 
     @property
     def trading_enabled(self) -> bool:

@@ -35,7 +35,7 @@ def settings(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
 
 def _sections(annotation: Any, step: str) -> Iterator[tuple[type[BaseModel], str]]:
     """The sections within a type, each with what comes between the setting's name and theirs."""
-    for kind in _alternatives(annotation):
+    for kind in alternatives(annotation):
         origin, arguments = get_origin(kind), get_args(kind)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield kind, step
@@ -45,13 +45,13 @@ def _sections(annotation: Any, step: str) -> Iterator[tuple[type[BaseModel], str
             yield from _sections(arguments[0], f"{step}[]")
 
 
-def _alternatives(annotation: Any) -> Iterator[Any]:
+def alternatives(annotation: Any) -> Iterator[Any]:
     """The members of a union, without `Annotated` and the like."""
     while hasattr(annotation, "__metadata__"):
         annotation = annotation.__origin__
     if get_origin(annotation) in (Union, types.UnionType):
         for member in get_args(annotation):
-            yield from _alternatives(member)
+            yield from alternatives(member)
     else:
         yield annotation
 
@@ -70,12 +70,12 @@ def _step(kinds: Iterable[Any], part: str | int) -> Iterator[Any]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             for name, field in kind.model_fields.items():
                 if part == (field.alias or name):
-                    yield from _alternatives(field.annotation)
+                    yield from alternatives(field.annotation)
         elif origin in (dict, Mapping) and isinstance(part, str):
-            yield from _alternatives(arguments[1])
+            yield from alternatives(arguments[1])
         elif origin in (list, tuple, Sequence):
             # A setting that may be a list may be written as its only item.
-            items = list(_alternatives(arguments[0]))
+            items = list(alternatives(arguments[0]))
             yield from items if isinstance(part, int) else _step(items, part)
 
 
@@ -84,7 +84,7 @@ def names_at(model: type[BaseModel], path: Path_) -> list[str]:
     names: dict[str, None] = {}
     for kind in types_at(model, path):
         is_list = get_origin(kind) in (list, tuple, Sequence)
-        for member in _alternatives(get_args(kind)[0]) if is_list else (kind,):
+        for member in alternatives(get_args(kind)[0]) if is_list else (kind,):
             if isinstance(member, type) and issubclass(member, BaseModel):
                 names |= {field.alias or name: None for name, field in member.model_fields.items()}
     return list(names)
@@ -104,7 +104,7 @@ def description_at(model: type[BaseModel], path: Path_) -> str:
 def is_secret(model: type[BaseModel], path: Path_) -> bool:
     """Whether the value at `path` is, or is below, a secret or the place where secrets are kept."""
     return any(
-        kind is SecretStr or (get_origin(kind) is dict and SecretStr in _alternatives(get_args(kind)[1]))
+        kind is SecretStr or (get_origin(kind) is dict and SecretStr in alternatives(get_args(kind)[1]))
         for depth in range(1, len(path) + 1)
         for kind in types_at(model, path[:depth])
     )

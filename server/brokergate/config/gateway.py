@@ -39,7 +39,8 @@ class GatewayConfig(Section):
     """The accounts by their ids, which are of `A-Z a-z 0-9 _ -`, at most 64 characters, and stay the same for ever:
     the journal knows an account by it. Required; a gateway started without a file has one paper account, `paper`."""
     routes: dict[Identifier, RouteAccounts] = Field(default_factory=dict, max_length=MAX_ACCOUNTS)
-    """Accounts in order, by the route's id: an order on a route goes to the first that can take it. Default none."""
+    """Accounts in order, by the route's id: an order on a route goes to the first that can take it. Not in
+    this release. Default none."""
 
 
 def gateway_model(brokers: Mapping[str, type[BaseModel]]) -> type[GatewayConfig]:

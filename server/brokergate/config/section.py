@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from brokergate.domain.money import parse_decimal
 
-_integer = re.compile(r"-?[0-9]{1,18}", re.ASCII).fullmatch
+_integer = re.compile(r"-?[0-9]{1,20}", re.ASCII).fullmatch
 
 
 class Section(BaseModel):
