@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pydantic import ValidationError
+
 from brokergate.adapters.paper.broker import PaperTradingBroker
 from brokergate.adapters.paper.config import (
     FeedConfig,
@@ -15,6 +17,7 @@ from brokergate.adapters.paper.config import (
 from brokergate.config.accounts import PAPER, AccountConfig
 from brokergate.config.section import Section
 from brokergate.domain.commands import CreatePaperAccount
+from brokergate.domain.errors import invalid_field
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock
 
@@ -42,24 +45,37 @@ def create_broker(account: AccountConfig, clock: Clock) -> AbstractBroker:
 
 
 def create_paper_broker(command: CreatePaperAccount, clock: Clock) -> AbstractBroker:
-    """The broker of a paper account that was made at run time."""
-    if command.push_instruments:
-        instruments = tuple(
-            PushInstrumentConfig(
-                symbol=pushed.symbol,
-                price_increment=pushed.price_increment,
-                quantity_increment=pushed.quantity_increment,
-                quote_currency=pushed.quote_currency or None,
+    """The broker of a paper account that was made at run time. GatewayError INVALID_FIELD for settings that cannot
+    be."""
+    path = ""
+    try:
+        instruments = []
+        for index, pushed in enumerate(command.push_instruments):
+            path = f"push.instruments[{index}]"
+            instruments.append(
+                PushInstrumentConfig(
+                    symbol=pushed.symbol,
+                    price_increment=pushed.price_increment,
+                    quantity_increment=pushed.quantity_increment,
+                    quote_currency=pushed.quote_currency or None,
+                )
             )
-            for pushed in command.push_instruments
+        path = "push" if instruments else "synthetic"
+        feed = (
+            FeedConfig(push=PushConfig(instruments=tuple(instruments)))
+            if instruments
+            else FeedConfig(synthetic=SyntheticConfig(seed=command.seed or 0))
         )
-        feed = FeedConfig(push=PushConfig(instruments=instruments))
-    else:
-        feed = FeedConfig(synthetic=SyntheticConfig(seed=command.seed or 0))
-    config = PaperTradingConfig(
-        initial_balance={money.currency: money.amount for money in command.initial_balances},
-        taker_fee_percent=command.taker_fee_percent,
-        maker_fee_percent=command.maker_fee_percent,
-        feed=feed,
-    )
+        path = ""
+        config = PaperTradingConfig(
+            initial_balance={money.currency: money.amount for money in command.initial_balances},
+            taker_fee_percent=command.taker_fee_percent,
+            maker_fee_percent=command.maker_fee_percent,
+            feed=feed,
+        )
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in (path, *first["loc"]) if part != "")
+        message = first["msg"].removeprefix("Value error, ")
+        raise invalid_field(where.replace("initial_balance", "initial_balances"), message) from error
     return PaperTradingBroker(config, clock)

@@ -8,7 +8,8 @@ executions `X1`; they go on after a restart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
 
@@ -24,6 +25,7 @@ from brokergate.domain.events import OrderEventType
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.market import BookView, QuoteView
+from brokergate.domain.money import ZERO
 from brokergate.domain.orders import Order, OrderSpec, TimeInForce
 from brokergate.ports.broker import (
     Accepted,
@@ -210,6 +212,10 @@ class Venue:
         self._deposit(LedgerEntryKind.RESET, -1, "reset of the paper account")
         held = [funds.instrument.symbol for funds in self._ledger.funds.values() if funds.position.traded]
         currencies = set(self._ledger.currencies)
+        flat = [
+            replace(position, quantity=ZERO, cost=ZERO, realized_pnl=ZERO, fees=(), as_of_ns=self.now_ns)
+            for position in self._foreign
+        ]
         self._foreign = ()
         self._ledger = self._new_ledger(self.terms.initial_balances if balances is None else balances, ())
         for symbol, listing in self.listings.items():
@@ -217,8 +223,8 @@ class Venue:
             listing.funds.position.traded = listing.funds.changed = symbol in held
         self._deposit(LedgerEntryKind.DEPOSIT, 1, "initial balance")
         gone = sorted(currencies - set(self._ledger.currencies))
-        reports = self._told()
-        return reports + [BrokerBalance(currency, Decimal(0), Decimal(0), self.now_ns) for currency in gone]
+        zeros = [BrokerBalance(currency, ZERO, ZERO, self.now_ns) for currency in gone]
+        return [*self._told(), *flat, *zeros]
 
     # Queries
 
@@ -277,10 +283,11 @@ class Venue:
         limit_ns, since_ns = self.terms.stale_after_ns, listing.market.updated_ns
         if limit_ns is None or not since_ns or now_ns - since_ns <= limit_ns:
             return None
+        since = datetime.fromtimestamp(since_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
         return Refusal(
             ErrorReason.STALE_MARKET_DATA,
-            f"{listing.instrument.symbol}: no market data since {since_ns} ns, {(now_ns - since_ns) / 1e9:.3f} s ago; "
-            f"orders are refused after {limit_ns / 1e9:.3f} s",
+            f"{listing.instrument.symbol}: no market data since {since}, {(now_ns - since_ns) / 1e9:.3f} s ago; orders "
+            f"are refused after {limit_ns / 1e9:.3f} s",
         )
 
     def _keep(self, working: WorkingOrder, listing: Listing, since_ns: int) -> None:

@@ -26,7 +26,13 @@ from brokergate.domain.accounts import (
     Environment,
 )
 from brokergate.domain.capabilities import Capabilities, ReplaceSupport
-from brokergate.domain.errors import BrokerError, ErrorReason, GatewayError, TemporaryConnectionError
+from brokergate.domain.errors import (
+    BrokerError,
+    ErrorReason,
+    GatewayError,
+    TemporaryConnectionError,
+    invalid_field,
+)
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
 from brokergate.domain.orders import Order, OrderSpec, OrderType, TimeInForce, TriggerSource
@@ -202,9 +208,12 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
     # The simulator
 
     async def reset(self, initial_balances: Mapping[str, Decimal] | None) -> Sequence[Report]:
+        for currency, amount in (initial_balances or {}).items():
+            if amount <= 0:
+                raise invalid_field("initial_balances", f"{amount:f} {currency} is not above zero")
         venue, now_ns = self._now()
         pending = self._outbox.take()
-        return [*pending, *venue.reset(initial_balances, now_ns)]
+        return [*pending, *venue.reset(initial_balances or None, now_ns)]
 
     async def control_tape(self, action: TapeAction) -> TapeStatus:
         if not isinstance(self._feed, TapePlayer):

@@ -62,12 +62,14 @@ class TapePlayer:
         self._actions = 0
 
     def start(self) -> None:
-        """Reads the first update and plays on, unless paused."""
-        self._take_next()
+        """Plays on where it stands, unless paused; at first from the beginning."""
+        if self._next is None and self._state != ENDED:
+            self._take_next()
         self._resume()
 
     async def stop(self) -> None:
         """Stands still."""
+        self.now_ns()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
