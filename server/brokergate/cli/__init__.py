@@ -6,6 +6,7 @@ To add a command: a function, or a `typer.Typer` with commands of its own, and i
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -41,6 +42,9 @@ COMMANDS = {
     ),
     "version": Entry(f"{_HERE}.version", "version", "Print the version."),
 }
+
+INTERRUPTED = 130
+"""As shells have it: 128 and the number of SIGINT."""
 
 EPILOG = (
     "Exit status: 0 done; 1 failed, or 'check' found problems; 2 wrong usage, or a configuration that 'serve' cannot "
@@ -82,19 +86,28 @@ def build(arguments: Sequence[str]) -> typer.Typer:
 def run(arguments: Sequence[str]) -> int:
     """Run a command line and return its exit status."""
     try:
+        status = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of a pipe went away; what is left is not written again at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    try:
         build(arguments)(args=list(arguments), prog_name="brokergate")
     except Failure as failure:
         print(f"brokergate: {failure}", file=sys.stderr)
         return failure.status
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("brokergate", ""):
             raise
         print(f"brokergate: {error.name} is not installed; pip install 'brokergate[server]'", file=sys.stderr)
         return 1
-    except BrokenPipeError:
-        # The reader of a pipe has what it wanted (`brokergate token list | head -1`).
-        sys.stderr.close()
-        return 0
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0

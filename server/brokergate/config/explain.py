@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 from brokergate.config.document import Listing, Mapping, Node, Origin, Path_, Scalar, render_path, scalars
 from brokergate.config.fields import description_at, is_secret, names_at
 from brokergate.config.problems import Problem, nearest
+from brokergate.config.section import ID_PATTERN
 from brokergate.domain.errors import shorten
 
 _looks_secret = re.compile(r"secret|token|passw|passphrase|private|api_?key|credential", re.IGNORECASE).search
@@ -49,8 +50,10 @@ def _explain(model: type[BaseModel], tree: Mapping, error: ErrorDetails) -> tupl
                 "has a name that is not allowed",
                 "write names of a-z, 0-9 and '_', such as api_key",
             )
-        else:
+        elif (pattern := error.get("ctx", {}).get("pattern")) in (None, ID_PATTERN):
             what, way_out = "is not an id", "use letters, digits, '_' and '-', at most 64"
+        else:
+            what, way_out = "is not a name for it", f"write one that matches {pattern}"
     else:
         what, way_out = _invalid(model, path, node, error)
     return path, Problem(origin.file, origin.line, render_path(path), what, way_out)

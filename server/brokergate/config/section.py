@@ -74,7 +74,8 @@ Count = Annotated[int, BeforeValidator(_count)]
 Amount = Annotated[Decimal, BeforeValidator(_amount)]
 """An exact decimal in the contract's notation."""
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+Identifier = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 """An id of an account, a route or a token."""
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
