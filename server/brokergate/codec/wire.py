@@ -23,7 +23,8 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-_LENGTHS = tuple(varint(length) for length in range(4096))
+LENGTHS = tuple(varint(length) for length in range(4096))
+"""The varints of what is short; `IndexError` for what is not, and whoever is in a hurry then goes the long way."""
 
 
 def delimited_tag(message: Descriptor, field: str) -> bytes:
@@ -39,4 +40,24 @@ def varint_tag(message: Descriptor, field: str) -> bytes:
 def delimited(tag: bytes, body: bytes) -> bytes:
     """One field: `tag` as `delimited_tag` gives it, and the bytes of its value."""
     length = len(body)
-    return tag + (_LENGTHS[length] if length < 4096 else varint(length)) + body
+    return tag + (LENGTHS[length] if length < 4096 else varint(length)) + body
+
+
+def template(message: Descriptor, *fields: str) -> bytes:
+    """A pattern for `%` that gives the bytes of a message with all of `fields`, in the order of their numbers.
+
+    A string, bytes or message takes two arguments, its length as `LENGTHS` has it and its bytes; an integer, an enum
+    or a bool takes one, its varint (`LENGTHS` has those too). A message of ten fields takes some 0.8 µs so, and 2 µs
+    by its constructor and SerializeToString; a test compares the two, and `fields` must be in the order of the
+    numbers because that is the order in which protobuf writes them.
+    """
+    numbers = [message.fields_by_name[field].number for field in fields]
+    if numbers != sorted(numbers):
+        raise ValueError(f"the fields of a {message.name} are not in the order of their numbers: {fields}")
+    parts: list[bytes] = []
+    for name in fields:
+        field = message.fields_by_name[name]
+        delimited_field = field.type in (field.TYPE_STRING, field.TYPE_BYTES, field.TYPE_MESSAGE)
+        tag = (delimited_tag if delimited_field else varint_tag)(message, name).replace(b"%", b"%%")
+        parts.append(tag + (b"%b%b" if delimited_field else b"%b"))
+    return b"".join(parts)

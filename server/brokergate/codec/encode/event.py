@@ -6,15 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from brokergate.codec.encode.account import balance_fields, ledger_entry_fields, position_fields
-from brokergate.codec.encode.fill import fill_fields
+from brokergate.codec.encode.fill import fill_bytes
 from brokergate.codec.encode.order import order_bytes
-from brokergate.codec.encode.values import NS_PER_S, Fields, money_fields, timestamp_fields
-from brokergate.codec.wire import delimited, delimited_tag
+from brokergate.codec.encode.values import Fields, money_fields, timestamp_bytes, timestamp_fields
+from brokergate.codec.wire import LENGTHS, delimited, delimited_tag, template, varint
 from brokergate.domain.events import (
     BalanceChanged,
     ConnectionChanged,
     ControlChanged,
     Event,
+    EventPayload,
     FillBooked,
     FillFeesKnown,
     GapFound,
@@ -36,6 +37,7 @@ _CONNECTION = delimited_tag(_EVENT, "connection")
 _GAP = delimited_tag(_EVENT, "gap")
 _CONTROL = delimited_tag(_EVENT, "control")
 _ORDER_IN_EVENT = delimited_tag(event_pb2.OrderEvent.DESCRIPTOR, "order")
+_FILL_IN_EVENT = delimited_tag(event_pb2.FillEvent.DESCRIPTOR, "fill")
 _ORDER_EVENT_TYPES = {
     kind: event_pb2.OrderEvent(type=event_pb2.OrderEventType.ValueType(kind)).SerializeToString()
     for kind in OrderEventType
@@ -54,8 +56,7 @@ def _order(account_id: str, payload: OrderChanged) -> bytes:
 
 
 def _fill(account_id: str, payload: FillBooked) -> bytes:
-    fields: Fields = {"fill": fill_fields(payload.fill)}
-    return delimited(_FILL, event_pb2.FillEvent(**fields).SerializeToString())
+    return delimited(_FILL, delimited(_FILL_IN_EVENT, fill_bytes(payload.fill)))
 
 
 def _fill_fees(account_id: str, payload: FillFeesKnown) -> bytes:
@@ -119,14 +120,29 @@ _PAYLOADS: dict[type, Callable[[str, Any], bytes]] = {
 }
 
 
+_HEAD = template(_EVENT, "event_id", "account_id", "sequence", "cursor", "time")
+
+
+def event_bytes(
+    account_id: str, sequence: int, time_ns: int, payload: EventPayload, event_id: str, cursor: str
+) -> bytes:
+    """A serialised Event. An order in it is encoded once, however many messages carry it."""
+    identifier, account, place = event_id.encode(), account_id.encode(), cursor.encode()
+    time = timestamp_bytes(time_ns)
+    head = _HEAD % (
+        LENGTHS[len(identifier)],
+        identifier,
+        LENGTHS[len(account)],
+        account,
+        varint(sequence),
+        LENGTHS[len(place)],
+        place,
+        LENGTHS[len(time)],
+        time,
+    )
+    return head + _PAYLOADS[type(payload)](account_id, payload)
+
+
 def encode_event(event: Event, event_id: str, cursor: str) -> bytes:
-    """A serialised Event. An order in it is encoded once however many messages carry it."""
-    fields: Fields = {
-        "event_id": event_id,
-        "account_id": event.account_id,
-        "sequence": event.sequence,
-        "cursor": cursor,
-        "time": {"seconds": event.time_ns // NS_PER_S, "nanos": event.time_ns % NS_PER_S},
-    }
-    head = event_pb2.Event(**fields).SerializeToString()
-    return head + _PAYLOADS[type(event.payload)](event.account_id, event.payload)
+    """A serialised Event."""
+    return event_bytes(event.account_id, event.sequence, event.time_ns, event.payload, event_id, cursor)

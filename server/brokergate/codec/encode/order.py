@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from brokergate.codec.encode.values import Fields, decimal_text, timestamp_fields
-from brokergate.domain.orders import Order, OrderSpec, ProtectiveLeg
+from brokergate.codec.encode.values import Fields, decimal_text, timestamp_bytes, timestamp_fields
+from brokergate.codec.wire import LENGTHS, delimited, delimited_tag, template, varint_tag
+from brokergate.domain.orders import Order, OrderSpec, PendingAction, ProtectiveLeg
 from brokergate.v1 import order_pb2
 
 RECENT_ORDERS = 512
@@ -118,37 +119,146 @@ def encode_order(order: Order) -> order_pb2.Order:
     return order_pb2.Order(**order_fields(order))
 
 
-class _Recent:
-    """Bytes of recent orders by identity. An order is immutable and goes into its event, its row and its answer: it
-    is encoded once. Two generations of a dictionary bound it without a word for each entry."""
+_ORDER = order_pb2.Order.DESCRIPTOR
+_PENDING = order_pb2.PendingAction.DESCRIPTOR
+_COMMON = template(
+    _ORDER,
+    "order_id",
+    "client_order_id",
+    "account_id",
+    "origin",
+    "generation",
+    "spec",
+    "state",
+    "quantity",
+    "cum_quantity",
+    "leaves_quantity",
+    "cum_notional",
+    "create_time",
+    "update_time",
+)
+_ACTION = template(_PENDING, "kind", "request_id", "since_time")
+_UNCERTAIN = varint_tag(_PENDING, "uncertain") + LENGTHS[True]
+_BROKER_ORDER_ID = delimited_tag(_ORDER, "broker_order_id")
+_ACTIONS = delimited_tag(_ORDER, "pending")
+_AVERAGE_PRICE = delimited_tag(_ORDER, "average_price")
+_REJECT_REASON = varint_tag(_ORDER, "reject_reason")
+_REJECT_MESSAGE = delimited_tag(_ORDER, "reject_message")
+_TRIGGERED = varint_tag(_ORDER, "triggered") + LENGTHS[True]
+_ROUTE_ID = delimited_tag(_ORDER, "route_id")
+_GROUP_ID = delimited_tag(_ORDER, "group_id")
 
-    __slots__ = ("_new", "_old")
+
+def spec_bytes(spec: OrderSpec) -> bytes:
+    """A serialised OrderSpec."""
+    message = order_pb2.OrderSpec(**spec_fields(spec))
+    # Maps have no order of their own; the same order shall give the same bytes (law 12).
+    return message.SerializeToString(deterministic=bool(spec.labels or spec.broker_options))
+
+
+def _action_bytes(action: PendingAction) -> bytes:
+    request_id, since = action.request_id.encode(), timestamp_bytes(action.since_ns)
+    body = _ACTION % (
+        LENGTHS[action.kind],
+        LENGTHS[len(request_id)],
+        request_id,
+        LENGTHS[len(since)],
+        since,
+    )
+    return body + _UNCERTAIN if action.uncertain else body
+
+
+def _rest_bytes(order: Order) -> bytes:
+    """What not every order has."""
+    body = b""
+    if order.broker_order_id:
+        body = delimited(_BROKER_ORDER_ID, order.broker_order_id.encode())
+    for action in order.pending:
+        body += delimited(_ACTIONS, _action_bytes(action))
+    if (average := order.average_price) is not None:
+        body += delimited(_AVERAGE_PRICE, decimal_text(average).encode())
+    if order.reject_reason:
+        body += _REJECT_REASON + LENGTHS[order.reject_reason]
+        body += delimited(_REJECT_MESSAGE, order.reject_message.encode())
+    if order.triggered:
+        body += _TRIGGERED
+    if order.route_id:
+        body += delimited(_ROUTE_ID, order.route_id.encode())
+    if order.group_id:
+        body += delimited(_GROUP_ID, order.group_id.encode())
+    return body
+
+
+class OrderBytes:
+    """Encodes orders. An order is immutable and goes into its event, its row and its answer, and its spec goes on
+    from change to change: both are remembered by identity for a moment, and encoded once."""
+
+    __slots__ = ("_new", "_old", "_spec", "_spec_bytes")
 
     def __init__(self) -> None:
+        # Two generations of a dictionary bound it without a word for each entry. An entry holds its order, so that
+        # the order's identity is not given to another one.
         self._new: dict[int, tuple[Order, bytes]] = {}
         self._old: dict[int, tuple[Order, bytes]] = {}
+        self._spec: OrderSpec | None = None
+        self._spec_bytes = b""
 
-    def get(self, order: Order) -> bytes | None:
-        # The entry holds the order, so that its identity is not given to another one.
-        found = self._new.get(id(order)) or self._old.get(id(order))
-        return found[1] if found else None
-
-    def put(self, order: Order, body: bytes) -> None:
+    def __call__(self, order: Order) -> bytes:
+        """A serialised Order."""
+        key = id(order)
+        found = self._new.get(key) or self._old.get(key)
+        if found is not None:
+            return found[1]
+        try:
+            body = self._encode(order)
+        except IndexError:
+            body = encode_order(order).SerializeToString(deterministic=True)
         if len(self._new) >= RECENT_ORDERS:
             self._old, self._new = self._new, {}
-        self._new[id(order)] = (order, body)
+        self._new[key] = (order, body)
+        return body
+
+    def _encode(self, order: Order) -> bytes:
+        if order.spec is not self._spec:
+            self._spec_bytes = spec_bytes(order.spec)
+            self._spec = order.spec
+        spec = self._spec_bytes
+        order_id, client_order_id = order.order_id.encode(), order.client_order_id.encode()
+        account_id = order.account_id.encode()
+        quantity, filled = decimal_text(order.quantity).encode(), decimal_text(order.cum_quantity).encode()
+        leaves, notional = (
+            decimal_text(order.leaves_quantity).encode(),
+            decimal_text(order.cum_notional).encode(),
+        )
+        created, updated = timestamp_bytes(order.create_time_ns), timestamp_bytes(order.update_time_ns)
+        lengths = LENGTHS
+        common = _COMMON % (
+            lengths[len(order_id)],
+            order_id,
+            lengths[len(client_order_id)],
+            client_order_id,
+            lengths[len(account_id)],
+            account_id,
+            lengths[order.origin],
+            lengths[order.generation],
+            lengths[len(spec)],
+            spec,
+            lengths[order.state],
+            lengths[len(quantity)],
+            quantity,
+            lengths[len(filled)],
+            filled,
+            lengths[len(leaves)],
+            leaves,
+            lengths[len(notional)],
+            notional,
+            lengths[len(created)],
+            created,
+            lengths[len(updated)],
+            updated,
+        )
+        return common + _rest_bytes(order)
 
 
-_recent = _Recent()
-
-
-def order_bytes(order: Order) -> bytes:
-    """A serialised Order. The same object is encoded once."""
-    body = _recent.get(order)
-    if body is None:
-        message = order_pb2.Order(**order_fields(order))
-        spec = order.spec
-        # Maps have no order of their own; the same order shall give the same bytes (law 12).
-        body = message.SerializeToString(deterministic=bool(spec.labels or spec.broker_options))
-        _recent.put(order, body)
-    return body
+order_bytes = OrderBytes()
+"""The serialised Order of an order; the same object is encoded once."""

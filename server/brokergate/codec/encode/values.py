@@ -7,11 +7,13 @@ build the nested message in place: an Order takes 1.7 µs so and 2.6 µs with me
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from brokergate.codec.wire import LENGTHS, template
 from brokergate.domain.fills import Money
 from brokergate.domain.money import format_decimal
 from brokergate.v1 import money_pb2
@@ -38,6 +40,21 @@ def timestamp_fields(time_ns: int) -> Fields | None:
     if not time_ns:
         return None
     return {"seconds": time_ns // NS_PER_S, "nanos": time_ns % NS_PER_S}
+
+
+@lru_cache(maxsize=512)
+def timestamp_bytes(time_ns: int) -> bytes:
+    """A serialised Timestamp; one moment stands in many messages."""
+    return Timestamp(seconds=time_ns // NS_PER_S, nanos=time_ns % NS_PER_S).SerializeToString()
+
+
+_MONEY = template(money_pb2.Money.DESCRIPTOR, "amount", "currency_code")
+
+
+def amount_bytes(amount: Decimal, currency: str) -> bytes:
+    """A serialised Money. Raises `IndexError` for what is longer than the contract allows."""
+    text, code = decimal_text(amount).encode(), currency.encode()
+    return _MONEY % (LENGTHS[len(text)], text, LENGTHS[len(code)], code)
 
 
 def encode_timestamp(time_ns: int) -> Timestamp:

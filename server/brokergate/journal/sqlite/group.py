@@ -10,17 +10,23 @@ from brokergate.ports.journal import StoredEvent
 
 EventRow = tuple[int, int, int, str, bytes | None, str | None, bytes]
 
+PAGES_BYTES = 2 * 4096
+"""What a commit adds to the log whatever it holds: the pages are written whole."""
+
 _INSERT_EVENT = "INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
 class Group:
     """One transaction in the making."""
 
-    __slots__ = ("answers", "events", "rows", "settings", "tombstones", "waiters")
+    __slots__ = ("answers", "events", "rare", "rows", "settings", "size", "tombstones", "waiters")
 
     def __init__(self) -> None:
         self.rows: list[EventRow] = []
+        self.rare: list[tuple[int, int]] = []
         self.events: dict[Account, list[StoredEvent]] = {}
+        self.size = PAGES_BYTES
+        """About how many bytes the commit adds to the log."""
         self.answers: dict[tuple[int, str], tuple[str, bytes, bytes]] = {}
         self.tombstones: dict[tuple[int, str], None] = {}
         self.settings: dict[str, str] = {}
@@ -35,6 +41,8 @@ class Group:
             connection.execute(_INSERT_EVENT, self.rows[0])
         elif self.rows:
             connection.executemany(_INSERT_EVENT, self.rows)
+        if self.rare:
+            connection.executemany("INSERT INTO rare_events VALUES (?, ?)", self.rare)
         if self.answers:
             connection.executemany(
                 "INSERT INTO answers VALUES (?, ?, ?, ?, ?)",

@@ -15,7 +15,7 @@ from brokergate.journal.sqlite import queries
 from brokergate.journal.sqlite.account import Account, load_account, multiplier_of
 from brokergate.journal.sqlite.ids import number_of
 from brokergate.journal.sqlite.schema import SEQUENCE_MASK, connect, prepare, read_meta, write_meta
-from brokergate.journal.sqlite.writer import Writer
+from brokergate.journal.sqlite.writer import COMMON_KINDS, Writer
 from brokergate.ports.journal import (
     FillFilter,
     Journal,
@@ -33,7 +33,6 @@ Row = tuple[Any, ...]
 UNKNOWN_BOOT = "unknown"
 """A machine that does not say when it was started: every unclean end may have been a loss of power."""
 
-_COMMON = frozenset({EventKind.ORDER, EventKind.FILL, EventKind.POSITION, EventKind.BALANCE})
 _FILLS = frozenset({EventKind.FILL, EventKind.FILL_FEES})
 
 
@@ -56,7 +55,7 @@ class SqliteJournal(Journal):
             self._begin(draw, boot_id)
         except sqlite3.Error as error:
             raise JournalError(f"journal {self.path!r} cannot be opened: {error}") from error
-        self._writer = Writer(self._connection)
+        self._writer = Writer(self._connection, self.path)
         self._accounts: dict[str, Account] = {}
 
     def _begin(self, draw: Callable[[int], int], boot_id: str) -> None:
@@ -151,7 +150,7 @@ class SqliteJournal(Journal):
             return self._events(account, queries.EVENTS_AFTER, after, account.head, limit)
         if kinds <= _FILLS:
             return self._fill_events(account, after, limit, kinds)
-        if not kinds & _COMMON:
+        if not kinds & COMMON_KINDS:
             return self._rare_events(account, after, limit, kinds)
         return self._events_of_kinds(account, after, account.head, limit, kinds)
 
@@ -435,8 +434,10 @@ class SqliteJournal(Journal):
         ]
 
     def close(self) -> None:
-        self._writer.settle()
+        """As the port says; after a failed write the tail is not marked, and the next opening decides by itself."""
+        self._writer.close()
         connection = self._connection
+        # On the disk, and after everything that it speaks for.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")
         write_meta(connection, "clean", "yes")

@@ -12,8 +12,8 @@ WHERE position > ? AND position <= ? AND kind IN (SELECT value FROM json_each(?)
 """
 
 EVENTS_AFTER_OF_RARE_KIND = """
-SELECT position, kind, symbol, body FROM events
-WHERE kind = ? AND kind NOT IN (1, 2, 4, 5) AND position > ? AND position <= ? ORDER BY position LIMIT ?
+SELECT e.position, e.kind, e.symbol, e.body FROM rare_events r CROSS JOIN events e USING (position)
+WHERE r.kind = ? AND r.position > ? AND r.position <= ? ORDER BY r.position LIMIT ?
 """
 
 FILL_EVENTS_AFTER = """
@@ -22,8 +22,8 @@ WHERE f.position > ? AND f.position <= ? ORDER BY f.position LIMIT ?
 """
 
 LEDGER_EVENTS_BEFORE = """
-SELECT position, body FROM events
-WHERE kind = 6 AND kind NOT IN (1, 2, 4, 5) AND position < ? AND position > ? ORDER BY position DESC LIMIT ?
+SELECT e.position, e.body FROM rare_events r CROSS JOIN events e USING (position)
+WHERE r.kind = 6 AND r.position < ? AND r.position > ? ORDER BY r.position DESC LIMIT ?
 """
 
 FIRST_EVENT = "SELECT position FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT 1"

@@ -26,8 +26,8 @@ CACHED_STATEMENTS = 256
 PAGE_CACHE_KIB = 16 * 1024
 """The writer's page cache: the upper levels of every index at some ten million orders. Memory stays flat."""
 
-# Kinds 1, 2, 4 and 5 are ORDER, FILL, POSITION and BALANCE: so many that a scan finds one soon. The others are found
-# by `events_rare`, and fills by their own table.
+# Of ORDER, POSITION and BALANCE there are so many events that a scan finds one soon; fills are found by their own
+# table and the other kinds by `rare_events`. (A partial index on `events` says the same and costs every event 1.2 µs.)
 TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE accounts (
@@ -44,7 +44,11 @@ CREATE TABLE events (
     multiplier TEXT,
     body BLOB NOT NULL
 );
-CREATE INDEX events_rare ON events (kind, position) WHERE kind NOT IN (1, 2, 4, 5);
+CREATE TABLE rare_events (
+    kind INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (kind, position)
+) WITHOUT ROWID;
 CREATE TABLE orders (
     position INTEGER PRIMARY KEY,
     account INTEGER NOT NULL,

@@ -11,13 +11,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
-from brokergate.codec.encode.event import encode_event
+from brokergate.codec.encode.event import event_bytes
 from brokergate.domain.events import (
     BalanceChanged,
     ConnectionChanged,
     ControlChanged,
-    Event,
     EventKind,
     EventPayload,
     FillBooked,
@@ -29,6 +29,7 @@ from brokergate.domain.events import (
 )
 from brokergate.journal.sqlite.absent import Absent
 from brokergate.journal.sqlite.account import Account
+from brokergate.journal.sqlite.checkpoint import Checkpointer
 from brokergate.journal.sqlite.group import EventRow, Group
 from brokergate.journal.sqlite.queries import FIND_ANSWER, HAS_FILL, ORDER_BY_CLIENT
 from brokergate.journal.sqlite.views import multiplier_text, number_in
@@ -57,6 +58,15 @@ _KINDS: Mapping[type, EventKind] = {
     GapFound: EventKind.GAP,
     ControlChanged: EventKind.CONTROL,
 }
+IN_MEMORY = ":memory:"
+"""SQLite's name for a database that is no file."""
+
+VIEWS_BYTES = 512 * 1024
+"""About what writing an account's views adds to the log."""
+
+COMMON_KINDS = frozenset({EventKind.ORDER, EventKind.FILL, EventKind.POSITION, EventKind.BALANCE})
+"""The kinds that come with every order; events of the others have an index of their own."""
+
 _NUMBERS = {kind: int(kind) for kind in EventKind}
 
 
@@ -88,8 +98,10 @@ def _multiplier(payload: EventPayload) -> str | None:
 class Writer:
     """Stages, commits and tells who listens."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: str) -> None:
         self._connection = connection
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._checkpointer = None if path == IN_MEMORY else Checkpointer(path, self._resume)
         self._group = Group()
         self._scheduled = False
         self._failure: JournalError | None = None
@@ -147,8 +159,14 @@ class Writer:
                 assert isinstance(payload, FillBooked)
                 self._check_fill(account, payload.fill.key)
             symbol = symbol_of(payload)
-            event = Event(account_id, sequence, time_ns, payload)
-            body = encode_event(event, f"{event_prefix}{sequence}", f"{cursor_prefix}{sequence}")
+            body = event_bytes(
+                account_id,
+                sequence,
+                time_ns,
+                payload,
+                f"{event_prefix}{sequence}",
+                f"{cursor_prefix}{sequence}",
+            )
             numbers.append(number)
             rows.append(
                 (base | sequence, _NUMBERS[kind], stored_ns, symbol, fingerprint, _multiplier(payload), body)
@@ -171,7 +189,9 @@ class Writer:
         group = self._group
         if events:
             group.rows.extend(rows)
+            group.rare.extend([(row[1], row[0]) for row in rows if row[1] not in COMMON_KINDS])
             group.events.setdefault(account, []).extend(events)
+            group.size += sum([len(event.body) for event in events])
             self._dirty[account] = None
         for record in records:
             match record:
@@ -236,15 +256,33 @@ class Writer:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # no loop runs: whoever staged it flushes, or awaits `commit` later
+        self._loop = loop
         self._scheduled = True
         loop.call_soon(self._flush_scheduled)
 
     def _flush_scheduled(self) -> None:
         self._scheduled = False
+        if self._checkpointer is not None and self._checkpointer.busy:
+            return  # `_resume` comes
         try:
             self.flush()
         except JournalError:
             return  # those who wait have been told, and every later call is
+
+    def _resume(self) -> None:
+        """Called in the checkpointer's thread when commits may go on."""
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            with suppress(RuntimeError):  # it was closed since
+                loop.call_soon_threadsafe(self.schedule)
+
+    def close(self) -> None:
+        """Commits and writes everything, and ends the checkpoints. Raises the error of a commit that failed."""
+        try:
+            self.settle()
+        finally:
+            if self._checkpointer is not None:
+                self._checkpointer.close()
 
     async def commit(self) -> None:
         """As `Journal.commit`."""
@@ -303,6 +341,8 @@ class Writer:
                 connection.execute("ROLLBACK")
             group.fail(failure)
             raise failure from error
+        if self._checkpointer is not None:
+            self._checkpointer.wrote(group.size + len(written) * VIEWS_BYTES)
         for account in written:
             account.views.written()
             account.indexed = account.staged

@@ -1,0 +1,78 @@
+"""Moving what is committed from the write-ahead log into the file, beside the writer.
+
+A checkpoint waits for the disk, so it runs in a thread with a connection of its own, where SQLite works without the
+interpreter's lock. A passive one copies what there is and takes nothing from the writer; but while commits go on
+the log never becomes empty, and grows. Once it is past `RESTART_BYTES`, a passive checkpoint is followed by one that
+holds the writer off for what was committed in between, some milliseconds, after which the log begins anew. The
+writer keeps its groups open meanwhile (`busy`), and does not block the event loop.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+CHECKPOINT_BYTES = 8 * 1024 * 1024
+"""Committed bytes after which a checkpoint is due."""
+
+RESTART_BYTES = 64 * 1024 * 1024
+"""The size of the log from which it is made to begin anew."""
+
+
+class Checkpointer:
+    """A thread that checkpoints when it is told to, and tells `done` (from its own thread) after holding commits."""
+
+    def __init__(self, path: str, done: Callable[[], None]) -> None:
+        self._path = path
+        self._log = Path(f"{path}-wal")
+        self._done = done
+        self._due = threading.Event()
+        self._closing = False
+        self._bytes = 0
+        self.busy = False
+        """Whether commits should wait a moment. Only this thread sets it; a commit that comes in spite of it waits
+        for SQLite's own lock."""
+        self._thread = threading.Thread(target=self._run, name="journal-checkpoint", daemon=True)
+        self._thread.start()
+
+    def wrote(self, size: int) -> None:
+        """The writer committed about `size` bytes."""
+        self._bytes += size
+        if self._bytes >= CHECKPOINT_BYTES:
+            self._bytes = 0
+            self._due.set()
+
+    def close(self) -> None:
+        """Ends the thread, after the checkpoint that it is at."""
+        self._closing = True
+        self._due.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
+        try:
+            while True:
+                self._due.wait()
+                self._due.clear()
+                if self._closing:
+                    return
+                self._checkpoint(connection)
+        finally:
+            connection.close()
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if self._log.stat().st_size < RESTART_BYTES:
+                return
+            self.busy = True
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self.busy = False
+                self._done()
+        except (sqlite3.Error, OSError):
+            # A log that stays long is read all the same. What ails the disk stops the writer, which says so.
+            return
