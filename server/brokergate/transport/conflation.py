@@ -5,17 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import IntEnum
 
+from brokergate.codec.decode.stream import MarketDataKind
 from brokergate.domain.market import BookChanged, BookView, MarketDatum, QuoteView, TradeView
-
-
-class MarketDataKind(IntEnum):
-    """The kinds of market data, numbered as the contract does."""
-
-    QUOTE = 1
-    TRADE = 2
-    BOOK = 3
 
 
 @dataclass(slots=True)

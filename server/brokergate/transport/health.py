@@ -15,7 +15,7 @@ from typing import Any, Final
 import grpc
 from grpc_health.v1 import health_pb2
 
-from brokergate.domain.errors import GatewayError
+from brokergate.domain.errors import ErrorReason, GatewayError, shorten
 from brokergate.transport.auth import caller
 from brokergate.transport.calls import Stream, StreamEnded
 from brokergate.transport.methods import SERVICES, Wrapper, parse
@@ -77,13 +77,15 @@ class Health:
             request = parse(health_pb2.HealthCheckRequest, body)
             if request.service:
                 caller()
+            status = self._status.get(request.service)
+            if status is None:
+                raise GatewayError(
+                    ErrorReason.BROKER_NOT_FOUND, f"no service or broker {shorten(request.service)!r}"
+                )
         except GatewayError as error:
             refusal = rpc_status(error)
             await context.abort(refusal.code, refusal.message, refusal.trailing_metadata)
             raise
-        status = self._status.get(request.service)
-        if status is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service[:64]!r}")
         return _response(status)
 
     async def watch(self, request: health_pb2.HealthCheckRequest, stream: Stream) -> None:

@@ -61,17 +61,10 @@ SERVICES: Final[Sequence[ServiceDescriptor]] = tuple(
 _upper = re.compile("(?<!^)(?=[A-Z])")
 _request_id = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII).fullmatch
 
-_QUIET: Final = frozenset({ErrorReason.MALFORMED_MESSAGE, ErrorReason.SHUTTING_DOWN})
-
 
 def method_name(rpc: str) -> str:
     """`PlaceOrder` as the services' modules name it: `place_order`."""
     return _upper.sub("_", rpc).lower()
-
-
-def unimplemented(what: str) -> GatewayError:
-    """The contract has it, and this release does not yet."""
-    return GatewayError(ErrorReason.UNIMPLEMENTED, f"{what} comes with a later release of the gateway")
 
 
 class Requests(Generic[M]):
@@ -107,6 +100,10 @@ class Reporter:
         """Logs a call at the level debug."""
         self._log.debug("call", **self._facts(method, request, context, began_ns), status="OK")
 
+    def failed_command(self, method: str, command: Any, error: Exception) -> GatewayError:
+        """As `failed`, for one command of a stream."""
+        return self.failed(method, command, None, self.monotonic_ns(), error)
+
     def failed(
         self, method: str, request: Any, context: Any, began_ns: int, error: Exception
     ) -> GatewayError:
@@ -139,7 +136,7 @@ class Reporter:
         return facts
 
     def _request_id(self, context: Any) -> str:
-        for key, value in context.invocation_metadata():
+        for key, value in context.invocation_metadata() if context is not None else ():
             if key == "x-request-id" and isinstance(value, str) and _request_id(value):
                 return value
         self._calls += 1

@@ -16,10 +16,12 @@ from brokergate.transport.auth import Authenticator, AuthInterceptor, Gatekeeper
 from brokergate.transport.calls import Calls
 from brokergate.transport.channelz import channelz_handlers
 from brokergate.transport.health import Health
+from brokergate.transport.leases import Leases
 from brokergate.transport.listeners import bind, channel_options, check_listeners
 from brokergate.transport.methods import Reporter, Wrapper, register
+from brokergate.transport.order_entry import OrderEntry
 from brokergate.transport.reflection import Reflection
-from brokergate.transport.services import implementations
+from brokergate.transport.services.table import implementations
 from brokergate.transport.settings import TransportSettings
 
 STOP_GRACE_S: Final = 1.0
@@ -61,7 +63,9 @@ class GatewayServer:
         self._calls = Calls(settings)
         self._health = Health()
         self._reporter = Reporter(log, clock, rng)
-        self._implementations = implementations(gateway, streams, settings, clock)
+        self._leases = Leases(gateway, clock, log)
+        entry = OrderEntry(gateway, self._leases, self._reporter)
+        self._implementations = implementations(gateway, streams, entry, settings, clock)
         self._server: grpc.aio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -104,6 +108,7 @@ class GatewayServer:
         cursor and end OK, calls finish, new ones are UNAVAILABLE. Whether all of it ended within `grace_s`."""
         self._health.shut_down()
         done = await self._calls.drain(grace_s)
+        await self._leases.drain()
         if not done:
             self._log.warning("calls still under way after the grace", grace_s=grace_s, streams=self.streams)
         return done

@@ -26,17 +26,18 @@ DETAILS_KEY: Final = "grpc-status-details-bin"
 MAX_TRAILER_BYTES: Final = 6 * 1024
 MAX_MESSAGE_BYTES: Final = 1024
 """Of the message, percent-encoded."""
+MAX_DETAILS_BYTES: Final = (MAX_TRAILER_BYTES - MAX_MESSAGE_BYTES - 64) * 3 // 4
+"""Of the details before base64; the key and the padding have their room."""
 MAX_DESCRIPTION_LENGTH: Final = 200
 """Characters of one field violation's description."""
 MAX_METADATA_ENTRIES: Final = 12
 MAX_CURSOR_LENGTH: Final = 3000
-"""A cursor is for programs to send back: never cut, and left out where it is longer."""
+"""Characters. A cursor is for programs to send back: never cut, and left out where it is longer."""
 
 DEFAULT_RETRY_MS: Final = 1_000
 
 CODES: Final[Mapping[StatusCode, grpc.StatusCode]] = {code: grpc.StatusCode[code.name] for code in StatusCode}
 
-_BASE64 = 4 / 3
 _control = re.compile("[\x00-\x1f\x7f]+")
 
 
@@ -67,12 +68,15 @@ def translate(error: Exception, request_id: str) -> GatewayError:
 def rpc_status(error: GatewayError) -> RpcStatus:
     """`error` as a gRPC status, its trailers under 6 KiB."""
     message = clean(error.message)
+    metadata = _metadata(error.metadata)
     violations = min(len(error.violations), MAX_VIOLATIONS)
-    body = _serialize(error, message, violations)
-    room = MAX_TRAILER_BYTES - MAX_MESSAGE_BYTES
-    while len(body) * _BASE64 > room and violations:
-        violations -= 1
-        body = _serialize(error, message, violations)
+    body = _serialize(error, message, metadata, violations)
+    while len(body) > MAX_DETAILS_BYTES and (violations or metadata):
+        if violations:
+            violations -= 1
+        else:
+            metadata.popitem()
+        body = _serialize(error, message, metadata, violations)
     return RpcStatus(CODES[error.code], message, ((DETAILS_KEY, body),))
 
 
@@ -84,16 +88,20 @@ def clean(text: str) -> str:
     return text
 
 
-def _serialize(error: GatewayError, message: str, violations: int) -> bytes:
+def _serialize(error: GatewayError, message: str, metadata: Mapping[str, str], violations: int) -> bytes:
     status = Status(code=int(error.code), message=message)
-    for detail in _details(error, message, violations):
+    for detail in _details(error, message, metadata, violations):
         status.details.add().Pack(detail)
     return status.SerializeToString()
 
 
-def _details(error: GatewayError, message: str, violations: int) -> list[Message]:
-    info = ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata=_metadata(error.metadata))
+def _details(
+    error: GatewayError, message: str, metadata: Mapping[str, str], violations: int
+) -> list[Message]:
+    info = ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata=metadata)
     if omitted := len(error.violations) - violations:
+        # Those that were never listed are counted by who made the error.
+        omitted += int(error.metadata.get("violations_omitted", 0))
         info.metadata["violations_omitted"] = str(omitted)
     details: list[Message] = [info]
     match error.code:
@@ -124,14 +132,14 @@ def _details(error: GatewayError, message: str, violations: int) -> list[Message
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Cut for the wire; cursors whole or not at all."""
+    """Cut for the wire; cursors first, and whole or not at all."""
     kept: dict[str, str] = {}
-    for key, value in list(metadata.items())[:MAX_METADATA_ENTRIES]:
+    for key, value in sorted(metadata.items(), key=lambda item: not item[0].endswith("cursor")):
         if not key.endswith("cursor"):
-            kept[shorten(key)] = _cut(value)
-        elif len(value) <= MAX_CURSOR_LENGTH:
-            kept[key] = value
-    return kept
+            kept[_cut(key)] = _cut(value)
+        elif value.isascii() and len(value) <= MAX_CURSOR_LENGTH:
+            kept[_cut(key)] = value
+    return dict(list(kept.items())[:MAX_METADATA_ENTRIES])
 
 
 def _subject(info: ErrorInfo) -> str:

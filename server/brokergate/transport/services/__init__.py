@@ -1,8 +1,2 @@
-"""The contract's services, one module each: thin methods from message to command and back."""
-
-from typing import Any
-
-
-def implementations(*parts: Any) -> dict[str, object]:
-    """By service; the services come when codec can decode."""
-    raise NotImplementedError
+"""The contract's services, one module each: from message to command, and from answer to message. Nothing of gRPC, and
+no rule of trading."""

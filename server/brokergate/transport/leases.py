@@ -1,0 +1,143 @@
+"""Cancel on disconnect: the orders of a stream whose client went away are cancelled after its grace.
+
+A lease outlives its stream in a task of its own. When the gateway goes down, leases that wait are carried out at once:
+nobody would be there later. They do not survive `kill -9`; nothing that only the process knows does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from brokergate.codec.encode.response import results_bytes
+from brokergate.domain.commands import OrderRef, Request
+from brokergate.domain.errors import GatewayError, StatusCode
+from brokergate.engine.gateway import Gateway
+from brokergate.ports.clock import Clock
+from brokergate.ports.journal import JournalError
+from brokergate.transport.status import translate
+
+CHUNK: Final = 500
+"""Orders that one cancel names."""
+
+FIRST_PRUNING: Final = 1000
+
+FIRST_RETRY_S: Final = 1.0
+LAST_RETRY_S: Final = 30.0
+"""Between two tries to cancel while the broker is away."""
+
+
+class PlacedOrders:
+    """The orders placed through one stream that may still work, by account; ended ones are forgotten in time."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._open: dict[tuple[str, str], None] = {}
+        self._prune_at = FIRST_PRUNING
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def add(self, account_id: str, client_order_id: str) -> None:
+        """An order is about to be placed. Looks for ended ones whenever twice as many are kept as were left open."""
+        self._open[account_id, client_order_id] = None
+        if len(self._open) >= self._prune_at:
+            for account, order in list(self._open):
+                if not self._works(account, order):
+                    self.discard(account, order)
+            self._prune_at = max(FIRST_PRUNING, 2 * len(self._open))
+
+    def discard(self, account_id: str, client_order_id: str) -> None:
+        """The order has ended, or was not placed."""
+        self._open.pop((account_id, client_order_id), None)
+
+    def working(self) -> dict[str, list[str]]:
+        """By account, the client ids of those that still work."""
+        found: dict[str, list[str]] = {}
+        for account_id, client_order_id in self._open:
+            if self._works(account_id, client_order_id):
+                found.setdefault(account_id, []).append(client_order_id)
+        return found
+
+    def _works(self, account_id: str, client_order_id: str) -> bool:
+        try:
+            return not self._gateway.get_order(account_id, OrderRef(client_order_id=client_order_id)).ended
+        except GatewayError:
+            return False
+
+
+class Leases:
+    """The leases of streams that have ended."""
+
+    def __init__(self, gateway: Gateway, clock: Clock, log: Any) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._log = log
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._draining = asyncio.Event()
+
+    def carry_out(self, orders: PlacedOrders, grace_s: float, actor: str) -> None:
+        """Cancels, after `grace_s`, those of `orders` that then still work. Returns at once."""
+        task = asyncio.create_task(self._carry_out(orders, grace_s, actor), name="cancel on disconnect")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def drain(self) -> None:
+        """Ends all graces and waits for the cancels."""
+        self._draining.set()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry_out(self, orders: PlacedOrders, grace_s: float, actor: str) -> None:
+        waits = {
+            asyncio.ensure_future(self._clock.sleep(grace_s)),
+            asyncio.ensure_future(self._draining.wait()),
+        }
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        for account_id, client_order_ids in _chunks(orders.working()):
+            await self._cancel(account_id, client_order_ids, actor)
+
+    async def _cancel(self, account_id: str, client_order_ids: Sequence[str], actor: str) -> None:
+        """Until it is done: the request is the same each time. Gives up when the gateway goes down."""
+        refs = [OrderRef(client_order_id=name) for name in client_order_ids]
+        request = _request(account_id, client_order_ids, actor)
+        facts = {"account_id": account_id, "orders": len(refs)}
+        wait_s = FIRST_RETRY_S
+        while True:
+            try:
+                await self._gateway.cancel_orders(account_id, refs, request)
+                self._log.info("cancelled on disconnect", **facts)
+                return
+            except (GatewayError, JournalError) as error:
+                again = translate(error, "").code is StatusCode.UNAVAILABLE and not self._draining.is_set()
+                failed = {**facts, "error_class": type(error).__name__, "message": str(error)}
+                self._log.error("cancel on disconnect failed", **failed, retry_s=wait_s if again else None)
+                if not again:
+                    return
+            await self._clock.sleep(wait_s)
+            wait_s = min(2 * wait_s, LAST_RETRY_S)
+
+
+def _chunks(by_account: Mapping[str, Sequence[str]]) -> list[tuple[str, Sequence[str]]]:
+    return [
+        (account_id, names[start : start + CHUNK])
+        for account_id, names in by_account.items()
+        for start in range(0, len(names), CHUNK)
+    ]
+
+
+def _request(account_id: str, client_order_ids: Sequence[str], actor: str) -> Request:
+    """Named after what it cancels: repeating it is the same request."""
+    digest = hashlib.sha256("\n".join((account_id, *client_order_ids)).encode()).digest()
+    return Request(
+        request_id=f"lease-{digest[:16].hex()}",
+        method="CancelOnDisconnect",
+        fingerprint=digest,
+        encode=results_bytes,
+        actor=actor,
+    )

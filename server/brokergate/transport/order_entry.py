@@ -1,0 +1,227 @@
+"""StreamOrderEntry: commands in, results out, as fast as Python's gRPC goes.
+
+One task reads and carries out, in the order in which the commands came; another writes what results there are, so that
+many small messages in are a few larger ones out. Consecutive places on one account are one batch to the engine, and
+one commit. What waits to be written is bounded: when the client does not read, its commands are not read either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+from brokergate.codec.decode.entry import Entry, decode_entry
+from brokergate.codec.decode.order import Mutation
+from brokergate.codec.encode.response import (
+    entry_cancel_all_bytes,
+    entry_order_bytes,
+    entry_response_bytes,
+    entry_result_bytes,
+    order_response_bytes,
+    results_bytes,
+)
+from brokergate.codec.encode.stream import encode_closing
+from brokergate.domain.access import Principal
+from brokergate.domain.commands import (
+    CancelAllOrders,
+    CancelOrder,
+    OrderFailure,
+    PlaceOrder,
+    PlaceResult,
+    ReplaceOrder,
+    Request,
+)
+from brokergate.domain.errors import GatewayError
+from brokergate.engine.gateway import Gateway
+from brokergate.transport.auth import require_account
+from brokergate.transport.calls import Stream, StreamEnded
+from brokergate.transport.leases import Leases, PlacedOrders
+from brokergate.transport.methods import Reporter, Requests
+from brokergate.v1 import order_pb2
+
+METHOD: Final = "/brokergate.v1.OrderService/StreamOrderEntry"
+
+MAX_UNWRITTEN: Final = 2000
+"""Results that wait to be written before reading pauses."""
+
+MAX_RESPONSE_BYTES: Final = 1 << 20
+"""Of one response."""
+
+
+class OrderEntry:
+    """The streams of order entry."""
+
+    def __init__(self, gateway: Gateway, leases: Leases, reporter: Reporter) -> None:
+        self._gateway = gateway
+        self._leases = leases
+        self._reporter = reporter
+
+    async def serve(self, requests: Requests[order_pb2.StreamOrderEntryRequest], stream: Stream) -> None:
+        """Serves one stream to its end, and leaves its lease behind where the client did not close it."""
+        outbox = Outbox(stream)
+        session = _Session(self._gateway, self._reporter, stream.principal)
+        closed_in_order = False
+        try:
+            while (request := await requests.read()) is not None:
+                await session.take(request, outbox)
+            closed_in_order = True
+            await outbox.finish()
+        except StreamEnded as end:
+            await outbox.finish()
+            closing = encode_closing(end.error.reason, end.error.message)
+            await stream.write(order_pb2.StreamOrderEntryResponse(closing=closing).SerializeToString())
+            raise
+        except GatewayError:
+            # What was done is told before why no more is done.
+            await outbox.finish()
+            raise
+        finally:
+            outbox.discard()
+            if session.grace_s is not None and not closed_in_order:
+                self._leases.carry_out(session.placed, session.grace_s, stream.principal.name)
+
+
+class _Session:
+    """What one stream has asked for so far."""
+
+    def __init__(self, gateway: Gateway, reporter: Reporter, principal: Principal) -> None:
+        self._gateway = gateway
+        self._reporter = reporter
+        self._principal = principal
+        self.placed = PlacedOrders(gateway)
+        self.grace_s: float | None = None
+        """The lease's; None without one."""
+
+    async def take(self, request: order_pb2.StreamOrderEntryRequest, outbox: Outbox) -> None:
+        """Carries out one message. Raises GatewayError for what is wrong with the message itself."""
+        message = decode_entry(request)
+        if message.lease is not None:
+            self.grace_s = message.lease.grace_s if message.lease.enabled else None
+        for account_id, entries in groupby(message.entries, _placed_on):
+            if account_id is None:
+                for entry in entries:
+                    await outbox.put([await self._change(entry)])
+            else:
+                await outbox.put(await self._place(account_id, list(entries)))
+
+    async def _place(self, account_id: str, entries: Sequence[Entry]) -> list[bytes]:
+        """Places orders of one account."""
+        orders = [entry.command for entry in entries if isinstance(entry.command, PlaceOrder)]
+        # Before: a client that goes away while they are placed must find them in its lease.
+        for order in orders:
+            self.placed.add(account_id, order.client_order_id)
+        outcomes: Sequence[PlaceResult]
+        try:
+            require_account(self._principal, account_id)
+            outcomes = await self._gateway.place_orders(orders)
+        except Exception as error:  # noqa: BLE001 - told in each command's result, and logged where it is ours
+            outcomes = [OrderFailure(self._reporter.failed_command(METHOD, orders[0], error))] * len(orders)
+        for order, outcome in zip(orders, outcomes, strict=True):
+            if isinstance(outcome, OrderFailure) or outcome.order.ended:
+                self.placed.discard(account_id, order.client_order_id)
+        return [
+            entry_result_bytes(entry.request_id, outcome)
+            for entry, outcome in zip(entries, outcomes, strict=True)
+        ]
+
+    async def _change(self, entry: Entry) -> bytes:
+        """Carries out what is not a place."""
+        try:
+            if isinstance(entry.command, Mutation):
+                return await self._mutate(entry.request_id, entry.command)
+            error: Exception = entry.command.error if isinstance(entry.command, OrderFailure) else TypeError()
+        except Exception as raised:  # noqa: BLE001 - likewise
+            error = raised
+        told = self._reporter.failed_command(METHOD, entry.command, error)
+        return entry_result_bytes(entry.request_id[:64], OrderFailure(told))
+
+    async def _mutate(
+        self,
+        request_id: str,
+        mutation: Mutation[ReplaceOrder] | Mutation[CancelOrder] | Mutation[CancelAllOrders],
+    ) -> bytes:
+        command, actor, gateway = mutation.command, self._principal.name, self._gateway
+        require_account(self._principal, command.account_id)
+        # As the RPCs name themselves: a command that is repeated by its RPC gets the same answer.
+        match command:
+            case ReplaceOrder():
+                request = Request(
+                    mutation.request_id, "ReplaceOrder", mutation.fingerprint, order_response_bytes, actor
+                )
+                return entry_order_bytes(request_id, await gateway.replace_order(command, request))
+            case CancelOrder():
+                request = Request(
+                    mutation.request_id, "CancelOrder", mutation.fingerprint, order_response_bytes, actor
+                )
+                return entry_order_bytes(request_id, await gateway.cancel_order(command, request))
+            case CancelAllOrders():
+                request = Request(
+                    mutation.request_id, "CancelAllOrders", mutation.fingerprint, results_bytes, actor
+                )
+                return entry_cancel_all_bytes(request_id, await gateway.cancel_all_orders(command, request))
+
+
+def _placed_on(entry: Entry) -> str | None:
+    """The account that the entry places an order on; None for every other one."""
+    return entry.command.account_id if isinstance(entry.command, PlaceOrder) else None
+
+
+class Outbox:
+    """Results on their way to the client."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._results: list[bytes] = []
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._done = False
+        self._error: GatewayError | None = None
+        self._task = asyncio.create_task(self._run(), name="results of an order entry stream")
+
+    async def put(self, results: Sequence[bytes]) -> None:
+        """Takes results; waits while too many are unwritten."""
+        self._results.extend(results)
+        self._news.set()
+        if len(self._results) > MAX_UNWRITTEN:
+            self._room.clear()
+            await self._stream.wait(self._room.wait())
+
+    async def finish(self) -> None:
+        """Returns when everything is written. Raises GatewayError SLOW_CONSUMER."""
+        self._done = True
+        self._news.set()
+        await self._task
+        if self._error is not None:
+            raise self._error
+
+    def discard(self) -> None:
+        """Writes no more."""
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._news.wait()
+                self._news.clear()
+                while self._results:
+                    await self._stream.write(self._take())
+                    if len(self._results) <= MAX_UNWRITTEN:
+                        self._room.set()
+                if self._done:
+                    return
+        except GatewayError as error:
+            self._error = error
+            # The reader waits for commands, or for room, and would not notice.
+            self._stream.end(error)
+
+    def _take(self) -> bytes:
+        """One response of bounded size."""
+        count = length = 0
+        while count < len(self._results) and length < MAX_RESPONSE_BYTES:
+            length += len(self._results[count])
+            count += 1
+        taken = self._results[:count]
+        del self._results[:count]
+        return entry_response_bytes(taken)

@@ -1,0 +1,44 @@
+"""InstrumentService: what can be traded."""
+
+from __future__ import annotations
+
+from brokergate.codec.decode.account import decode_holding
+from brokergate.codec.decode.lists import decode_list_instruments
+from brokergate.codec.encode.instrument import encode_instrument
+from brokergate.domain.access import Principal
+from brokergate.engine.gateway import Gateway
+from brokergate.transport.auth import require_account
+from brokergate.v1 import instrument_pb2
+
+
+class InstrumentService:
+    """See `instrument_service.proto`."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+
+    async def list_instruments(
+        self, request: instrument_pb2.ListInstrumentsRequest, principal: Principal
+    ) -> instrument_pb2.ListInstrumentsResponse:
+        page = decode_list_instruments(request)
+        require_account(principal, page.account_id)
+        found = [
+            instrument
+            for instrument in self._gateway.list_instruments(page.account_id)
+            if instrument.symbol > (page.place or "")
+            and instrument.symbol.startswith(page.which.symbol_prefix)
+            and (not page.which.kinds or instrument.kind in page.which.kinds)
+        ]
+        shown = found[: page.limit]
+        return instrument_pb2.ListInstrumentsResponse(
+            instruments=[encode_instrument(instrument) for instrument in shown],
+            next_page_token=page.next_token(shown[-1].symbol) if len(found) > len(shown) else "",
+        )
+
+    async def get_instrument(
+        self, request: instrument_pb2.GetInstrumentRequest, principal: Principal
+    ) -> instrument_pb2.GetInstrumentResponse:
+        wanted = decode_holding(request)
+        require_account(principal, wanted.account_id)
+        instrument = self._gateway.get_instrument(wanted.account_id, wanted.symbol)
+        return instrument_pb2.GetInstrumentResponse(instrument=encode_instrument(instrument))

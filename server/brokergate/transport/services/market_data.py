@@ -1,0 +1,124 @@
+"""MarketDataService: the market as an account's broker sees it, conflated for whoever is slow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from brokergate.codec.decode.account import decode_holding
+from brokergate.codec.decode.stream import MarketDataKind, MarketDataRequest, decode_stream_market_data
+from brokergate.codec.encode.market import encode_quote, encode_update
+from brokergate.codec.encode.stream import encode_closing
+from brokergate.domain.access import Principal
+from brokergate.domain.capabilities import Capabilities
+from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.market import BookChanged, BookView, MarketDatum, QuoteView, TradeView
+from brokergate.engine.gateway import Gateway
+from brokergate.ports.broker import AbstractBroker
+from brokergate.ports.clock import Clock
+from brokergate.transport.auth import require_account
+from brokergate.transport.calls import Stream, StreamEnded
+from brokergate.transport.conflation import Conflation
+from brokergate.v1 import market_data_pb2
+
+MAX_UPDATES_BYTES: Final = 1 << 20
+"""Of one message: sixty-four books a thousand levels deep go out in several."""
+
+Response: Final = market_data_pb2.StreamMarketDataResponse
+
+
+class MarketDataService:
+    """See `market_data_service.proto`."""
+
+    def __init__(self, gateway: Gateway, clock: Clock, max_trades: int) -> None:
+        self._gateway = gateway
+        self._clock = clock
+        self._max_trades = max_trades
+
+    async def get_quote(
+        self, request: market_data_pb2.GetQuoteRequest, principal: Principal
+    ) -> market_data_pb2.GetQuoteResponse:
+        wanted = decode_holding(request)
+        require_account(principal, wanted.account_id)
+        quote = self._gateway.get_quote(wanted.account_id, wanted.symbol)
+        return market_data_pb2.GetQuoteResponse(quote=encode_quote(quote))
+
+    async def stream_market_data(
+        self, request: market_data_pb2.StreamMarketDataRequest, stream: Stream
+    ) -> None:
+        wanted = decode_stream_market_data(request)
+        require_account(stream.principal, wanted.account_id)
+        broker = self._gateway.broker_of(wanted.account_id)
+        for symbol in wanted.symbols:
+            self._gateway.get_instrument(wanted.account_id, symbol)
+        _check_supported(wanted.kinds, broker.capabilities, broker.name)
+        conflation = Conflation(
+            wanted.kinds, self._max_trades, lambda symbol: broker.book(symbol, wanted.depth)
+        )
+        for datum in _present(broker, wanted.symbols):
+            conflation.add(datum)
+        await self._tell(conflation, broker, wanted, stream)
+
+    async def _tell(
+        self, conflation: Conflation, broker: AbstractBroker, wanted: MarketDataRequest, stream: Stream
+    ) -> None:
+        news = asyncio.Event()
+        news.set()
+
+        def listen(datum: MarketDatum) -> None:
+            if conflation.add(datum):
+                news.set()
+
+        unsubscribe = broker.subscribe_market_data(wanted.symbols, listen)
+        try:
+            while True:
+                await stream.wait(news.wait())
+                news.clear()
+                told_ns = self._clock.monotonic_ns()
+                for message in _messages(*conflation.take()):
+                    await stream.write(message)
+                left_s = wanted.min_interval_s - (self._clock.monotonic_ns() - told_ns) / 1e9
+                if left_s > 0:
+                    await stream.wait(self._clock.sleep(left_s))
+        except StreamEnded as end:
+            closing = encode_closing(end.error.reason, end.error.message)
+            await stream.write(Response(closing=closing).SerializeToString())
+            raise
+        finally:
+            unsubscribe()
+
+
+def _present(broker: AbstractBroker, symbols: Sequence[str]) -> Iterator[QuoteView | BookChanged]:
+    for symbol in symbols:
+        if (quote := broker.quote(symbol)) is not None:
+            yield quote
+        yield BookChanged(symbol, 0)
+
+
+def _messages(updates: Sequence[QuoteView | TradeView | BookView], skipped: int) -> Iterator[bytes]:
+    """Serialised responses of bounded size, the first with what was skipped; none where there is nothing to say."""
+    message, length = Response(skipped_updates=skipped), 0
+    for update in updates:
+        encoded = encode_update(update)
+        length += encoded.ByteSize()
+        if message.updates and length > MAX_UPDATES_BYTES:
+            yield message.SerializeToString()
+            message, length = Response(), encoded.ByteSize()
+        message.updates.append(encoded)
+    if message.updates or skipped:
+        yield message.SerializeToString()
+
+
+def _check_supported(kinds: frozenset[MarketDataKind], capabilities: Capabilities, broker: str) -> None:
+    streams: Mapping[MarketDataKind, bool] = {
+        MarketDataKind.QUOTE: capabilities.streams_quotes,
+        MarketDataKind.TRADE: capabilities.streams_trades,
+        MarketDataKind.BOOK: capabilities.streams_book,
+    }
+    for kind in sorted(kinds):
+        if not streams[kind]:
+            raise GatewayError(
+                ErrorReason.UNSUPPORTED,
+                f"broker {broker!r} streams no {kind.name}; GetBroker shows what it does",
+            )
