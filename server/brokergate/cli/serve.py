@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from brokergate.app import StartError, run
 from brokergate.cli.failure import Failure
 from brokergate.cli.options import ConfigFiles, DataDir, configuration
 from brokergate.config import ConfigError, LogFormat, Overrides
@@ -33,6 +32,9 @@ def serve(
         settings = configuration(config, overrides)
     except ConfigError as error:
         raise Failure(f"the configuration cannot be used\n{error}", status=2) from None
+    # Most of the gateway is loaded here, so that a wrong configuration is told at once.
+    from brokergate.app import StartError, run
+
     try:
         run(settings)
     except StartError as error:

@@ -12,7 +12,8 @@ from brokergate.config.accounts import (
     WhenDisconnected,
 )
 from brokergate.config.gateway import GatewayConfig, Profile, gateway_model
-from brokergate.config.loading import EMBEDDED, Overrides, load_config
+from brokergate.config.loading import EMBEDDED, load_config
+from brokergate.config.overrides import Overrides
 from brokergate.config.problems import ConfigError, Problem
 from brokergate.config.section import Amount, Count, Flag, Identifier, Section, Text
 from brokergate.config.server import (

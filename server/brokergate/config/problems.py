@@ -10,7 +10,7 @@ MAX_PROBLEMS = 50
 """Problems that one message lists; the rest are counted."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Problem:
     """One thing that is wrong: where, which setting, what with its value, and the way out. Holds no secret."""
 

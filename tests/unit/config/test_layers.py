@@ -212,7 +212,9 @@ class TestOptions:
         with pytest.raises(ConfigError, match=r"^--listen: server\.listen .*'nonsense'.* is not HOST:PORT"):
             load(overrides=Overrides(listen="nonsense"))
 
-    @pytest.mark.parametrize("listen", ["0.0.0.0:1", "[0.0.0.0:1, 127.0.0.1:2]", "{address: 0.0.0.0:1}"])
+    @pytest.mark.parametrize(
+        "listen", ["0.0.0.0:1", "[0.0.0.0:1, 127.0.0.1:2]", "{address: 0.0.0.0:1, insecure: false}"]
+    )
     def test_insecure_accepts_clear_text_off_loopback(self, tmp_path: Path, listen: str) -> None:
         """--insecure says for all listeners what `insecure: true` says for one."""
         file = write(tmp_path / "c.yaml", ONE_ACCOUNT + f"server: {{listen: {listen}}}\n")
