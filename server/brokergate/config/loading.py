@@ -21,7 +21,7 @@ from brokergate.config.document import (
 from brokergate.config.environment import Expansion, read_env_file
 from brokergate.config.explain import explain
 from brokergate.config.gateway import GatewayConfig, gateway_model
-from brokergate.config.overrides import Overrides, override
+from brokergate.config.overrides import NO_OVERRIDES, Overrides, override
 from brokergate.config.problems import ConfigError, Problem
 
 EMBEDDED_NAME = "the built-in configuration"
@@ -34,7 +34,7 @@ def load_config(
     *,
     brokers: MappingOf[str, type[BaseModel]],
     environment: MappingOf[str, str],
-    overrides: Overrides = Overrides(),
+    overrides: Overrides = NO_OVERRIDES,
 ) -> GatewayConfig:
     """The configuration of `files`, later ones laid over earlier ones; without files the embedded default.
 

@@ -21,6 +21,9 @@ class Overrides:
     log_format: str | None = None
 
 
+NO_OVERRIDES = Overrides()
+
+
 def override(tree: Mapping, overrides: Overrides, problems: list[Problem]) -> Mapping:
     """`tree` with the command line's options, each with the option as its place."""
     settings: dict[str, Node] = {}
