@@ -208,7 +208,7 @@ class Venue:
             self.listings[order.symbol].market.cancel(order, self.now_ns)
         self._open.clear()
         self._expiries.clear()
-        self._reports += self._happened()
+        self._reports = self._happened()
         self._deposit(LedgerEntryKind.RESET, -1, "reset of the paper account")
         held = [funds.instrument.symbol for funds in self._ledger.funds.values() if funds.position.traded]
         currencies = set(self._ledger.currencies)
