@@ -118,13 +118,20 @@ class Caller:
             return await method(request, timeout=timeout_s, metadata=self.metadata)
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
+        except grpc.aio.UsageError:
+            raise closed() from None
         except asyncio.CancelledError:
-            raise_closed_unless_cancelled()
+            if cancelled_by_closing():
+                raise closed() from None
             raise
 
 
-def raise_closed_unless_cancelled() -> None:
-    """Raise `ClosedError` where nobody cancelled this task: gRPC cancels the calls of a channel that is closed."""
+def cancelled_by_closing() -> bool:
+    """Whether nobody cancelled this task: gRPC cancels the calls of a channel that is closed."""
     task = asyncio.current_task()
-    if task is not None and not task.cancelling():
-        raise ClosedError(grpc.StatusCode.CANCELLED, "this client was closed") from None
+    return task is not None and not task.cancelling()
+
+
+def closed() -> ClosedError:
+    """The error of what is under way, or begun, on a client that was closed."""
+    return ClosedError(grpc.StatusCode.CANCELLED, "this client was closed")

@@ -18,7 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from brokergate.v1 import event_pb2, stream_pb2
 from brokergate_client import decode
-from brokergate_client.calls import Backoff, answer_was_lost, log, raise_closed_unless_cancelled
+from brokergate_client.calls import Backoff, answer_was_lost, cancelled_by_closing, closed, log
 from brokergate_client.enums import ErrorReason, StartPosition, known, name_of
 from brokergate_client.errors import AuthenticationError, GatewayError, UnavailableError, from_rpc_error
 from brokergate_client.events import CaughtUp, EventItem, Fill, Snapshot
@@ -107,7 +107,7 @@ class ResumingStream:
         """What the gateway says over one connection after another; `opened` begins each."""
         backoff = self._new_backoff()
         while True:
-            call = self._method(self._request(), metadata=self._metadata)
+            call = self._open()
             pause_s = 0.0
             try:
                 silence_s = OPEN_TIMEOUT_S
@@ -140,6 +140,13 @@ class ResumingStream:
             await asyncio.sleep(pause_s)
             self.reconnects += 1
 
+    def _open(self) -> Any:
+        """A new call. Raises `ClosedError` on a client that was closed."""
+        try:
+            return self._method(self._request(), metadata=self._metadata)
+        except grpc.aio.UsageError:
+            raise closed() from None
+
     async def _next(self, call: Any, silence_s: float) -> Any:
         """The next message. Raises `GatewayError` when the stream has ended or nothing came for `silence_s`."""
         try:
@@ -151,7 +158,8 @@ class ResumingStream:
         except grpc.aio.AioRpcError as error:
             raise from_rpc_error(error) from error
         except asyncio.CancelledError:
-            raise_closed_unless_cancelled()
+            if cancelled_by_closing():
+                raise closed() from None
             raise
         if message is grpc.aio.EOF:
             raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "the gateway ended the stream")

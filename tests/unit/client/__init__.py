@@ -1,0 +1,1 @@
+"""The Python client against a gateway that does what a test says."""
