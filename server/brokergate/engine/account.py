@@ -25,6 +25,7 @@ from brokergate.domain.commands import (
 )
 from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field, shorten
 from brokergate.domain.events import (
+    ConnectionChanged,
     ControlChanged,
     ControlEventType,
     EventPayload,
@@ -71,8 +72,8 @@ class Account:
         self.broker = broker
         self.trading_enabled = trading_enabled
         self.instruments: Mapping[str, Instrument] = {}
-        self.tracker = Tracker(account_id, journal, clock, log)
         self.connection = Connection(account_id, broker, clock, health_changed)
+        self.tracker = Tracker(account_id, journal, clock, log, self.connection.enter)
         self.metrics = Metrics()
         self._journal = journal
         self._clock = clock
@@ -98,10 +99,15 @@ class Account:
             await self.broker.connect(self.restored())
             instruments = await self.broker.list_instruments()
         except Exception as error:
-            self.connection.enter(ConnectionState.ERROR, str(error))
+            self.enter(ConnectionState.ERROR, str(error))
             raise
         self.instruments = {instrument.symbol: instrument for instrument in instruments}
-        self.connection.enter(ConnectionState.CONNECTED)
+        self.enter(ConnectionState.CONNECTED, "")
+
+    def enter(self, state: ConnectionState, message: str) -> None:
+        """The connection is now in `state`; journals it."""
+        self.connection.enter(state, message)
+        self.stage((ConnectionChanged(state, message),))
 
     def take(self, reports: Sequence[Report]) -> None:
         """Stages what the broker told by itself."""

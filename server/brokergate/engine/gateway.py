@@ -118,7 +118,7 @@ class Gateway:
             async for reports in account.broker.events():
                 account.take(reports)
         except Exception as error:  # noqa: BLE001 - likewise
-            account.connection.enter(ConnectionState.ERROR, str(error))
+            account.enter(ConnectionState.ERROR, str(error))
             self._log("broker's events ended", account=account.account_id, error=repr(error))
 
     @property
@@ -398,7 +398,7 @@ class Gateway:
             await account.broker.close()
             if (pump := self._pumps.pop(account_id, None)) is not None:
                 await pump
-            account.connection.enter(ConnectionState.RECONNECTING, "asked for by ReconnectBroker")
+            account.enter(ConnectionState.RECONNECTING, "asked for by ReconnectBroker")
             await self._connect(account)
             account.check_connected()
             return await self._answer(account, request, account.connection.view(), ())

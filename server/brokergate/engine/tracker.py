@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import assert_never
 
 from brokergate.domain import lifecycle
-from brokergate.domain.accounts import BrokerBalance, BrokerPosition, LedgerEntry
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, LedgerEntry
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import (
     BalanceChanged,
@@ -36,13 +36,21 @@ class Tracker:
     Holds working orders only: what has ended is in the journal, so that memory does not grow with history.
     """
 
-    def __init__(self, account_id: str, journal: Journal, clock: Clock, log: Callable[..., object]) -> None:
+    def __init__(
+        self,
+        account_id: str,
+        journal: Journal,
+        clock: Clock,
+        log: Callable[..., object],
+        connection_changed: Callable[[ConnectionState, str], None],
+    ) -> None:
         self.account_id = account_id
         self.open: dict[str, Order] = {}
         self.fills = 0
         self._journal = journal
         self._clock = clock
         self._log = log
+        self._connection_changed = connection_changed
         self._by_client: dict[str, str] = {}
         self._by_broker: dict[str, str] = {}
         self._replacing: dict[str, tuple[OrderSpec, Decimal]] = {}
@@ -100,6 +108,7 @@ class Tracker:
             elif isinstance(report, LedgerEntry):
                 payloads.append(LedgerEntryBooked(report))
             elif isinstance(report, ConnectionReport):
+                self._connection_changed(report.state, report.message)
                 payloads.append(ConnectionChanged(report.state, report.message))
             else:
                 assert_never(report)
@@ -163,6 +172,7 @@ class Tracker:
             fees_final=report.fees_final,
         )
         self.fills += 1
+        _drop_overtaken(order, payloads)
         payloads.append(FillBooked(booked))
         if order is None:
             self._log("fill without a known order", broker_order_id=report.broker_order_id)
@@ -210,3 +220,16 @@ class Tracker:
             raise ValueError(f"a broker does not report {kind.name}")
         self.hold(order)
         payloads.append(OrderChanged(kind, order, reason=report.reason, message=report.message))
+
+
+def _drop_overtaken(order: Order | None, payloads: list[EventPayload]) -> None:
+    """Takes back an order's PARTIALLY_FILLED that the next fill of the same step overtakes: an order that walks forty
+    levels is told forty fills, and once how it stands."""
+    last = payloads[-1] if payloads else None
+    if (
+        isinstance(last, OrderChanged)
+        and last.type is OrderEventType.PARTIALLY_FILLED
+        and order is not None
+        and last.order.order_id == order.order_id
+    ):
+        payloads.pop()
