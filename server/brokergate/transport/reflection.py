@@ -12,6 +12,7 @@ from typing import Any, Final
 import grpc
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
+from google.rpc import error_details_pb2
 from grpc_channelz.v1 import channelz_pb2
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
@@ -34,7 +35,8 @@ class Reflection:
     def __init__(self) -> None:
         extra = (health_pb2.DESCRIPTOR, channelz_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR)
         pool = DescriptorPool()
-        for file in (*(service.file for service in SERVICES), *extra):
+        # Not a service's: with it grpcurl shows an error's details in words.
+        for file in (*(service.file for service in SERVICES), *extra, error_details_pb2.DESCRIPTOR):
             _add(pool, file)
         pool.AddSerializedFile(_v1_file().SerializeToString())
         names = [
