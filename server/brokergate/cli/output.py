@@ -20,12 +20,13 @@ Columns = Mapping[str, Callable[[Any], object]]
 
 
 def plain(value: object) -> str:
-    """A cell: decimals in plain digits, enums by name, nothing for None."""
+    """A cell: decimals in plain digits without trailing zeros, enums by name, nothing for None."""
     match value:
         case None:
             return ""
         case Decimal():
-            return format(value, "f")
+            digits = format(value, "f")
+            return digits.rstrip("0").rstrip(".") if "." in digits else digits
         case IntEnum():
             return value.name
         case _:
