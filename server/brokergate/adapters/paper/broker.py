@@ -132,10 +132,10 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                 paused=bool(config.feed.paused),
             )
         elif config.feed.push is not None:
-            feed = PushClock(config.feed.push.listed(), clock, self._advance)
+            feed = PushClock(config.feed.push.listed(), clock, self._advance, self._fail)
         else:
             seed = config.feed.synthetic.seed if config.feed.synthetic else 0
-            feed = SyntheticPlayer(seed, clock, self._play)
+            feed = SyntheticPlayer(seed, clock, self._play, self._fail)
         now_ns = feed.start_ns if isinstance(feed, TapePlayer) else clock.now_ns()
         self._venue = Venue(feed.instruments, _terms(config), state, now_ns, session=str(clock.now_ns()))
         self._feed = feed

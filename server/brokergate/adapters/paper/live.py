@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Protocol
 
 from brokergate.domain.instruments import Instrument
@@ -15,6 +15,8 @@ Play = Callable[[Sequence[MarketUpdate]], None]
 """Gives updates to the venue."""
 Advance = Callable[[int], None]
 """Tells the venue that time passed."""
+Failed = Callable[[str], None]
+"""Tells the broker that the market broke, and how."""
 
 SLICE_NS = 1_000_000_000
 """The most of a synthetic market that is played before the event loop breathes: a second of it, a millisecond of ours.
@@ -46,11 +48,12 @@ class LiveFeed(Protocol):
 class SyntheticPlayer:
     """Plays a synthetic market in real time."""
 
-    def __init__(self, seed: int, clock: Clock, play: Play) -> None:
+    def __init__(self, seed: int, clock: Clock, play: Play, failed: Failed) -> None:
         self._feed = SyntheticFeed(seed, clock.now_ns())
         self.instruments = self._feed.instruments
         self._clock = clock
         self._play = play
+        self._failed = failed
         self._task: asyncio.Task[None] | None = None
 
     def now_ns(self) -> int:
@@ -60,10 +63,10 @@ class SyntheticPlayer:
         return now_ns
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="synthetic market")
+        self._task = watched(self._run(), "synthetic market", self._failed)
 
     async def stop(self) -> None:
-        await _end(self._task)
+        await ended(self._task)
 
     async def _run(self) -> None:
         feed, clock = self._feed, self._clock
@@ -79,20 +82,23 @@ class SyntheticPlayer:
 class PushClock:
     """Time for a market that is pushed: it passes by itself, and orders expire."""
 
-    def __init__(self, instruments: tuple[Instrument, ...], clock: Clock, advance: Advance) -> None:
+    def __init__(
+        self, instruments: tuple[Instrument, ...], clock: Clock, advance: Advance, failed: Failed
+    ) -> None:
         self.instruments = instruments
         self._clock = clock
         self._advance = advance
+        self._failed = failed
         self._task: asyncio.Task[None] | None = None
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="pushed market's clock")
+        self._task = watched(self._run(), "pushed market's clock", self._failed)
 
     async def stop(self) -> None:
-        await _end(self._task)
+        await ended(self._task)
 
     async def _run(self) -> None:
         while True:
@@ -100,7 +106,19 @@ class PushClock:
             self._advance(self._clock.now_ns())
 
 
-async def _end(task: asyncio.Task[None] | None) -> None:
+def watched(run: Coroutine[None, None, None], name: str, failed: Failed) -> asyncio.Task[None]:
+    """A task for `run`. An error that ends it is told: a market that stands still unnoticed would go on filling."""
+
+    def look(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            failed(f"the {name} stopped: {error!r}")
+
+    task = asyncio.create_task(run, name=name)
+    task.add_done_callback(look)
+    return task
+
+
+async def ended(task: asyncio.Task[None] | None) -> None:
     """Cancels a task and waits until it is gone."""
     if task is not None:
         task.cancel()

@@ -8,10 +8,10 @@ stays as it was, and orders go on against it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 
-from brokergate.adapters.paper.live import Advance, Play
+from brokergate.adapters.paper.live import Advance, Failed, Play, ended, watched
 from brokergate.domain.errors import invalid_field
 from brokergate.domain.money import parse_decimal
 from brokergate.ports.broker import TapeAction, TapeStatus
@@ -37,7 +37,7 @@ class TapePlayer:
         clock: Clock,
         play: Play,
         advance: Advance,
-        failed: Callable[[str], None],
+        failed: Failed,
         *,
         speed: str,
         paused: bool,
@@ -68,12 +68,14 @@ class TapePlayer:
         self._resume()
 
     async def stop(self) -> None:
-        """Stands still."""
+        """Stands still; a seek under way ends."""
+        self._actions += 1
         self.now_ns()
+        await self._halt()
+
+    async def _halt(self) -> None:
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
 
     def now_ns(self) -> int:
         """The tape's time, everything played that came before it."""
@@ -100,7 +102,7 @@ class TapePlayer:
                 "seek_time",
                 f"lies before the tape's present time, {now_ns} ns since the epoch; a tape plays forward",
             )
-        await self.stop()
+        await self._halt()
         if action.pause and self._state == PLAYING:
             self._state = PAUSED
         elif action.resume and self._state == PAUSED:
@@ -129,7 +131,7 @@ class TapePlayer:
     def _resume(self) -> None:
         if self._state == PLAYING and self._task is None:
             self._since_ns = self._clock.monotonic_ns()
-            self._task = asyncio.create_task(self._run(), name="tape")
+            self._task = watched(self._run(), "tape", self._failed)
 
     async def _run(self) -> None:
         while self._state == PLAYING and self._next is not None:

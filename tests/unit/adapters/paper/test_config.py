@@ -1,0 +1,64 @@
+"""A paper account's settings: what they refuse and what they say."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from brokergate.adapters.paper.config import PaperTradingConfig
+
+
+def pushing(*symbols: str) -> dict[str, object]:
+    """A feed that is pushed, of these instruments."""
+    increments = {"price_increment": "1", "quantity_increment": "1"}
+    return {"feed": {"push": {"instruments": [{"symbol": symbol, **increments} for symbol in symbols]}}}
+
+
+GOOD: list[dict[str, object]] = [
+    {},
+    {"feed": {"tape": "./btcusdt.gz", "speed": "max", "paused": "true"}},
+    {"feed": {"tape": ["a.zip", "b.zip"], "speed": "0.5", "symbol": "EUR/USD", "quote_size": "5"}},
+    {"feed": {"synthetic": {"seed": "7"}}},
+    {"feed": {"push": {}}},
+    {"initial_balance": {"JPY": "10"}, "allow_short": ["spot", "forex"], "stale_after_ms": "5000"},
+]
+
+BAD: list[tuple[dict[str, object], str]] = [
+    ({"latency": "5"}, "latency"),
+    ({"initial_balance": {}}, "at least 1"),
+    ({"initial_balance": {"USD": "0"}}, "above zero"),
+    ({"initial_balance": {"usd": "5"}}, "pattern"),
+    ({"taker_fee_percent": "100"}, "below 100"),
+    ({"maker_fee_percent": "-0.1"}, "at least 0"),
+    ({"allow_short": ["options"]}, "spot, forex or equity"),
+    ({"stale_after_ms": "0"}, "greater than or equal to 1"),
+    ({"feed": {"tape": "a", "synthetic": {}}}, "names tape and synthetic; keep one"),
+    ({"feed": {"tape": []}}, "names no tape"),
+    ({"feed": {"tape": "a", "speed": "0"}}, "not a speed"),
+    ({"feed": {"tape": "a", "speed": "-1"}}, "not a speed"),
+    ({"feed": {"tape": "a", "speed": "1e3"}}, "not a speed"),
+    ({"feed": {"tape": "a", "price_increment": "0"}}, "above zero"),
+    ({"feed": {"synthetic": {}, "paused": "true"}}, "sets paused without a tape"),
+    ({"feed": {"account": "binance-main"}}, "cannot use as a feed"),
+    ({"feed": {"synthetic": {"seed": "-1"}}}, "greater than or equal to 0"),
+    (pushing("XYZ"), "quote_currency"),
+    (pushing("A/B:B"), "derivative"),
+    (pushing("A/"), "no pair"),
+    (pushing("A/B", "A/B"), "twice"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", GOOD)
+def test_good_settings_are_taken(settings: dict[str, object]) -> None:
+    """As a user writes them, values as text."""
+    config = PaperTradingConfig.model_validate(settings)
+    assert config.initial_balance
+    assert sum(getattr(config.feed, name) is not None for name in ("tape", "synthetic", "push")) <= 1
+
+
+@pytest.mark.parametrize(("settings", "says"), BAD)
+def test_bad_settings_are_refused(settings: dict[str, object], says: str) -> None:
+    """Unknown keys, values out of range and feeds that contradict each other, each with what is wrong."""
+    with pytest.raises(ValidationError) as refused:
+        PaperTradingConfig.model_validate(settings)
+    assert says in str(refused.value)

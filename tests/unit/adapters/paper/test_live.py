@@ -1,0 +1,296 @@
+"""A paper account on a synthetic market, and on one that a client pushes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from brokergate.adapters.registry import create_paper_broker
+from brokergate.domain.accounts import BrokerBalance
+from brokergate.domain.commands import CreatePaperAccount, PushInstrument
+from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.fills import Money
+from brokergate.domain.instruments import InstrumentKind
+from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
+from brokergate.domain.orders import Side, TimeInForce
+from brokergate.ports.broker import OrderReport, PushedUpdate, Rejected, TapeAction
+from tests.unit.adapters.paper.hand_clock import (
+    NEW,
+    WALL_NS,
+    HandClock,
+    Reader,
+    accepted,
+    broker,
+    fills,
+    order,
+    settle,
+)
+
+PUSHED: dict[str, object] = {
+    "push": {
+        "instruments": [
+            {"symbol": "BTC/USDT", "price_increment": "0.5", "quantity_increment": "0.1"},
+            {"symbol": "EUR/USD", "price_increment": "0.0001", "quantity_increment": "1"},
+            {"symbol": "XYZ", "price_increment": "0.01", "quantity_increment": "1", "quote_currency": "USD"},
+        ]
+    }
+}
+
+
+def quote(bid: str | None, ask: str | None, size: str = "10", time_ns: int = 5) -> PushedUpdate:
+    return PushedUpdate(
+        QuoteView(
+            "BTC/USDT",
+            None if bid is None else Decimal(bid),
+            None if bid is None else Decimal(size),
+            None if ask is None else Decimal(ask),
+            None if ask is None else Decimal(size),
+            time_ns,
+            0,
+        )
+    )
+
+
+def trade(price: str, quantity: str, symbol: str = "BTC/USDT") -> PushedUpdate:
+    return PushedUpdate(TradeView(symbol, Decimal(price), Decimal(quantity), Side.SELL, 6, 0))
+
+
+def book(bids: list[tuple[str, str]], asks: list[tuple[str, str]]) -> PushedUpdate:
+    def levels(side: list[tuple[str, str]]) -> tuple[tuple[Decimal, Decimal], ...]:
+        return tuple((Decimal(price), Decimal(size)) for price, size in side)
+
+    return PushedUpdate(BookView("BTC/USDT", levels(bids), levels(asks), 7, 0))
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+async def story(clock: HandClock, seed: int) -> list[str]:
+    """Everything that a synthetic account told in ten seconds of trading."""
+    paper = broker(clock, {"synthetic": {"seed": seed}})
+    await paper.connect(NEW)
+    reader = Reader(paper)
+    told: list[str] = []
+    for number in range(10):
+        await clock.advance(1)
+        symbol = ("BTC/USDT", "EUR/USD", "AAPL")[number % 3]
+        view = paper.quote(symbol)
+        assert view is not None
+        assert view.ask_price is not None
+        orders = [
+            order(symbol, 1, "2", name=f"m{seed}-{number}"),
+            order(symbol, 1, "1", f"{view.ask_price}", name=f"l{seed}-{number}"),
+        ]
+        for outcome in await paper.place_orders(orders):
+            accepted(outcome)
+            told.append(repr(outcome))
+    told.append(
+        repr((await paper.get_positions(), await paper.get_balances(), await paper.get_account_info()))
+    )
+    await paper.close()
+    await reader.task
+    return [*told, repr(reader.reports)]
+
+
+async def test_the_default_market_trades(clock: HandClock) -> None:
+    """Bitcoin, euros and a stock, each with a book of both sides, filled at what was quoted; equity adds up."""
+    paper = broker(clock, {})
+    await paper.connect(NEW)
+    await clock.advance(0.5)
+    assert [instrument.symbol for instrument in await paper.list_instruments()] == [
+        "AAPL",
+        "BTC/USDT",
+        "EUR/USD",
+    ]
+    for symbol in ("AAPL", "BTC/USDT", "EUR/USD"):
+        view = paper.quote(symbol)
+        assert view is not None
+        outcome = await paper.place_order(order(symbol, 1, "1"))
+        assert Decimal(fills(accepted(outcome))[0][0]) >= (view.ask_price or 0)
+        shown = paper.book(symbol, 5)
+        assert shown is not None
+        assert len(shown.bids) == len(shown.asks) == 5
+    info = await paper.get_account_info()
+    assert info.equity is not None
+    assert Decimal(1_999_000) < info.equity < Decimal(2_001_000)
+    await paper.close()
+
+
+async def test_the_same_seed_and_times_tell_the_same_story() -> None:
+    """Law 12 through the adapter: reports, positions and balances to the byte; another seed tells another one."""
+    first, second, other = [await story(HandClock(), seed) for seed in (7, 7, 8)]
+    assert first == second
+    assert first != other
+
+
+async def test_a_market_that_overslept_catches_up(clock: HandClock) -> None:
+    """After ten minutes of standstill the market is at its time again within a few turns of the loop."""
+    paper = broker(clock, {"synthetic": {"seed": 1}})
+    await paper.connect(NEW)
+    await clock.advance(1)
+    clock._elapsed_ns += 20 * 10**9
+    await clock.advance(1)
+    view = paper.quote("BTC/USDT")
+    assert view is not None
+    assert clock.now_ns() - view.event_time_ns < 10**9
+    await paper.close()
+
+
+async def test_a_pushed_quote_is_the_market(clock: HandClock) -> None:
+    """Orders fill against it, its time is the client's, and the next one replaces it."""
+    paper = broker(clock, PUSHED)
+    await paper.connect(NEW)
+    await paper.push([quote("100", "101")])
+    view = paper.quote("BTC/USDT")
+    assert view is not None
+    assert (view.ask_price, view.event_time_ns, view.receive_time_ns) == (Decimal(101), 5, WALL_NS)
+    outcome = await paper.place_order(order("BTC/USDT", 1, "12"))
+    assert fills(outcome) == [("101", "10")]
+    await paper.push([book([("99", "1"), ("99.5", "2")], [("103", "4"), ("102", "3")])])
+    assert fills(await paper.place_order(order("BTC/USDT", 1, "5"))) == [("102", "3"), ("103", "2")]
+    assert fills(await paper.place_order(order("BTC/USDT", -1, "3"))) == [("99.5", "2"), ("99", "1")]
+    await paper.close()
+
+
+async def test_a_pushed_trade_fills_what_rests(clock: HandClock) -> None:
+    """The fill comes by events, stamped with the gateway's time."""
+    paper = broker(clock, PUSHED)
+    await paper.connect(NEW)
+    reader = Reader(paper)
+    await paper.push([quote("100", "101")])
+    await paper.place_order(order("BTC/USDT", 1, "2", "100.5"))
+    await clock.advance(1)
+    await paper.push([trade("100", "1.5")])
+    await settle()
+    assert fills(reader.reports) == [("100.5", "1.5")]
+    heard: list[MarketDatum] = []
+    paper.subscribe_market_data(["BTC/USDT"], heard.append)
+    await paper.push([trade("100", "0.1")])
+    assert [(datum.event_time_ns, type(datum)) for datum in heard] == [(6, TradeView)]
+    await paper.close()
+    await reader.task
+
+
+@pytest.mark.parametrize(
+    ("update", "reason", "field"),
+    [
+        (trade("100", "1", "ETH/USDT"), ErrorReason.INSTRUMENT_NOT_FOUND, "updates[1].trade.symbol"),
+        (trade("100.25", "1"), ErrorReason.PRICE_OFF_TICK, "updates[1].trade.price"),
+        (trade("100", "0.05"), ErrorReason.QUANTITY_OFF_LOT, "updates[1].trade.quantity"),
+        (trade("0", "1"), ErrorReason.INVALID_FIELD, "updates[1].trade.price"),
+        (trade("100", "-1"), ErrorReason.INVALID_FIELD, "updates[1].trade.quantity"),
+        (quote("101", "101"), ErrorReason.INVALID_FIELD, "updates[1].quote"),
+        (quote("101.3", None), ErrorReason.PRICE_OFF_TICK, "updates[1].quote.bid_price"),
+        (book([("99", "1"), ("99", "2")], []), ErrorReason.INVALID_FIELD, "updates[1].book.bids"),
+        (book([("99", "1")], [("98", "1")]), ErrorReason.INVALID_FIELD, "updates[1].book"),
+        (book([], [("98", "0.01")]), ErrorReason.QUANTITY_OFF_LOT, "updates[1].book.asks[0].quantity"),
+        (
+            PushedUpdate(QuoteView("BTC/USDT", Decimal(1), None, None, None, 0, 0)),
+            ErrorReason.INVALID_FIELD,
+            "updates[1].quote.bid_quantity",
+        ),
+    ],
+)
+async def test_a_bad_push_is_refused_whole(
+    clock: HandClock, update: PushedUpdate, reason: ErrorReason, field: str
+) -> None:
+    """The error names the update and the field, and the good one before it does not count either."""
+    paper = broker(clock, PUSHED)
+    await paper.connect(NEW)
+    with pytest.raises(GatewayError) as refused:
+        await paper.push([quote("100", "101"), update])
+    assert refused.value.reason is reason
+    assert [violation.field for violation in refused.value.violations] == [field]
+    assert paper.quote("BTC/USDT") is None
+    await paper.close()
+
+
+async def test_time_passes_for_a_pushed_market_too(clock: HandClock) -> None:
+    """A DAY order expires at midnight though nobody pushes anything."""
+    paper = broker(clock, PUSHED)
+    await paper.connect(NEW)
+    reader = Reader(paper)
+    await paper.place_order(order("BTC/USDT", 1, "1", "90", TimeInForce.DAY))
+    await clock.advance(16 * 3600)
+    assert [r.event.name for r in reader.reports if isinstance(r, OrderReport)] == ["EXPIRED"]
+    await paper.close()
+    await reader.task
+
+
+async def test_a_reset_carries_what_was_told_before_it(clock: HandClock) -> None:
+    """Nothing that the market filled is lost: it comes before the reset's own reports."""
+    paper = broker(clock, PUSHED)
+    await paper.connect(NEW)
+    await paper.push([quote("100", "101")])
+    await paper.place_order(order("BTC/USDT", 1, "2", "100.5"))
+    await paper.push([trade("100", "1.5")])
+    reports = await paper.reset({"USDT": Decimal(5)})
+    assert fills(reports) == [("100.5", "1.5")]
+    last = {report.currency: report.total for report in reports if isinstance(report, BrokerBalance)}
+    assert last == {"BTC": 0, "USD": 0, "USDT": 5}
+    with pytest.raises(GatewayError) as refused:
+        await paper.reset({"USDT": Decimal(0)})
+    assert refused.value.reason is ErrorReason.INVALID_FIELD
+    await paper.close()
+
+
+async def test_each_feed_is_steered_in_its_own_way(clock: HandClock) -> None:
+    """A tape's controls and a push are refused where the feed is another one."""
+    synthetic, pushed = broker(clock, {}), broker(clock, PUSHED)
+    for paper in (synthetic, pushed):
+        await paper.connect(NEW)
+        with pytest.raises(GatewayError) as refused:
+            await paper.control_tape(TapeAction(pause=True))
+        assert refused.value.reason is ErrorReason.WRONG_FEED
+    with pytest.raises(GatewayError) as refused:
+        await synthetic.push([quote("100", "101")])
+    assert refused.value.reason is ErrorReason.WRONG_FEED
+    for paper in (synthetic, pushed):
+        await paper.close()
+
+
+async def test_an_account_made_at_run_time_is_what_was_asked_for(clock: HandClock) -> None:
+    """Balances, fees, instruments and their kinds; settings that cannot be are named."""
+    command = CreatePaperAccount(
+        account_id="x",
+        initial_balances=(Money(Decimal(50), "USDT"),),
+        seed=None,
+        push_instruments=(
+            PushInstrument("BTC/USDT", Decimal("0.5"), Decimal("0.1"), ""),
+            PushInstrument("EUR/USD", Decimal("0.5"), Decimal("0.1"), "USD"),
+            PushInstrument("XYZ", Decimal("0.5"), Decimal("0.1"), "USD"),
+        ),
+        taker_fee_percent=Decimal("0.1"),
+        maker_fee_percent=Decimal(0),
+    )
+    paper = create_paper_broker(command, clock)
+    await paper.connect(NEW)
+    kinds = {instrument.symbol: instrument.kind for instrument in await paper.list_instruments()}
+    assert kinds == {
+        "BTC/USDT": InstrumentKind.SPOT,
+        "EUR/USD": InstrumentKind.FOREX,
+        "XYZ": InstrumentKind.EQUITY,
+    }
+    assert {b.currency: b.total for b in await paper.get_balances()} == {"BTC": 0, "USD": 0, "USDT": 50}
+    await paper.close()
+    bad = replace(command, push_instruments=(PushInstrument("XYZ", Decimal(1), Decimal(1), ""),))
+    with pytest.raises(GatewayError, match=r"push\.instruments\[0\].*quote_currency"):
+        create_paper_broker(bad, clock)
+
+
+async def test_a_stale_push_refuses_orders(clock: HandClock) -> None:
+    """With stale_after_ms set, a market that nobody pushes any more takes no orders."""
+    paper = broker(clock, PUSHED, stale_after_ms="1500")
+    await paper.connect(NEW)
+    await paper.push([quote("100", "101")])
+    await clock.advance(2)
+    outcome = await paper.place_order(order("BTC/USDT", 1, "1"))
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is ErrorReason.STALE_MARKET_DATA
+    await paper.push([quote("100", "101")])
+    accepted(await paper.place_order(order("BTC/USDT", 1, "1")))
+    await paper.close()

@@ -1,0 +1,80 @@
+"""The recorded market of BTC/USDT: what a large order gets is what an independent walk of the raw frames gives."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from brokergate.ports.broker import TapeAction
+from tests.unit.adapters.paper.hand_clock import HandClock, accepted, fills, order, tape_broker
+from tests.unit.sim.feeds.conftest import btc_recording
+
+__all__ = ["btc_recording"]
+
+INSTANTS_S = (12.345, 77.0, 203.5)
+
+
+def frames(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    with gzip.open(path, "rt") as lines:
+        for line in lines:
+            time_text, _, frame = line.partition(" ")
+            yield int(time_text), json.loads(frame)
+
+
+def book_at(path: Path, time_ns: int, side: str) -> list[tuple[Decimal, Decimal]]:
+    """One side of the book at a time, unsorted: the snapshot and every later diff that had come, and no more."""
+    diffs: list[tuple[int, int, list[list[str]]]] = []
+    levels: dict[Decimal, Decimal] = {}
+    base = 0
+    for received_ns, frame in frames(path):
+        if "lastUpdateId" in frame:
+            base = int(str(frame["lastUpdateId"]))
+            key = "asks" if side == "a" else "bids"
+            levels = {Decimal(price): Decimal(size) for price, size in frame[key]}  # type: ignore[attr-defined]
+        elif str(frame["stream"]).endswith("@depth@100ms"):
+            data = frame["data"]
+            diffs.append((received_ns, data["u"], data[side]))  # type: ignore[index]
+    for received_ns, last_id, changed in diffs:
+        if received_ns <= time_ns and last_id > base:
+            levels |= {Decimal(price): Decimal(size) for price, size in changed}
+    return [(price, size) for price, size in levels.items() if size]
+
+
+def walk(levels: list[tuple[Decimal, Decimal]], quantity: Decimal) -> list[tuple[str, str]]:
+    taken = []
+    for price, size in levels:
+        lots = min(size, quantity)
+        taken.append((f"{price.normalize():f}", f"{lots.normalize():f}"))
+        quantity -= lots
+        if not quantity:
+            break
+    return taken
+
+
+@pytest.mark.parametrize("seconds", INSTANTS_S)
+async def test_twenty_bitcoin_are_bought_and_sold_as_the_raw_frames_say(
+    btc_recording: Path, seconds: float
+) -> None:
+    """Level by level, price and size, at an instant of the tape; and the money adds up to the last digit."""
+    first_ns = next(frames(btc_recording))[0]
+    instant = first_ns + int(seconds * 1000) * 1_000_000
+    paper = await tape_broker(HandClock(), btc_recording, initial_balance={"USDT": "10000000", "BTC": "20"})
+    await paper.control_tape(TapeAction(seek_time_ns=instant))
+    asks, bids = (
+        sorted(book_at(btc_recording, instant, "a")),
+        sorted(book_at(btc_recording, instant, "b"))[::-1],
+    )
+    bought, sold = walk(asks, Decimal(20)), walk(bids, Decimal(20))
+    outcomes = await paper.place_orders([order("BTC/USDT", 1, "20"), order("BTC/USDT", -1, "20")])
+    assert [fills(accepted(outcome)) for outcome in outcomes] == [bought, sold]
+    assert len(bought) > 3
+    spent = sum(Decimal(price) * Decimal(size) for price, size in bought)
+    raised = sum(Decimal(price) * Decimal(size) for price, size in sold)
+    totals = {balance.currency: balance.total for balance in await paper.get_balances()}
+    assert totals == {"USDT": Decimal(10_000_000) - spent + raised, "BTC": Decimal(20)}
+    await paper.close()
