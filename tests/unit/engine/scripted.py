@@ -12,7 +12,15 @@ from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
 from brokergate.domain.money import ZERO
 from brokergate.domain.orders import Order, OrderSpec, OrderType, TimeInForce
-from brokergate.ports.broker import AbstractBroker, Outcome, Preview, ReplaceCommand, Report, RestoredState
+from brokergate.ports.broker import (
+    AbstractBroker,
+    Outcome,
+    Preview,
+    ReplaceCommand,
+    Report,
+    RestoredState,
+    Unknown,
+)
 
 BTC = Instrument(
     "BTC/USDT", "BTCUSDT", InstrumentKind.SPOT, "BTC", "USDT", Decimal("0.01"), Decimal("0.00001"),
@@ -63,6 +71,9 @@ class ScriptedBroker(AbstractBroker):
 
     async def close(self) -> None:
         self.told.put_nowait(None)
+        # As an adapter does: what was asked and not answered is unknown when the connection goes.
+        for _ in range(100):
+            self.answers.put_nowait(Unknown("the connection was closed"))
 
     async def place_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
         self.placed.extend(orders)
