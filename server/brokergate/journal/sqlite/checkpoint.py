@@ -2,7 +2,7 @@
 
 A checkpoint waits for the disk, so it runs in a thread with a connection of its own, where SQLite works without the
 interpreter's lock. A passive one copies what there is and takes nothing from the writer; but while commits go on
-the log never becomes empty, and grows. Once it is past `RESTART_BYTES`, a passive checkpoint is followed by one that
+the log never becomes empty, and grows. Once it is past `RESTART_FRAMES`, a passive checkpoint is followed by one that
 holds the writer off for what was committed in between, some milliseconds, after which the log begins anew. The
 writer keeps its groups open meanwhile (`busy`), and does not block the event loop.
 """
@@ -12,13 +12,12 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 CHECKPOINT_BYTES = 8 * 1024 * 1024
 """Committed bytes after which a checkpoint is due."""
 
-RESTART_BYTES = 64 * 1024 * 1024
-"""The size of the log from which it is made to begin anew."""
+RESTART_FRAMES = 16 * 1024
+"""Pages in the log (64 MiB) from which on it is made to begin anew."""
 
 
 class Checkpointer:
@@ -26,7 +25,6 @@ class Checkpointer:
 
     def __init__(self, path: str, done: Callable[[], None]) -> None:
         self._path = path
-        self._log = Path(f"{path}-wal")
         self._done = done
         self._due = threading.Event()
         self._closing = False
@@ -64,15 +62,15 @@ class Checkpointer:
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
         try:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if self._log.stat().st_size < RESTART_BYTES:
+            _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if frames < RESTART_FRAMES:
                 return
             self.busy = True
             try:
-                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
             finally:
                 self.busy = False
                 self._done()
-        except (sqlite3.Error, OSError):
+        except sqlite3.Error:
             # A log that stays long is read all the same. What ails the disk stops the writer, which says so.
             return
