@@ -37,13 +37,15 @@ def answer_was_lost(error: GatewayError) -> bool:
 
 def invites_repeat(error: GatewayError) -> bool:
     """Whether the same call may succeed now or later: its answer was lost, or the gateway says UNAVAILABLE."""
+    if isinstance(error, ClosedError):
+        return False
     return error.code == grpc.StatusCode.UNAVAILABLE or answer_was_lost(error)
 
 
 def leaves_open(error: GatewayError) -> bool:
     """Whether this error says nothing of what an earlier attempt did: it came before the id was looked up."""
     refused = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-    return error.code in refused or invites_repeat(error)
+    return error.code in refused or isinstance(error, ClosedError) or invites_repeat(error)
 
 
 @dataclass(slots=True)
@@ -70,9 +72,14 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Makes unary calls. `attempt_timeout_s` bounds one attempt, so that a mute gateway is asked again in time."""
+    """Makes unary calls. `attempt_timeout_s` bounds one attempt, so that a mute gateway is asked again in time.
 
-    metadata: tuple[tuple[str, str], ...] = ()
+    `closed` is set when the client is: gRPC cancels what is under way on a channel that it closes, and says of what is
+    begun on it one thing here and another there.
+    """
+
+    metadata: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
     attempt_timeout_s: float = 10.0
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
@@ -114,24 +121,23 @@ class Caller:
         self, method: Callable[..., Awaitable[_Answer]], request: Any, timeout_s: float
     ) -> _Answer:
         """The answer to one attempt. Raises `GatewayError`."""
+        self.expect_open()
         try:
             return await method(request, timeout=timeout_s, metadata=self.metadata)
         except grpc.aio.AioRpcError as error:
+            self.expect_open()
             raise from_rpc_error(error) from error
-        except grpc.aio.UsageError:
-            raise closed() from None
         except asyncio.CancelledError:
-            if cancelled_by_closing():
-                raise closed() from None
+            self.expect_open_or_cancelled()
             raise
 
+    def expect_open(self) -> None:
+        """Raise `ClosedError` once the client is closed."""
+        if self.closed.is_set():
+            raise ClosedError(grpc.StatusCode.CANCELLED, "this client was closed") from None
 
-def cancelled_by_closing() -> bool:
-    """Whether nobody cancelled this task: gRPC cancels the calls of a channel that is closed."""
-    task = asyncio.current_task()
-    return task is not None and not task.cancelling()
-
-
-def closed() -> ClosedError:
-    """The error of what is under way, or begun, on a client that was closed."""
-    return ClosedError(grpc.StatusCode.CANCELLED, "this client was closed")
+    def expect_open_or_cancelled(self) -> None:
+        """The same, but where somebody cancelled this very task."""
+        task = asyncio.current_task()
+        if task is not None and not task.cancelling():
+            self.expect_open()

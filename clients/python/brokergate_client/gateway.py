@@ -134,6 +134,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Close the connection; calls and streams that are under way raise `ClosedError`."""
+        self._caller.closed.set()
         if self._channel is not None:
             await self._channel.close()
 
@@ -446,7 +447,7 @@ class Gateway:
         """
         options = StreamOptions(account_ids, start, heartbeat_s, {"symbols": symbols})
         return FillStream(
-            self._events.StreamFills, event_pb2.StreamFillsRequest, options, after, self._caller.metadata
+            self._events.StreamFills, event_pb2.StreamFillsRequest, options, after, self._caller
         )
 
     def events(
@@ -464,5 +465,5 @@ class Gateway:
         """
         options = StreamOptions(account_ids, start, heartbeat_s, {"kinds": list(kinds)})
         return EventStream(
-            self._events.StreamEvents, event_pb2.StreamEventsRequest, options, after, self._caller.metadata
+            self._events.StreamEvents, event_pb2.StreamEventsRequest, options, after, self._caller
         )

@@ -18,7 +18,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from brokergate.v1 import event_pb2, stream_pb2
 from brokergate_client import decode
-from brokergate_client.calls import Backoff, answer_was_lost, cancelled_by_closing, closed, log
+from brokergate_client.calls import Backoff, Caller, invites_repeat, log
 from brokergate_client.enums import ErrorReason, StartPosition, known, name_of
 from brokergate_client.errors import AuthenticationError, GatewayError, UnavailableError, from_rpc_error
 from brokergate_client.events import CaughtUp, EventItem, Fill, Snapshot
@@ -74,7 +74,7 @@ class ResumingStream:
         request_type: Callable[..., Any],
         options: StreamOptions,
         after: str | None,
-        metadata: tuple[tuple[str, str], ...],
+        caller: Caller,
         new_backoff: Callable[[], Backoff] = lambda: Backoff(longest_s=LONGEST_PAUSE_S),
     ) -> None:
         self.cursor = after or ""
@@ -83,7 +83,7 @@ class ResumingStream:
         self._method = method
         self._request_type = request_type
         self._options = options
-        self._metadata = metadata
+        self._caller = caller
         self._new_backoff = new_backoff
         self._epoch: int | None = None
         self._seen: dict[str, int] = {}
@@ -142,10 +142,8 @@ class ResumingStream:
 
     def _open(self) -> Any:
         """A new call. Raises `ClosedError` on a client that was closed."""
-        try:
-            return self._method(self._request(), metadata=self._metadata)
-        except grpc.aio.UsageError:
-            raise closed() from None
+        self._caller.expect_open()
+        return self._method(self._request(), metadata=self._caller.metadata)
 
     async def _next(self, call: Any, silence_s: float) -> Any:
         """The next message. Raises `GatewayError` when the stream has ended or nothing came for `silence_s`."""
@@ -156,10 +154,10 @@ class ResumingStream:
             text = f"nothing came from the gateway for {silence_s:g} s, not even a heartbeat"
             raise UnavailableError(grpc.StatusCode.UNAVAILABLE, text) from None
         except grpc.aio.AioRpcError as error:
+            self._caller.expect_open()
             raise from_rpc_error(error) from error
         except asyncio.CancelledError:
-            if cancelled_by_closing():
-                raise closed() from None
+            self._caller.expect_open_or_cancelled()
             raise
         if message is grpc.aio.EOF:
             raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "the gateway ended the stream")
@@ -175,11 +173,7 @@ class ResumingStream:
         """Whether a new connection can help. Before the first one stood, a crowded gateway is the caller's to know."""
         if error.reason == ErrorReason.TOO_MANY_STREAMS:
             return self._epoch is not None
-        return (
-            error.code == grpc.StatusCode.UNAVAILABLE
-            or error.reason == ErrorReason.SLOW_CONSUMER
-            or answer_was_lost(error)
-        )
+        return error.reason == ErrorReason.SLOW_CONSUMER or invites_repeat(error)
 
     def _take(self, message: Any) -> Iterator[event_pb2.Event]:
         """The events of a batch that were not given before; `cursor` is the one to keep after each.
