@@ -221,6 +221,9 @@ class Wrapper:
                 if writes and end.error.reason is ErrorReason.SHUTTING_DOWN:
                     return None
                 told = self._reporter.failed(path, request, context, began_ns, end.error)
+            except grpc.aio.InternalError:
+                # The client went away while something was written to it: gRPC knows, and answers nobody.
+                raise
             except Exception as error:  # noqa: BLE001 - every one is answered, and logged where it is ours
                 told = self._reporter.failed(path, request, context, began_ns, error)
             finally:

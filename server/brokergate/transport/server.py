@@ -119,7 +119,8 @@ class GatewayServer:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._server is not None:
-            await self._server.stop(STOP_GRACE_S)
+            # Answers of calls that have ended are on their way only where calls were let end.
+            await self._server.stop(STOP_GRACE_S if self._calls.draining else None)
             self._server = None
 
     def _follow_brokers_now(self) -> None:

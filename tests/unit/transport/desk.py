@@ -95,7 +95,11 @@ class Desk(AbstractBroker):
         return Accepted(broker_order_id, (fill,))
 
     async def replace_order(self, command: ReplaceCommand) -> Outcome:
-        return Accepted(command.order.broker_order_id + "r")
+        order = command.order
+        report = OrderReport(
+            OrderEventType.REPLACED, order.client_order_id, order.broker_order_id + "r", order.update_time_ns
+        )
+        return Accepted(order.broker_order_id + "r", (report,))
 
     async def cancel_order(self, order: Order) -> Outcome:
         self.cancelled.append(order.client_order_id)
