@@ -133,7 +133,7 @@ class Book:
         self._begin(update.time_ns)
         self.bids.replace(update.bids)
         self.asks.replace(update.asks)
-        self._judge()
+        self._judge(1)
 
     def delta(self, update: BookDelta) -> None:
         """The feed tells some levels. On a book that is not trusted they count for nothing."""
@@ -142,7 +142,7 @@ class Book:
         self._begin(update.time_ns)
         self.bids.update(update.bids)
         self.asks.update(update.asks)
-        self._judge()
+        self._judge(1)
 
     def top(self, update: QuoteUpdate) -> None:
         """The feed tells the best prices: all there is, unless the quote is advisory."""
@@ -152,7 +152,8 @@ class Book:
         self._begin(update.time_ns)
         self.bids.replace((update.bid,) if update.bid and update.bid[1] else ())
         self.asks.replace((update.ask,) if update.ask and update.ask[1] else ())
-        self._judge()
+        # Quoted by different people, the two may meet; they may not overlap.
+        self._judge(0)
 
     def gap(self, update: FeedGap) -> None:
         """The feed lost something: nothing matches until it tells the whole again."""
@@ -169,9 +170,9 @@ class Book:
         # What stays if a level is refused halfway through.
         self.distrust = "the feed told a level that cannot be"
 
-    def _judge(self) -> None:
+    def _judge(self, least_spread: int) -> None:
         bids, asks = self.bids.keys, self.asks.keys
-        if bids and asks and bids[-1] >= -asks[-1]:
+        if bids and asks and -asks[-1] - bids[-1] < least_spread:
             self.distrust = f"the feed's book is crossed: bid {bids[-1]} ticks, ask {-asks[-1]} ticks"
         else:
             self.distrust = ""

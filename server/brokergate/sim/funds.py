@@ -1,6 +1,7 @@
 """The money side of one instrument: what orders need and set aside, and what executions move.
 
-Spot pays and receives both currencies and sells what is held. An instrument whose positions may go short moves cash
+Spot pays and receives both currencies and sells what is held; its position counts what was traded, so that selling
+what was put in makes it negative. An instrument whose positions may go short moves cash
 by the notional; a short position ties up twice what it was sold for, the proceeds and as much again (no leverage).
 An order that opens or grows a position sets its notional aside at its limit, or at its trigger when it has no
 limit, and the fee at most; the part that closes a position sets nothing aside, and two open orders never count on

@@ -16,6 +16,9 @@ from brokergate.domain.money import CONTEXT, multiply, normal
 from brokergate.sim.fees import FeeSchedule, currency_places
 from brokergate.sim.funds import InstrumentFunds
 
+MAX_UNIT_PLACES = 17
+"""Places of tick × lot × multiplier: a profit at the mid price has one more, and 18 can be told."""
+
 
 class CurrencyAccount:
     """One currency: all of it, and what is set aside of it, in units of 10^-`places`."""
@@ -100,6 +103,11 @@ class Ledger:
             unit = multiply(
                 multiply(instrument.price_increment, instrument.quantity_increment), instrument.multiplier
             )
+            if places_of(unit) > MAX_UNIT_PLACES:
+                raise ValueError(
+                    f"{instrument.symbol}: price_increment × quantity_increment × multiplier has {places_of(unit)} "
+                    f"places; {MAX_UNIT_PLACES} are the most: take coarser increments"
+                )
             need(instrument.quote_currency, places_of(unit))
             if instrument.kind is InstrumentKind.SPOT and instrument.base_currency:
                 need(instrument.base_currency, places_of(instrument.quantity_increment))

@@ -170,6 +170,9 @@ class Venue:
         if order is None:
             return self._unknown(command.order)
         listing = self.listings[order.symbol]
+        stale = self._stale(listing, self.now_ns)
+        if stale is not None:
+            return Rejected(stale.reason, stale.message, self._told())
         try:
             change = working_order(listing, command.order, command.spec, command.quantity, "")
         except ValueError as error:
@@ -264,10 +267,9 @@ class Venue:
             return Refusal(
                 ErrorReason.CLIENT_ORDER_ID_REUSED, f"an order {order.client_order_id!r} is open already"
             )
-        if self.terms.stale_after_ns is not None:
-            stale = self._stale(listing, self.now_ns)
-            if stale is not None:
-                return stale
+        stale = self._stale(listing, self.now_ns)
+        if stale is not None:
+            return stale
         try:
             working = working_order(listing, order, spec, order.quantity, broker_order_id)
         except ValueError as error:
@@ -280,8 +282,11 @@ class Venue:
         return broker_order_id
 
     def _stale(self, listing: Listing, now_ns: int) -> Refusal | None:
-        limit_ns, since_ns = self.terms.stale_after_ns, listing.market.updated_ns
-        if limit_ns is None or not since_ns or now_ns - since_ns <= limit_ns:
+        limit_ns = self.terms.stale_after_ns
+        if limit_ns is None:
+            return None
+        since_ns = listing.market.updated_ns
+        if not since_ns or now_ns - since_ns <= limit_ns:
             return None
         since = datetime.fromtimestamp(since_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
         return Refusal(

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from brokergate.adapters.paper.config import PaperTradingConfig
+from brokergate.adapters.paper.config import MAX_BALANCE, PaperTradingConfig
 from brokergate.adapters.paper.listeners import Listeners
 from brokergate.adapters.paper.live import LiveFeed, PushClock, SyntheticPlayer
 from brokergate.adapters.paper.outbox import Outbox
@@ -209,8 +209,10 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
 
     async def reset(self, initial_balances: Mapping[str, Decimal] | None) -> Sequence[Report]:
         for currency, amount in (initial_balances or {}).items():
-            if amount <= 0:
-                raise invalid_field("initial_balances", f"{amount:f} {currency} is not above zero")
+            if not 0 < amount <= MAX_BALANCE:
+                raise invalid_field(
+                    "initial_balances", f"{amount:f} {currency} is not above zero and at most 10^18"
+                )
         venue, now_ns = self._now()
         pending = self._outbox.take()
         return [*pending, *venue.reset(initial_balances or None, now_ns)]

@@ -10,12 +10,16 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from brokergate.config.accounts import Currency, PositiveAmount
 from brokergate.config.section import Amount, Count, Flag, Section, Text
 from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument, InstrumentKind
+from brokergate.domain.money import multiply, parse_decimal
 from brokergate.sim.feeds.profiles import PROFILES
 from brokergate.sim.feeds.tape import TapeOverrides
+from brokergate.sim.ledger import MAX_UNIT_PLACES, places_of
 
 MAX_PUSHED_INSTRUMENTS = 64
 MAX_SEED = 2**64 - 1
 MAX_SPEED = "max"
+MAX_BALANCE = Decimal(10) ** 18
+"""Of one currency: leaves room for what trading brings, in the twenty digits that can be told."""
 
 # fmt: off
 FIAT = frozenset({
@@ -35,17 +39,14 @@ def _percent(value: Decimal) -> Decimal:
 
 
 def _speed(value: object) -> object:
-    if value == MAX_SPEED:
-        return value
-    if isinstance(value, Decimal) and value > 0 and value.is_finite():
-        return f"{value:f}"
-    if (
-        isinstance(value, str)
-        and value.replace(".", "", 1).isdecimal()
-        and len(value) <= 24
-        and Decimal(value)
-    ):
-        return value
+    text = f"{value:f}" if isinstance(value, Decimal) and value.is_finite() else value
+    if text == MAX_SPEED:
+        return text
+    try:
+        if isinstance(text, str) and parse_decimal(text) > 0:
+            return text
+    except ValueError:
+        pass
     raise ValueError("is not a speed; write 'max', or a number above zero such as 1 or 10")
 
 
@@ -61,6 +62,13 @@ def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+def _balance(value: Decimal) -> Decimal:
+    if not 0 < value <= MAX_BALANCE:
+        raise ValueError("is out of range; write an amount above zero and at most 10^18")
+    return value
+
+
+Balance = Annotated[Amount, AfterValidator(_balance)]
 Percent = Annotated[Amount, AfterValidator(_percent)]
 Speed = Annotated[str, BeforeValidator(_speed)]
 Kind = Annotated[InstrumentKind, BeforeValidator(_kind)]
@@ -86,6 +94,16 @@ class PushInstrumentConfig(Section):
     """The lot."""
     quote_currency: Currency | None = None
     """What is paid; taken from a pair's symbol, needed for a ticker. Default none."""
+
+    @model_validator(mode="after")
+    def _told(self) -> PushInstrumentConfig:
+        places = places_of(multiply(self.price_increment, self.quantity_increment))
+        if places > MAX_UNIT_PLACES:
+            raise ValueError(
+                f"has price_increment × quantity_increment with {places} places; {MAX_UNIT_PLACES} are the most: write "
+                "coarser ones"
+            )
+        return self
 
     @model_validator(mode="after")
     def _named(self) -> PushInstrumentConfig:
@@ -187,7 +205,7 @@ class FeedConfig(Section):
 class PaperTradingConfig(Section):
     """A paper account."""
 
-    initial_balance: Annotated[dict[Currency, PositiveAmount], Field(min_length=1, max_length=64)] = Field(
+    initial_balance: Annotated[dict[Currency, Balance], Field(min_length=1, max_length=64)] = Field(
         default_factory=lambda: {"USDT": Decimal(1_000_000), "USD": Decimal(1_000_000)}
     )
     """What the account starts with, by currency. Default 1000000 USDT and 1000000 USD."""

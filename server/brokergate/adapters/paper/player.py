@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 
+from brokergate.adapters.paper.config import MAX_SPEED
 from brokergate.adapters.paper.live import Advance, Failed, Play, ended, watched
 from brokergate.domain.errors import invalid_field
 from brokergate.domain.money import parse_decimal
@@ -23,7 +24,8 @@ SLICE_UPDATES = 128
 """Updates that are played before the event loop breathes: some 2 ms of reading and matching."""
 MAX_CATCH_UP_UPDATES = 20_000
 """Updates that a command plays to be up to date; a tape that is further behind its speed catches up in slices."""
-MAX_SPEED = "max"
+MAX_WAIT_S = 60.0
+"""The longest sleep between two looks at the clock."""
 _FOREVER_NS = 2**63
 PLAYING, PAUSED, ENDED = "PLAYING", "PAUSED", "ENDED"
 
@@ -145,8 +147,8 @@ class TapePlayer:
                 self._play_until(until_ns, SLICE_UPDATES)
                 await asyncio.sleep(0)
             else:
-                wait_ns = (self._next.time_ns - until_ns) / float(Decimal(self._speed))
-                await self._clock.sleep(wait_ns / 1e9)
+                wait_s = (self._next.time_ns - until_ns) / 1e9 / float(Decimal(self._speed))
+                await self._clock.sleep(min(wait_s, MAX_WAIT_S))
 
     def _running_ns(self) -> int:
         elapsed_ns = self._clock.monotonic_ns() - self._since_ns

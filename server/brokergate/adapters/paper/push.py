@@ -48,8 +48,8 @@ def parse_pushed(
 def _quote(quote: QuoteView, listing: Listing, now_ns: int, path: str) -> QuoteUpdate:
     bid = _side(quote.bid_price, quote.bid_quantity, listing, path, "bid")
     ask = _side(quote.ask_price, quote.ask_quantity, listing, path, "ask")
-    if bid and ask:
-        _check_uncrossed(bid[0], ask[0], path)
+    if bid and ask and bid[0] > ask[0]:
+        raise _crossed(bid[0], ask[0], path)
     return QuoteUpdate(now_ns, quote.symbol, bid, ask)
 
 
@@ -72,8 +72,8 @@ def _trade(trade: TradeView, listing: Listing, now_ns: int, path: str) -> TradeU
 def _book(book: BookView, listing: Listing, now_ns: int, path: str) -> BookSnapshot:
     bids = _levels(book.bids, listing, f"{path}.bids")
     asks = _levels(book.asks, listing, f"{path}.asks")
-    if bids and asks:
-        _check_uncrossed(max(bids)[0], min(asks)[0], path)
+    if bids and asks and max(bids)[0] >= min(asks)[0]:
+        raise _crossed(max(bids)[0], min(asks)[0], path)
     return BookSnapshot(now_ns, book.symbol, bids, asks)
 
 
@@ -116,13 +116,12 @@ def _level(price: Decimal, quantity: Decimal, listing: Listing, price_path: str,
     return listing.ticks(price), listing.lots(quantity)
 
 
-def _check_uncrossed(bid: int, ask: int, path: str) -> None:
-    if bid >= ask:
-        raise _refused(
-            ErrorReason.INVALID_FIELD,
-            path,
-            f"is crossed: bid {bid} ticks, ask {ask} ticks; nothing matches on that",
-        )
+def _crossed(bid: int, ask: int, path: str) -> GatewayError:
+    return _refused(
+        ErrorReason.INVALID_FIELD,
+        path,
+        f"is crossed: bid {bid} ticks, ask {ask} ticks; nothing matches on that",
+    )
 
 
 def _listing(symbol: str, listings: Mapping[str, Listing], path: str) -> Listing:

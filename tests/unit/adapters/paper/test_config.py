@@ -8,9 +8,9 @@ from pydantic import ValidationError
 from brokergate.adapters.paper.config import PaperTradingConfig
 
 
-def pushing(*symbols: str) -> dict[str, object]:
+def pushing(*symbols: str, increment: str = "1") -> dict[str, object]:
     """A feed that is pushed, of these instruments."""
-    increments = {"price_increment": "1", "quantity_increment": "1"}
+    increments = {"price_increment": increment, "quantity_increment": increment}
     return {"feed": {"push": {"instruments": [{"symbol": symbol, **increments} for symbol in symbols]}}}
 
 
@@ -27,6 +27,8 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"latency": "5"}, "latency"),
     ({"initial_balance": {}}, "at least 1"),
     ({"initial_balance": {"USD": "0"}}, "above zero"),
+    ({"initial_balance": {"USD": "1000000000000000001"}}, "at most 10^18"),
+    (pushing("A/B", increment="0.000000001"), "18 places"),
     ({"initial_balance": {"usd": "5"}}, "pattern"),
     ({"taker_fee_percent": "100"}, "below 100"),
     ({"maker_fee_percent": "-0.1"}, "at least 0"),

@@ -183,10 +183,10 @@ async def test_a_pushed_trade_fills_what_rests(clock: HandClock) -> None:
         (trade("100", "0.05"), ErrorReason.QUANTITY_OFF_LOT, "updates[1].trade.quantity"),
         (trade("0", "1"), ErrorReason.INVALID_FIELD, "updates[1].trade.price"),
         (trade("100", "-1"), ErrorReason.INVALID_FIELD, "updates[1].trade.quantity"),
-        (quote("101", "101"), ErrorReason.INVALID_FIELD, "updates[1].quote"),
+        (quote("101.5", "101"), ErrorReason.INVALID_FIELD, "updates[1].quote"),
         (quote("101.3", None), ErrorReason.PRICE_OFF_TICK, "updates[1].quote.bid_price"),
         (book([("99", "1"), ("99", "2")], []), ErrorReason.INVALID_FIELD, "updates[1].book.bids"),
-        (book([("99", "1")], [("98", "1")]), ErrorReason.INVALID_FIELD, "updates[1].book"),
+        (book([("99", "1")], [("99", "1")]), ErrorReason.INVALID_FIELD, "updates[1].book"),
         (book([], [("98", "0.01")]), ErrorReason.QUANTITY_OFF_LOT, "updates[1].book.asks[0].quantity"),
         (
             PushedUpdate(QuoteView("BTC/USDT", Decimal(1), None, None, None, 0, 0)),

@@ -109,6 +109,17 @@ def test_a_crossed_book_is_not_trusted() -> None:
     assert not book.distrust
 
 
+def test_a_quote_may_be_locked_but_not_crossed() -> None:
+    """Bid and ask at one price are two people's quotes; a bid above the ask is a mistake."""
+    book = Book()
+    book.top(QuoteUpdate(1, "X", (10, 5), (10, 6)))
+    assert not book.distrust
+    book.top(QuoteUpdate(2, "X", (11, 5), (10, 6)))
+    assert "crossed" in book.distrust
+    book.top(QuoteUpdate(3, "X", (9, 5), (10, 6)))
+    assert not book.distrust
+
+
 @pytest.mark.parametrize("level", [(0, 5), (-1, 5), (10, -5)])
 def test_a_level_that_cannot_be_is_refused_and_trusts_nothing(level: tuple[int, int]) -> None:
     """A price or size below what can be raises, and the half-applied update leaves a book that nothing matches on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from random import Random
@@ -283,21 +284,47 @@ def test_a_contract_of_many_units_costs_its_multiplier() -> None:
 
 
 def test_places_that_a_currency_needs_are_kept() -> None:
-    """Eighteen places of price and of quantity make thirty-six of money, and none is lost."""
-    fine = Instrument(
-        "A/B",
-        "AB",
-        InstrumentKind.SPOT,
-        "A",
-        "B",
-        Decimal("0.000000000000000001"),
-        Decimal("0.000000000000000001"),
-    )
+    """Nine places of price and eight of quantity make seventeen of money, and none is lost; more are refused."""
+    tick, lot = Decimal("0.000000001"), Decimal("0.00000001")
+    fine = Instrument("A/B", "AB", InstrumentKind.SPOT, "A", "B", tick, lot)
     desk = Desk(fine, balances={"B": Decimal(1)})
-    desk.snapshot([], [(123456789, 10**6)])
-    spec_order = desk.order(1, 1)
-    tiny = Decimal("0.000000000000000003")
-    object.__setattr__(spec_order, "quantity", tiny)
-    desk.place([spec_order])
-    assert desk.balance("A").total == tiny
-    assert desk.balance("B").total == total([Decimal(1), (Decimal(123456789 * 3).scaleb(-36)).copy_negate()])
+    desk.snapshot([(123456788, 10**6)], [(123456789, 10**6)])
+    desk.place([replace(desk.order(1, 1), quantity=Decimal("0.00000003"))])
+    assert desk.balance("A").total == Decimal("0.00000003")
+    assert desk.balance("B").total == Decimal(1) - Decimal("0.00000000370370367")
+    assert desk.position().unrealized_pnl == Decimal("-0.000000000000000015")
+    with pytest.raises(ValueError, match=r"A/B: .* 18 places"):
+        Desk(replace(fine, quantity_increment=tick))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_held_is_what_orders_and_short_positions_need(seed: int) -> None:
+    """After every step of a trader who goes long and short: held is the sum of both, and no lot is closed twice."""
+    random = Random(seed)
+    desk = Desk(AAPL, terms=AccountTerms({"USD": Decimal(60)}, FeeSchedule(Decimal("0.2"), Decimal("0.1"))))
+    funds = desk.venue.listings["AAPL"].funds
+    middle, turns, lots_before = 1000, 0, 0
+    for _ in range(1500):
+        middle = max(900, middle + random.randint(-3, 3))
+        desk.snapshot([(middle - 1, 900), (middle - 3, 900)], [(middle + 1, 900), (middle + 3, 900)])
+        limit = random.choice((None, middle, middle + 5, middle - 5))
+        desk.send(
+            random.choice((1, -1)), random.randint(1, 3000), limit, random.choice((None, None, middle + 9))
+        )
+        desk.trade(middle, random.randint(1, 900))
+        if random.random() < 0.5:
+            desk.cancel(random.choice(list(desk.orders)))
+        working = list(desk.venue._open.values())
+        short = -2 * funds.position.cost if funds.position.lots < 0 else 0
+        assert funds.quote.held == sum(order.hold for order in working) + short
+        for side in (1, -1):
+            closing = sum(order.closing for order in working if order.side == side)
+            assert closing <= max(0, -side * funds.position.lots)
+        assert all(order.hold >= 0 for order in working)
+        assert funds.position.claimed == sum(order.closing for order in working)
+        turns += lots_before * funds.position.lots < 0
+        lots_before = funds.position.lots or lots_before
+    assert turns > 10
+    for name in desk.orders:
+        desk.cancel(name)
+    assert funds.quote.held == (-2 * funds.position.cost if funds.position.lots < 0 else 0)
