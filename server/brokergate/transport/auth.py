@@ -168,13 +168,17 @@ def check_scope(principal: Principal, method: str) -> None:
     """Raises SCOPE_INSUFFICIENT, or UNIMPLEMENTED for a method that nobody gave a scope."""
     needed = SCOPES.get(method)
     if needed is None:
-        raise GatewayError(ErrorReason.UNIMPLEMENTED, f"{method[:128]}: this gateway has no such method")
+        raise _no_method(method)
     if principal.scope < needed:
         raise GatewayError(
             ErrorReason.SCOPE_INSUFFICIENT,
             f"{method} needs the scope {needed.name.lower()}; {principal.name!r} has {principal.scope.name.lower()}",
             metadata={"needed_scope": needed.name.lower(), "scope": principal.scope.name.lower()},
         )
+
+
+def _no_method(method: str) -> GatewayError:
+    return GatewayError(ErrorReason.UNIMPLEMENTED, f"{method[:128]}: this gateway has no such method")
 
 
 class AuthInterceptor(grpc.aio.ServerInterceptor):
@@ -202,7 +206,8 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
                 self._refused(method, error)
                 return _refusal(error)
             _caller.set(error)
-        return await continuation(handler_call_details)
+        handler = await continuation(handler_call_details)
+        return _refusal(_no_method(method)) if handler is None else handler
 
     def _ask_connection(self, method: str, handler: Handler) -> Handler:
         """A handler that finds the principal once the call, and with it the connection, is at hand."""
@@ -253,4 +258,5 @@ def _guarded(handler: Handler, admit: Callable[[Any], GatewayError | None]) -> H
 
 
 async def _not_served(_: Any, context: Any) -> None:
-    raise AssertionError("a method that is not served was admitted")
+    status = rpc_status(_no_method("the method"))
+    await context.abort(status.code, status.message, status.trailing_metadata)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,10 +61,11 @@ class Served:
     desk: Desk
     server: GatewayServer
     address: str
+    addresses: Sequence[str]
     log: Log
     channels: list[grpc.aio.Channel] = field(default_factory=list)
 
-    def channel(self, **metadata_of_grpc: int) -> grpc.aio.Channel:
+    def channel(self) -> grpc.aio.Channel:
         """A connection of its own to the first listener."""
         options = [("grpc.use_local_subchannel_pool", 1)]
         channel = grpc.aio.insecure_channel(self.address, options=options)
@@ -103,7 +104,7 @@ async def serve() -> AsyncIterator[Serve]:
             )
             addresses = await server.start()
             stack.push_async_callback(server.stop)
-            served = Served(gateway, desk, server, addresses[0], kept)
+            served = Served(gateway, desk, server, addresses[0], addresses, kept)
 
             async def close() -> None:
                 for channel in served.channels:
