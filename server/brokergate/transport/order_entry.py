@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
+import grpc
+
 from brokergate.codec.decode.entry import Entry, decode_entry
 from brokergate.codec.decode.order import Mutation
 from brokergate.codec.encode.response import (
@@ -66,8 +68,13 @@ class OrderEntry:
         try:
             while (request := await requests.read()) is not None:
                 await session.take(request, outbox)
-            closed_in_order = True
             await outbox.finish()
+            if session.grace_s is not None:
+                # gRPC ends the requests of a client that went away as it does those of one that has closed: only a
+                # message tells them apart, for it cannot be sent to the former. To the latter it says that its lease
+                # has been let go.
+                await stream.write(b"")
+            closed_in_order = True
         except StreamEnded as end:
             await outbox.finish()
             closing = encode_closing(end.error.reason, end.error.message)
@@ -215,6 +222,9 @@ class Outbox:
             self._error = error
             # The reader waits for commands, or for room, and would not notice.
             self._stream.end(error)
+        except grpc.aio.InternalError:
+            # The client went away, which ends the reader too.
+            return
 
     def _take(self) -> bytes:
         """One response of bounded size."""
