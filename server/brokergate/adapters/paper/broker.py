@@ -2,7 +2,7 @@
 
 The venue's time is the tape's while there is a tape, else the gateway's. A command first lets the market play up to
 its own moment, then acts, and never suspends. When a feed breaks, the broker is in ERROR: books are no longer
-trusted, orders are refused, cancels still pass.
+trusted, orders are refused, cancels still pass. A tape begins anew when the gateway does; the account goes on.
 """
 
 from __future__ import annotations

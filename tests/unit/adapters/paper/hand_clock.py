@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from heapq import heappop, heappush
 from itertools import count
@@ -109,6 +110,12 @@ def order(
         multiplier=Decimal(1),
         now_ns=WALL_NS,
     )
+
+
+def stop(symbol: str, side: int, quantity: str, trigger: str) -> Order:
+    """A stop as the engine hands it over."""
+    made = order(symbol, side, quantity)
+    return replace(made, spec=replace(made.spec, type=OrderType.STOP, stop_price=Decimal(trigger)))
 
 
 def fills(reports: Sequence[Report] | Outcome) -> list[tuple[str, str]]:

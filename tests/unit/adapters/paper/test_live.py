@@ -8,14 +8,14 @@ from decimal import Decimal
 import pytest
 
 from brokergate.adapters.registry import create_paper_broker
-from brokergate.domain.accounts import BrokerBalance
+from brokergate.domain.accounts import BrokerBalance, ConnectionState
 from brokergate.domain.commands import CreatePaperAccount, PushInstrument
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
 from brokergate.domain.orders import Side, TimeInForce
-from brokergate.ports.broker import OrderReport, PushedUpdate, Rejected, TapeAction
+from brokergate.ports.broker import ConnectionReport, OrderReport, PushedUpdate, Rejected, TapeAction
 from tests.unit.adapters.paper.hand_clock import (
     NEW,
     WALL_NS,
@@ -294,3 +294,25 @@ async def test_a_stale_push_refuses_orders(clock: HandClock) -> None:
     await paper.push([quote("100", "101")])
     accepted(await paper.place_order(order("BTC/USDT", 1, "1")))
     await paper.close()
+
+
+class BrokenClock(HandClock):
+    """A clock that breaks when somebody sleeps on it."""
+
+    async def sleep(self, seconds: float) -> None:
+        raise OSError("no timers left")
+
+
+async def test_a_market_that_stops_by_an_error_is_told() -> None:
+    """Whatever ends the market's task, the account is in ERROR and takes no orders: it would fill at old prices."""
+    paper = broker(BrokenClock(), {})
+    await paper.connect(NEW)
+    reader = Reader(paper)
+    await settle()
+    (report,) = [r for r in reader.reports if isinstance(r, ConnectionReport)]
+    assert (report.state, "no timers left" in report.message) == (ConnectionState.ERROR, True)
+    outcome = await paper.place_order(order("AAPL", 1, "1"))
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is ErrorReason.BROKER_UNAVAILABLE
+    await paper.close()
+    await reader.task

@@ -1,20 +1,31 @@
-"""The recorded market of BTC/USDT: what a large order gets is what an independent walk of the raw frames gives."""
+"""Recorded markets: what orders get is what an independent reading of the raw lines gives."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from brokergate.ports.broker import TapeAction
-from tests.unit.adapters.paper.hand_clock import HandClock, accepted, fills, order, tape_broker
-from tests.unit.sim.feeds.conftest import btc_recording
+from tests.unit.adapters.paper.hand_clock import (
+    HandClock,
+    Reader,
+    accepted,
+    fills,
+    order,
+    settle,
+    stop,
+    tape_broker,
+)
+from tests.unit.sim.feeds.conftest import btc_recording, fx_folder
 
-__all__ = ["btc_recording"]
+__all__ = ["btc_recording", "fx_folder"]
 
 INSTANTS_S = (12.345, 77.0, 203.5)
 
@@ -78,3 +89,25 @@ async def test_twenty_bitcoin_are_bought_and_sold_as_the_raw_frames_say(
     totals = {balance.currency: balance.total for balance in await paper.get_balances()}
     assert totals == {"USDT": Decimal(10_000_000) - spent + raised, "BTC": Decimal(20)}
     await paper.close()
+
+
+async def test_a_stop_in_the_payrolls_gap_fills_at_the_market(fx_folder: Path) -> None:
+    """2 May 2014, 12:30:01.5 UTC: the stop fills at the first bid below it, not at its trigger."""
+    recording = fx_folder / "oanda_eurusd_20140502_quote.zip"
+    with zipfile.ZipFile(recording) as archive:
+        lines = archive.read(archive.namelist()[0]).decode().splitlines()
+    quotes = [(int(ms), Decimal(bid)) for ms, bid, _ in (line.split(",") for line in lines)]
+    print_ms = (12 * 3600 + 30 * 60) * 1000
+    stop_price = min(bid for ms, bid in quotes if print_ms - 60_000 <= ms < print_ms) - Decimal("0.0005")
+    first_below = next(bid for ms, bid in quotes if ms >= print_ms and bid <= stop_price)
+    assert first_below < stop_price
+    midnight_ns = int(datetime(2014, 5, 2, tzinfo=UTC).timestamp()) * 10**9
+    paper = await tape_broker(HandClock(), recording, initial_balance={"USD": "1000000"})
+    reader = Reader(paper)
+    await paper.control_tape(TapeAction(seek_time_ns=midnight_ns + print_ms * 1_000_000))
+    accepted(await paper.place_order(stop("EUR/USD", -1, "1000", f"{stop_price}")))
+    await paper.control_tape(TapeAction(seek_time_ns=midnight_ns + (print_ms + 60_000) * 1_000_000))
+    await settle()
+    assert fills(reader.reports) == [(f"{first_below.normalize():f}", "1000")]
+    await paper.close()
+    await reader.task
