@@ -112,9 +112,11 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             except (TapeError, ValueError) as error:
                 self._venue = self._feed = None
                 raise BrokerError(str(error)) from error
-        self._connected = True
         assert self._feed is not None
         self._feed.start()
+        if self._failure:
+            raise BrokerError(self._failure)
+        self._connected = True
 
     async def _open(self, state: RestoredState) -> None:
         config, clock = self._config, self._clock

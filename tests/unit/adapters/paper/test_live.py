@@ -7,7 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from brokergate.adapters.registry import create_paper_broker
+from brokergate.adapters.paper.broker import PaperTradingBroker
+from brokergate.adapters.registry import create_broker, create_paper_broker
+from brokergate.config.accounts import AccountConfig
 from brokergate.domain.accounts import BrokerBalance, ConnectionState
 from brokergate.domain.commands import CreatePaperAccount, PushInstrument
 from brokergate.domain.errors import ErrorReason, GatewayError
@@ -15,7 +17,14 @@ from brokergate.domain.fills import Money
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
 from brokergate.domain.orders import Side, TimeInForce
-from brokergate.ports.broker import ConnectionReport, OrderReport, PushedUpdate, Rejected, TapeAction
+from brokergate.ports.broker import (
+    ConnectionReport,
+    OrderReport,
+    PushedUpdate,
+    Rejected,
+    ReplaceCommand,
+    TapeAction,
+)
 from tests.unit.adapters.paper.hand_clock import (
     NEW,
     WALL_NS,
@@ -316,3 +325,42 @@ async def test_a_market_that_stops_by_an_error_is_told() -> None:
     assert outcome.reason is ErrorReason.BROKER_UNAVAILABLE
     await paper.close()
     await reader.task
+
+
+async def test_an_order_is_changed_in_one_step(clock: HandClock) -> None:
+    """The replace's answer carries the new generation's id and what the new price took at once."""
+    paper = broker(clock, PUSHED)
+    await paper.connect(NEW)
+    await paper.push([quote("100", "101")])
+    placed = order("BTC/USDT", 1, "2", "100")
+    accepted(await paper.place_order(placed))
+    spec = replace(placed.spec, limit_price=Decimal(101), quantity=Decimal(3))
+    outcome = await paper.replace_order(ReplaceCommand(placed, spec, Decimal(3)))
+    assert fills(accepted(outcome)) == [("101", "3")]
+    assert accepted(outcome).broker_order_id == "P1-2"
+    gone = await paper.replace_order(ReplaceCommand(placed, spec, Decimal(3)))
+    assert isinstance(gone, Rejected)
+    assert gone.reason is ErrorReason.ORDER_ENDED
+    await paper.close()
+
+
+async def test_a_preview_says_what_an_order_would_do(clock: HandClock) -> None:
+    """Without a time in force it is previewed as GTC; nothing is taken by it."""
+    paper = broker(clock, PUSHED, taker_fee_percent="0.1")
+    await paper.connect(NEW)
+    await paper.push([quote("100", "101")])
+    spec = replace(order("BTC/USDT", 1, "2").spec, time_in_force=TimeInForce.UNSPECIFIED)
+    preview = await paper.preview_order(spec)
+    assert (preview.estimated_price, preview.estimated_fill_quantity) == (Decimal(101), Decimal(2))
+    assert preview.required_funds == Money(Decimal("202.202"), "USDT")
+    assert fills(await paper.place_order(order("BTC/USDT", 1, "10"))) == [("101", "10")]
+    with pytest.raises(GatewayError):
+        await paper.preview_order(replace(spec, symbol="ETH/USDT"))
+    await paper.close()
+
+
+def test_a_configured_account_gets_its_broker(clock: HandClock) -> None:
+    """By the name in its configuration; one that nobody registered is an error."""
+    assert isinstance(create_broker(AccountConfig(broker="paper"), clock), PaperTradingBroker)
+    with pytest.raises(ValueError, match="there are paper"):
+        create_broker(AccountConfig(broker="nobody"), clock)

@@ -304,3 +304,30 @@ async def test_commands_never_suspend(clock: HandClock, tape: Path) -> None:
         with pytest.raises(StopIteration):
             command.send(None)
     await paper.close()
+
+
+async def test_a_tape_that_breaks_at_its_first_update_does_not_connect(
+    clock: HandClock, tmp_path: Path
+) -> None:
+    """There never was a book to trade on, and the error says where."""
+    path = tmp_path / "recording.txt"
+    path.write_text(text([snapshot(1, [("101.00", "5.0")], [("99.00", "5.0")]), depth(2, 2)]))
+    with pytest.raises(BrokerError, match=r"line 1.*crossed"):
+        await tape_broker(clock, path, paused=False)
+
+
+async def test_an_account_that_broke_begins_its_tape_anew(clock: HandClock, tmp_path: Path) -> None:
+    """After the recording was mended, connecting again reads it from its start."""
+    path = tmp_path / "recording.txt"
+    good, bad = snapshot(1, [("99.00", "5.0")], [("101.00", "5.0")]), depth(2, 2, [("150.00", "5.0")])
+    path.write_text(text([good, bad]))
+    paper = await tape_broker(clock, path, speed="max", paused=False)
+    await settle()
+    await paper.close()
+    path.write_text(text([good, depth(2, 2, [("100.00", "5.0")])]))
+    await paper.connect(NEW)
+    await settle()
+    quote = paper.quote("BTC/USDT")
+    assert quote is not None
+    assert quote.bid_price == Decimal(100)
+    await paper.close()
