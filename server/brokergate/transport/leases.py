@@ -17,7 +17,7 @@ from brokergate.domain.errors import GatewayError, StatusCode
 from brokergate.engine.gateway import Gateway
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import JournalError
-from brokergate.transport.status import translate
+from brokergate.transport.failures import translate
 
 CHUNK: Final = 500
 """Orders that one cancel names."""

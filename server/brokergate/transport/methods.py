@@ -26,7 +26,8 @@ from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.ports.clock import Clock
 from brokergate.transport.auth import caller
 from brokergate.transport.calls import Calls, Stream, StreamEnded
-from brokergate.transport.status import rpc_status, translate
+from brokergate.transport.failures import translate
+from brokergate.transport.status import rpc_status
 from brokergate.v1 import (
     account_service_pb2,
     broker_service_pb2,

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import grpc
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
@@ -15,8 +14,7 @@ from brokergate.domain.errors import (
     GatewayError,
     StatusCode,
 )
-from brokergate.ports.journal import JournalError
-from brokergate.transport.status import DETAILS_KEY, MAX_TRAILER_BYTES, RpcStatus, rpc_status, translate
+from brokergate.transport.status import DETAILS_KEY, MAX_TRAILER_BYTES, RpcStatus, rpc_status
 
 DETAILS = (ErrorInfo, BadRequest, PreconditionFailure, QuotaFailure, RetryInfo)
 
@@ -132,18 +130,3 @@ def test_no_error_is_too_large_for_the_trailers(
     assert info.metadata.get("earliest_cursor", "1" * cursor) == "1" * cursor, (
         "a cursor is whole or not there"
     )
-
-
-def test_a_fault_of_ours_tells_the_request_id_and_nothing_else() -> None:
-    """An exception that nobody foresaw is INTERNAL; its own words stay in the log."""
-    told = translate(ZeroDivisionError("secret sauce"), "abc-1")
-    assert told.reason is ErrorReason.INTERNAL
-    assert "abc-1" in told.message
-    assert "sauce" not in told.message
-    assert rpc_status(told).code is grpc.StatusCode.INTERNAL
-
-
-def test_a_journal_that_fails_is_unavailable() -> None:
-    """JournalError is JOURNAL_UNAVAILABLE: the caller may try again."""
-    assert translate(JournalError("disk full: /secret/path"), "1").reason is ErrorReason.JOURNAL_UNAVAILABLE
-    assert "path" not in translate(JournalError("disk full: /secret/path"), "1").message
