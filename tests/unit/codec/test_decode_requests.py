@@ -170,7 +170,7 @@ def test_unimplemented_request(name: str) -> None:
     assert caught.value.reason is ErrorReason.UNIMPLEMENTED
 
 
-@pytest.mark.parametrize("name", {**GOOD, **UNIMPLEMENTED})
+@pytest.mark.parametrize("name", [*GOOD, *UNIMPLEMENTED])
 def test_bad_account_and_request_ids(name: str) -> None:
     """An account_id or request_id of another form is named, wherever a request has one."""
     _, fields = {**GOOD, **UNIMPLEMENTED}[name]

@@ -266,36 +266,34 @@ def test_fingerprint_by_value(units: int, zeros: int) -> None:
 
 def test_fingerprint_covers_everything() -> None:
     """Bodies that differ in any one thing have different fingerprints."""
-    bodies = [
-        place(spec, **fields).fingerprint
-        for spec, fields in [
-            (MARKET, {}),
-            (MARKET, {"account_id": "other"}),
-            (MARKET, {"allow_emulated": True}),
-            ({**MARKET, "symbol": "ETH/USDT"}, {}),
-            ({**MARKET, "side": 2}, {}),
-            ({**MARKET, "quantity": "15"}, {}),
-            ({**MARKET, "quantity": None, "quote_quantity": "1.5"}, {}),
-            ({**MARKET, "time_in_force": 4}, {}),
-            ({**MARKET, "reduce_only": True}, {}),
-            ({**MARKET, "extended_hours": True}, {}),
-            ({**MARKET, "display_quantity": "1"}, {}),
-            ({**MARKET, "self_trade_prevention": 1}, {}),
-            ({**MARKET, "labels": {"a": "b"}}, {}),
-            ({**MARKET, "labels": {"a": "b\nlinked"}}, {}),
-            ({**MARKET, "broker_options": {"a": "b"}}, {}),
-            (LIMIT, {}),
-            ({**LIMIT, "limit_price": "1"}, {}),
-            ({**LIMIT, "post_only": True}, {}),
-            (STOP, {}),
-            ({**STOP, "trigger_source": 1}, {}),
-            (STOP_LIMIT, {}),
-            (TRAILING, {}),
-            ({**TRAILING, "trail_amount": None, "trail_percent": "3"}, {}),
-            (GTD, {}),
-            ({**GTD, "expire_time": {"seconds": 1_800_000_001}}, {}),
-        ]
+    requests: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        (MARKET, {}),
+        (MARKET, {"account_id": "other"}),
+        (MARKET, {"allow_emulated": True}),
+        ({**MARKET, "symbol": "ETH/USDT"}, {}),
+        ({**MARKET, "side": 2}, {}),
+        ({**MARKET, "quantity": "15"}, {}),
+        ({**MARKET, "quantity": None, "quote_quantity": "1.5"}, {}),
+        ({**MARKET, "time_in_force": 4}, {}),
+        ({**MARKET, "reduce_only": True}, {}),
+        ({**MARKET, "extended_hours": True}, {}),
+        ({**MARKET, "display_quantity": "1"}, {}),
+        ({**MARKET, "self_trade_prevention": 1}, {}),
+        ({**MARKET, "labels": {"a": "b"}}, {}),
+        ({**MARKET, "labels": {"a": "b\nlinked"}}, {}),
+        ({**MARKET, "broker_options": {"a": "b"}}, {}),
+        (LIMIT, {}),
+        ({**LIMIT, "limit_price": "1"}, {}),
+        ({**LIMIT, "post_only": True}, {}),
+        (STOP, {}),
+        ({**STOP, "trigger_source": 1}, {}),
+        (STOP_LIMIT, {}),
+        (TRAILING, {}),
+        ({**TRAILING, "trail_amount": None, "trail_percent": "3"}, {}),
+        (GTD, {}),
+        ({**GTD, "expire_time": {"seconds": 1_800_000_001}}, {}),
     ]
+    bodies = [place(spec, **fields).fingerprint for spec, fields in requests]
     assert len(set(bodies)) == len(bodies)
 
 

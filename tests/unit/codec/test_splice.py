@@ -234,7 +234,7 @@ def test_pages(value: Order) -> None:
 def test_unforeseen_failure_keeps_its_text_to_itself() -> None:
     """What nobody foresaw is INTERNAL in a batch's answer, and says nothing of what is inside."""
     result = order_pb2.OrderResult.FromString(response.order_result_bytes(OrderFailure(ValueError("secret"))))
-    assert result.error.reason == ErrorReason.INTERNAL
+    assert ErrorReason(result.error.reason) is ErrorReason.INTERNAL
     assert result.error.code == 13
     assert "secret" not in result.error.message
 

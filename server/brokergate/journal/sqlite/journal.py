@@ -57,6 +57,7 @@ class SqliteJournal(Journal):
             raise JournalError(f"journal {self.path!r} cannot be opened: {error}") from error
         self._writer = Writer(self._connection, self.path)
         self._accounts: dict[str, Account] = {}
+        self._closed = False
 
     def _begin(self, draw: Callable[[int], int], boot_id: str) -> None:
         connection = self._connection
@@ -434,9 +435,17 @@ class SqliteJournal(Journal):
         ]
 
     def close(self) -> None:
-        """As the port says; after a failed write the tail is not marked, and the next opening decides by itself."""
-        self._writer.close()
+        """As the port says, once. After a failed write it raises and the tail is not marked: the next opening decides
+        by itself."""
+        if self._closed:
+            return
+        self._closed = True
         connection = self._connection
+        try:
+            self._writer.close()
+        except JournalError:
+            connection.close()
+            raise
         # On the disk, and after everything that it speaks for.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN IMMEDIATE")

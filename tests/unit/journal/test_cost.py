@@ -1,0 +1,84 @@
+"""What things cost: every query by an index, a log that begins anew, a memory that does not grow."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from brokergate.journal.sqlite import checkpoint, queries
+from brokergate.journal.sqlite.journal import SqliteJournal
+from tests.unit.journal.trading import Trader
+
+QUERIES = {name: text for name, text in vars(queries).items() if name.isupper() and not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_query_has_an_index(name: str, tmp_path: Path) -> None:
+    """SQLite answers every query by seeking: it scans no table (a filter's own list of values apart), and sorts
+    nothing."""
+    journal = SqliteJournal(tmp_path / "journal.sqlite", Random(1).getrandbits)
+    query = QUERIES[name]
+    plan = journal._connection.execute(f"EXPLAIN QUERY PLAN {query}", [1] * query.count("?")).fetchall()
+    steps = [str(step[3]) for step in plan]
+    journal.close()
+    assert steps
+    scans = [
+        step for step in steps if step.startswith("SCAN") and "json_each" not in step and "ids" not in step
+    ]
+    assert not scans, steps
+    assert not [step for step in steps if "TEMP B-TREE" in step], steps
+
+
+async def test_the_log_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While commits go on without a pause, the write-ahead log stays within its bound, and nothing is lost."""
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_BYTES", 64 * 1024)
+    monkeypatch.setattr(checkpoint, "RESTART_FRAMES", 256)
+    journal = SqliteJournal(tmp_path / "journal.sqlite", Random(1).getrandbits)
+    journal.open_account("paper")
+    trader = Trader(journal)
+    log = tmp_path / "journal.sqlite-wal"
+    largest = 0
+    for number in range(3000):
+        trader.fill(trader.place(f"c-{number}"))
+        await journal.commit()
+        largest = max(largest, log.stat().st_size)
+        if number % 50 == 0:
+            await asyncio.sleep(0.001)
+    assert 256 * 4096 < largest < 8 * 1024 * 1024
+    assert journal.head("paper") == 18_000
+    journal.close()
+    again = SqliteJournal(tmp_path / "journal.sqlite", Random(1).getrandbits)
+    again.open_account("paper")
+    assert again.counts("paper") == (3000, 3000)
+    again.close()
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_orders(tmp_path: Path) -> None:
+    """After four hundred thousand events of eighty thousand orders the journal holds what it held after a quarter of
+    them, but for how full its newest events' ring happens to be: not a hundred bytes an order, which takes five
+    thousand to hold."""
+    journal = SqliteJournal(tmp_path / "journal.sqlite", Random(1).getrandbits)
+    journal.open_account("paper")
+    trader = Trader(journal)
+
+    def place(first: int, last: int) -> None:
+        for number in range(first, last):
+            assert journal.find_order("paper", f"c-{number}") is None
+            trader.fill(trader.place(f"c-{number}"))
+            if number % 16 == 0:
+                journal.flush()
+        journal.flush()
+
+    tracemalloc.start()
+    place(0, 20_000)
+    early, _ = tracemalloc.get_traced_memory()
+    place(20_000, 80_000)
+    late, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    journal.close()
+    assert (late - early) / 60_000 < 100
