@@ -26,6 +26,7 @@ from brokergate_client import (
     Pages,
     ServingStatus,
     Side,
+    StartPosition,
     TimeInForce,
     name_of,
 )
@@ -211,33 +212,31 @@ async def fills(
     after: Annotated[
         str | None, typer.Option(metavar="CURSOR", help="Begin after this cursor, of a fill's JSON.")
     ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Begin with the oldest that is kept.")] = False,
     symbol: Symbol = "",
     limit: Limit = LIMIT,
     account: Account = "paper",
 ) -> None:
-    """List fills, newest first; with --follow or --after as they were booked.
+    """List fills, newest first; with --follow, --after or --all in the order in which they were booked.
 
-    A stream goes on by itself after a lost connection and gives no fill twice. --json shows each fill's cursor.
+    Those that are streamed have a cursor (--json). A stream goes on by itself after a lost connection, and gives no
+    fill twice.
     """
     gateway, output = remote.gateway, remote.output
-    symbols = [symbol] if symbol else []
-    if follow:
-        output.begin(FILLS)
-        async for fill in gateway.fills(after=after, account_ids=[account], symbols=symbols):
-            output.line(fill, FILLS)
-    elif after is not None:
-        output.begin(FILLS)
-        async for item in gateway.events(after=after, account_ids=[account], kinds=[EventKind.FILL]):
-            if isinstance(item, CaughtUp):
-                break
-            if (
-                isinstance(item, Event)
-                and isinstance(item.payload, Fill)
-                and symbol in ("", item.payload.symbol)
-            ):
-                output.line(item.payload, FILLS)
-    else:
+    if not (follow or every or after is not None):
         output.show(await _first(gateway.fill_history(account, symbol=symbol), limit), FILLS)
+        return
+    start = StartPosition.EARLIEST if every else StartPosition.LIVE
+    begun = False
+    async for item in gateway.events(after=after, start=start, account_ids=[account], kinds=[EventKind.FILL]):
+        if not begun:
+            # Only now is it known that the gateway takes the cursor.
+            output.begin(FILLS)
+            begun = True
+        if isinstance(item, CaughtUp) and not follow:
+            break
+        if isinstance(item, Event) and isinstance(item.payload, Fill) and symbol in ("", item.payload.symbol):
+            output.line(item.payload, FILLS)
 
 
 @command
