@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from tests.benchmarks.figures import percentile
 from tests.benchmarks.orders import BATCH, ENTRY
 from tests.benchmarks.placing import Calls, PlacingLoad
 from tests.benchmarks.plan import Plan
-from tests.benchmarks.servers import cpu_seconds
+from tests.benchmarks.servers import cpu_seconds, machine_seconds
 from tests.benchmarks.workers import Workers
 
 ORDERS_PER_S = 150_000
@@ -43,6 +45,8 @@ class Window:
     """The server's processor time over the orders of the whole load, its warm-up too."""
     cores: float
     """How many cores the server kept busy; far below 1, and the load was the bottleneck or the server waited."""
+    foreign_cores: float
+    """How many cores worked for somebody else than this benchmark: what makes figures worthless."""
 
 
 class Bench:
@@ -53,6 +57,8 @@ class Bench:
         self.workers = workers
         self.gateway = gateway
         self.echo = echo
+        self.foreign_cores: list[float] = []
+        """Of every window so far."""
         self._prefixes = (f"b{number}" for number in count())
 
     def prefix(self) -> str:
@@ -90,9 +96,11 @@ class Bench:
 
     def _window(self, target: Target, loads: Sequence[PlacingLoad], size: int) -> Window:
         self.workers.prepare(loads)
-        cpu_s = cpu_seconds(target.pid)
+        cpu_s, foreign_s, began_s = cpu_seconds(target.pid), self._foreign_seconds(), time.monotonic()
         start_ns, calls = self.workers.run(loads, Calls)
         cpu_s = cpu_seconds(target.pid) - cpu_s
+        foreign_cores = (self._foreign_seconds() - foreign_s) / (time.monotonic() - began_s)
+        self.foreign_cores.append(max(0.0, foreign_cores))
         from_ns = start_ns + int(self.plan.warm_up_s * 1e9)
         until_ns = from_ns + int(self.plan.window_s * 1e9)
         inside = array("q")
@@ -112,7 +120,12 @@ class Bench:
             p99_us=percentile(inside, 0.99) / 1e3,
             cpu_us_per_order=cpu_s * 1e6 / sum(each.orders for each in calls),
             cores=cpu_s * 1e9 / (last_ns - start_ns),
+            foreign_cores=self.foreign_cores[-1],
         )
+
+    def _foreign_seconds(self) -> float:
+        own = (self.gateway.pid, self.echo.pid, os.getpid(), *self.workers.pids)
+        return machine_seconds() - sum(map(cpu_seconds, own))
 
     def rounds(self, **measured: Callable[[], Window]) -> dict[str, list[Window]]:
         """Each of `measured` once a round, in turns; every other round goes backwards, so that a drift of the machine

@@ -25,7 +25,8 @@ class Plan:
     """Messages of batches, and of order entry, that wait for their answers at once, over all load processes."""
     backlog_fills: int
     """Fills in the journal for one subscriber to read; as many orders are placed for it."""
-    backlog_rounds: int
+    stream_rounds: int
+    """Rounds of the scenarios that follow fills, which are longer."""
     shared_backlog_fills: int
     """Fills in the journal for many subscribers to read, each all of them."""
     subscribers: int
@@ -55,11 +56,11 @@ FULL = Plan(
     batch_size=100,
     batches_in_flight=16,
     backlog_fills=200_000,
-    backlog_rounds=3,
+    stream_rounds=3,
     shared_backlog_fills=2_000,
     subscribers=100,
     echo_events=10_000,
-    live_s=4.0,
+    live_s=3.0,
     live_rates=(500, 50),
     flood_orders=(20_000, 2_000),
     engine_orders=10_000,
@@ -76,7 +77,7 @@ QUICK = Plan(
     batch_size=100,
     batches_in_flight=4,
     backlog_fills=1_000,
-    backlog_rounds=1,
+    stream_rounds=1,
     shared_backlog_fills=100,
     subscribers=10,
     echo_events=500,

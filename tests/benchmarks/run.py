@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.benchmarks import scenarios
+from tests.benchmarks import scenarios, streaming
 from tests.benchmarks.accounts import answers, create_account
 from tests.benchmarks.bench import Bench, Target
 from tests.benchmarks.figures import Measure
@@ -69,7 +69,7 @@ DEFINITIONS = {
     "ratio says how much was asked for; flood: as fast as StreamOrderEntry takes them), over the same echo",
     "latency_*": "of live fills: from the time in the journal's event, taken just before its commit, to the arrival",
     "cost.*": "the last blocks of the backlog's orders over the first ones: 1 is flat",
-    "cores": "cores that the server kept busy",
+    "cores": "cores that the server kept busy; foreign_cores, that other work on the machine did",
 }
 """What the figures mean, printed with them."""
 
@@ -103,6 +103,7 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Results:
     with open_bench(plan) as bench:
         _orders(bench, results, tell)
         _fills(bench, results, tell)
+        results.machine["foreign_cores"] = round(median(bench.foreign_cores), 2)
     tell("the engine in process")
     results.details["engine"] = engine(plan)
     results.seconds = time.monotonic() - began_s
@@ -137,12 +138,12 @@ def _fills(bench: Bench, results: Results, tell: Callable[[str], None]) -> None:
         strict=True,
     ):
         tell(f"StreamFills, backlog, {subscribers} subscribers")
-        read = scenarios.backlog(bench, account_id, subscribers, fills)
+        read = streaming.backlog(bench, account_id, subscribers, fills)
         results.add(read)
-        echo = median(read.measures[0].echo)
+        echo = read.measures[0].echo
         tell(f"StreamFills, live, {subscribers} subscribers")
-        results.add(scenarios.live(bench, subscribers, rate, echo))
-        results.add(scenarios.live_flood(bench, subscribers, flood, echo))
+        results.add(streaming.live_steady(bench, subscribers, rate, echo))
+        results.add(streaming.live_flood(bench, subscribers, flood, echo))
 
 
 def engine(plan: Plan) -> dict[str, Any]:

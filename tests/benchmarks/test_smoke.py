@@ -6,7 +6,6 @@ import json
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +47,12 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(stored: Path) -> Iterator[dict[str, Any]]:
+def results(stored: Path) -> dict[str, Any]:
     """What one quick run printed."""
     done = benchmarks("--quick", "--json", "--update-baseline", "--baseline-file", str(stored))
     assert done.returncode == 0, done.stdout + done.stderr
-    return json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 @pytest.mark.serial

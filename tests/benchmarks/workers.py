@@ -65,6 +65,11 @@ class Workers:
             self._connections.append(here)
             self._processes.append(process)
 
+    @property
+    def pids(self) -> list[int]:
+        """The processes' ids."""
+        return [process.pid for process in self._processes if process.pid is not None]
+
     def prepare(self, loads: Sequence[Load]) -> None:
         """Gives each load to a process of its own; returns when all of them are ready. Raises LoadFailed."""
         if len(loads) > len(self._connections):
