@@ -7,7 +7,7 @@ The place is what the list's last item was found by: a number, a sequence or a s
 
 from __future__ import annotations
 
-from brokergate.domain.errors import ErrorReason, GatewayError, shorten
+from brokergate.domain.errors import ErrorReason, FieldViolation, GatewayError, shorten
 
 MAX_TOKEN_LENGTH = 128
 _FILTER_DIGITS = 16
@@ -43,8 +43,12 @@ def decode_numbered_page_token(token: str, filters: bytes) -> int:
 
 def invalid_token(token: str) -> GatewayError:
     """The error for a token that this list never gave."""
+    problem = (
+        f"{shorten(token)!r} is not one that this list gave with these filters; "
+        "repeat the filters of the page before, or begin without a token"
+    )
     return GatewayError(
         ErrorReason.PAGE_TOKEN_INVALID,
-        f"page_token {shorten(token)!r} is not one that this list gave with these filters; "
-        "repeat the filters of the page before, or begin without a token",
+        f"page_token: {problem}",
+        violations=[FieldViolation("page_token", problem)],
     )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from brokergate.domain.errors import ErrorReason, GatewayError, shorten
+from brokergate.domain.errors import ErrorReason, FieldViolation, GatewayError, shorten
 
 MAX_CURSOR_LENGTH = 8192
 """Characters: 64 accounts with ids of 64 and sequences of 20 fit."""
@@ -53,7 +53,12 @@ def decode_cursor(text: str) -> Cursor:
 
 
 def _invalid(text: str) -> GatewayError:
+    problem = (
+        f"{shorten(text)!r} is not a cursor of this gateway; "
+        "take one from a stream, an event or a list as it stands"
+    )
     return GatewayError(
         ErrorReason.CURSOR_INVALID,
-        f"{shorten(text)!r} is not a cursor of this gateway; take one from a stream, an event or a list as it stands",
+        f"after_cursor: {problem}",
+        violations=[FieldViolation("after_cursor", problem)],
     )

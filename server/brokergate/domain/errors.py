@@ -20,7 +20,7 @@ BrokerError                     what a broker's answer means
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -214,6 +214,31 @@ class GatewayError(Exception):
     def code(self) -> StatusCode:
         """The gRPC status code that goes with the reason."""
         return STATUS_OF[self.reason]
+
+
+def within(error: GatewayError, path: str) -> GatewayError:
+    """`error` of one item of a request as the whole request has it: `path` (`orders[3].`) stands before its fields."""
+    return _renamed(error, lambda field: path + field)
+
+
+def outside(error: GatewayError, path: str) -> GatewayError:
+    """`error` of a request that has the fields of its `path` (`order.`) as its own."""
+    return _renamed(error, lambda field: field.removeprefix(path))
+
+
+def _renamed(error: GatewayError, rename: Callable[[str], str]) -> GatewayError:
+    if not error.violations:
+        return error
+    first, message = error.violations[0].field, error.message
+    if message.startswith(f"{first}: "):
+        message = rename(first) + message.removeprefix(first)
+    return GatewayError(
+        error.reason,
+        message,
+        violations=[FieldViolation(rename(wrong.field), wrong.description) for wrong in error.violations],
+        metadata=error.metadata,
+        retry_after_ms=error.retry_after_ms,
+    )
 
 
 def invalid_field(field: str, description: str) -> GatewayError:

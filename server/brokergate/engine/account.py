@@ -132,15 +132,16 @@ class Account:
             stored = None if order else self._journal.find_order(self.account_id, ref.client_order_id)
         return stored.order if stored else order
 
-    def get(self, ref: OrderRef) -> Order:
-        """The order as it now stands; ORDER_NOT_FOUND otherwise."""
+    def get(self, ref: OrderRef, field: str = "order") -> Order:
+        """The order as it now stands; ORDER_NOT_FOUND otherwise, naming the `ref` at the path `field`."""
         order = self.find(ref)
         if order is None:
-            name = (
-                f"order_id {ref.order_id!r}" if ref.order_id else f"client_order_id {ref.client_order_id!r}"
-            )
+            name = "order_id" if ref.order_id else "client_order_id"
+            problem = f"account {self.account_id!r} has no order with {name} {shorten(getattr(ref, name))!r}"
             raise GatewayError(
-                ErrorReason.ORDER_NOT_FOUND, f"account {self.account_id!r} has no order with {shorten(name)}"
+                ErrorReason.ORDER_NOT_FOUND,
+                problem,
+                violations=invalid_field(f"{field}.{name}", problem).violations,
             )
         return order
 
@@ -326,7 +327,7 @@ class Account:
         check_replace_support(self.broker.capabilities, self.broker.name)
         spec, quantity = change(order, command)
         instrument = self.instrument(spec.symbol)
-        check_order(spec, instrument, self.broker.capabilities, self.broker.name, self._clock.now_ns())
+        check_order(spec, instrument, self.broker.capabilities, self.broker.name, self._clock.now_ns(), at="")
         payloads: list[EventPayload] = []
         if not self.broker.in_process:
             order = self._request(order, PendingActionKind.REPLACE, request, payloads)
@@ -346,8 +347,8 @@ class Account:
         self.stage(payloads, (record,))
         return await self._committed(body)
 
-    def _working(self, ref: OrderRef) -> Order:
-        order = self.get(ref)
+    def _working(self, ref: OrderRef, field: str = "order") -> Order:
+        order = self.get(ref, field)
         if order.ended:
             raise GatewayError(
                 ErrorReason.ORDER_ENDED,
@@ -395,7 +396,7 @@ class Account:
         places: list[tuple[int, str]] = []
         for index, ref in enumerate(refs):
             try:
-                order = self._working(ref)
+                order = self._working(ref, f"orders[{index}]")
                 orders[order.order_id] = order
                 places.append((index, order.order_id))
             except GatewayError as error:

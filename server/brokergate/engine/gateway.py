@@ -22,7 +22,7 @@ from brokergate.domain.commands import (
     Request,
 )
 from brokergate.domain.cursor import encode_cursor
-from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field, shorten
+from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field, outside, shorten
 from brokergate.domain.events import ControlChanged, ControlEventType, EventPayload
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import QuoteView
@@ -126,14 +126,14 @@ class Gateway:
         """All accounts, sorted."""
         return sorted(self.accounts)
 
-    def account(self, account_id: str) -> Account:
-        """The account; ACCOUNT_NOT_FOUND otherwise."""
+    def account(self, account_id: str, field: str = "account_id") -> Account:
+        """The account; ACCOUNT_NOT_FOUND otherwise, naming the request's `field`."""
         account = self.accounts.get(account_id)
         if account is None:
             raise GatewayError(
                 ErrorReason.ACCOUNT_NOT_FOUND,
                 f"no account {shorten(account_id)!r}; ListAccounts shows those that there are",
-                violations=invalid_field("account_id", f"no account {shorten(account_id)!r}").violations,
+                violations=invalid_field(field, f"no account {shorten(account_id)!r}").violations,
             )
         return account
 
@@ -204,7 +204,7 @@ class Gateway:
             )
         except GatewayError as error:
             if error.reason is not ErrorReason.CLIENT_ORDER_ID_REUSED:
-                raise
+                raise outside(error, "order.") from None
             raise GatewayError(
                 ErrorReason.REQUEST_ID_REUSED,
                 f"request_id {command.request_id!r} was used for another order; draw a new one",
@@ -328,9 +328,9 @@ class Gateway:
         instruments = self.account(account_id).instruments
         return [instruments[symbol] for symbol in sorted(instruments)]
 
-    def get_instrument(self, account_id: str, symbol: str) -> Instrument:
-        """The instrument; INSTRUMENT_NOT_FOUND otherwise."""
-        return self.account(account_id).instrument(symbol)
+    def get_instrument(self, account_id: str, symbol: str, field: str = "symbol") -> Instrument:
+        """The instrument; INSTRUMENT_NOT_FOUND otherwise, naming the request's `field`."""
+        return self.account(account_id).instrument(symbol, field)
 
     def get_quote(self, account_id: str, symbol: str) -> QuoteView:
         """The best bid and ask; NO_REFERENCE_PRICE where nobody quotes."""

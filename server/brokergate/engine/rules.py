@@ -25,50 +25,50 @@ def unsupported(broker: str, field: str, what: str, supported: str = "") -> Gate
     return refuse(ErrorReason.UNSUPPORTED, field, f"broker {broker!r} does not take {what}{way_out}")
 
 
-def resolve_time_in_force(spec: OrderSpec, capabilities: Capabilities, broker: str) -> TimeInForce:
+def resolve_time_in_force(spec: OrderSpec, capabilities: Capabilities, broker: str, at: str) -> TimeInForce:
     """The time in force that the order gets. Raises UNSUPPORTED for a type or time in force that the broker lacks."""
     allowed = capabilities.order_types.get(spec.type)
     if not allowed:
         names = ", ".join(sorted(kind.name for kind in capabilities.order_types))
-        raise unsupported(broker, "order.type", spec.type.name, names)
+        raise unsupported(broker, f"{at}type", spec.type.name, names)
     if spec.time_in_force is TimeInForce.UNSPECIFIED:
         default = capabilities.default_time_in_force
         return default if default in allowed else min(allowed)
     if spec.time_in_force not in allowed:
         names = ", ".join(sorted(tif.name for tif in allowed))
         raise unsupported(
-            broker, "order.time_in_force", f"{spec.time_in_force.name} for {spec.type.name} orders", names
+            broker, f"{at}time_in_force", f"{spec.time_in_force.name} for {spec.type.name} orders", names
         )
     return spec.time_in_force
 
 
-def check_flags(spec: OrderSpec, capabilities: Capabilities, broker: str) -> None:
+def check_flags(spec: OrderSpec, capabilities: Capabilities, broker: str, at: str) -> None:
     """Raises UNSUPPORTED for a flag or option that the broker lacks."""
     if spec.post_only and not capabilities.post_only:
-        raise unsupported(broker, "order.post_only", "post_only")
+        raise unsupported(broker, f"{at}post_only", "post_only")
     if spec.reduce_only and not capabilities.reduce_only:
-        raise unsupported(broker, "order.reduce_only", "reduce_only")
+        raise unsupported(broker, f"{at}reduce_only", "reduce_only")
     if spec.extended_hours and not capabilities.extended_hours:
-        raise unsupported(broker, "order.extended_hours", "extended_hours")
+        raise unsupported(broker, f"{at}extended_hours", "extended_hours")
     if spec.quote_quantity is not None and not capabilities.quote_quantity:
-        raise unsupported(broker, "order.quote_quantity", "quote_quantity", "quantity")
+        raise unsupported(broker, f"{at}quote_quantity", "quote_quantity", "quantity")
     if spec.display_quantity is not None and not capabilities.display_quantity:
-        raise unsupported(broker, "order.display_quantity", "display_quantity")
+        raise unsupported(broker, f"{at}display_quantity", "display_quantity")
     if (
         spec.trigger_source is not TriggerSource.UNSPECIFIED
         and spec.trigger_source not in capabilities.trigger_sources
     ):
         names = ", ".join(source.name for source in capabilities.trigger_sources)
-        raise unsupported(broker, "order.trigger_source", spec.trigger_source.name, names)
+        raise unsupported(broker, f"{at}trigger_source", spec.trigger_source.name, names)
     if (
         spec.self_trade_prevention is not SelfTradePrevention.UNSPECIFIED
         and spec.self_trade_prevention not in capabilities.self_trade_prevention
     ):
         names = ", ".join(way.name for way in capabilities.self_trade_prevention)
-        raise unsupported(broker, "order.self_trade_prevention", spec.self_trade_prevention.name, names)
+        raise unsupported(broker, f"{at}self_trade_prevention", spec.self_trade_prevention.name, names)
     for key, _ in spec.broker_options:
         if key not in capabilities.broker_options:
-            raise unsupported(broker, "order.broker_options", f"the option {key!r}")
+            raise unsupported(broker, f"{at}broker_options", f"the option {key!r}")
 
 
 def check_price(field: str, price: Decimal | None, instrument: Instrument) -> None:
@@ -107,47 +107,53 @@ def check_quantity(field: str, quantity: Decimal, instrument: Instrument) -> Non
         )
 
 
-def check_notional(spec: OrderSpec, quantity: Decimal, instrument: Instrument) -> None:
+def check_notional(spec: OrderSpec, quantity: Decimal, instrument: Instrument, at: str) -> None:
     """Raises BELOW_MIN_NOTIONAL, or INVALID_FIELD for a notional that the contract cannot write."""
     price = spec.limit_price if spec.limit_price is not None else spec.stop_price
     notional = quantity if price is None else multiply(multiply(price, quantity), instrument.multiplier)
     if notional >= MAX_NOTIONAL:
         raise invalid_field(
-            "order.quantity",
+            f"{at}quantity",
             f"{format_decimal(quantity)} makes an order of 10^20 or more; give a smaller one",
         )
     if price is not None and notional < instrument.min_notional:
         raise refuse(
             ErrorReason.BELOW_MIN_NOTIONAL,
-            "order.quantity",
+            f"{at}quantity",
             f"{format_decimal(notional)} {instrument.quote_currency} is below {instrument.symbol}'s min_notional "
             f"{format_decimal(instrument.min_notional)}",
         )
 
 
 def check_order(
-    spec: OrderSpec, instrument: Instrument, capabilities: Capabilities, broker: str, now_ns: int
+    spec: OrderSpec,
+    instrument: Instrument,
+    capabilities: Capabilities,
+    broker: str,
+    now_ns: int,
+    at: str = "order.",
 ) -> TimeInForce:
-    """Raises a GatewayError unless the broker could take the order; gives the time in force that it gets."""
+    """Raises a GatewayError unless the broker could take the order; gives the time in force that it gets. `at` is the
+    path of the spec's fields in the request."""
     if spec.expire_time_ns is not None and spec.expire_time_ns <= now_ns:
-        raise invalid_field("order.expire_time", "is in the past; give a time in the future")
-    time_in_force = resolve_time_in_force(spec, capabilities, broker)
-    check_flags(spec, capabilities, broker)
+        raise invalid_field(f"{at}expire_time", "is in the past; give a time in the future")
+    time_in_force = resolve_time_in_force(spec, capabilities, broker, at)
+    check_flags(spec, capabilities, broker, at)
     if instrument.trading_state is not InstrumentTradingState.TRADING:
         raise refuse(
             ErrorReason.MARKET_CLOSED,
-            "order.symbol",
+            f"{at}symbol",
             f"{instrument.symbol} is {instrument.trading_state.name}",
         )
-    check_price("order.limit_price", spec.limit_price, instrument)
-    check_price("order.stop_price", spec.stop_price, instrument)
+    check_price(f"{at}limit_price", spec.limit_price, instrument)
+    check_price(f"{at}stop_price", spec.stop_price, instrument)
     if spec.trail_amount is not None:
-        check_price("order.trail_amount", spec.trail_amount, instrument)
+        check_price(f"{at}trail_amount", spec.trail_amount, instrument)
     if spec.quantity is not None:
-        check_quantity("order.quantity", spec.quantity, instrument)
-        check_notional(spec, spec.quantity, instrument)
+        check_quantity(f"{at}quantity", spec.quantity, instrument)
+        check_notional(spec, spec.quantity, instrument, at)
     if spec.display_quantity is not None:
-        check_quantity("order.display_quantity", spec.display_quantity, instrument)
+        check_quantity(f"{at}display_quantity", spec.display_quantity, instrument)
     return time_in_force
 
 

@@ -21,6 +21,7 @@ from brokergate.codec.encode.response import (
     entry_order_bytes,
     entry_response_bytes,
     entry_result_bytes,
+    failure_of,
     order_response_bytes,
     results_bytes,
 )
@@ -35,7 +36,7 @@ from brokergate.domain.commands import (
     ReplaceOrder,
     Request,
 )
-from brokergate.domain.errors import GatewayError
+from brokergate.domain.errors import GatewayError, within
 from brokergate.engine.gateway import Gateway
 from brokergate.transport.auth import require_account
 from brokergate.transport.calls import Stream, StreamEnded
@@ -129,7 +130,7 @@ class _Session:
             if isinstance(outcome, OrderFailure) or outcome.order.ended:
                 self.placed.discard(account_id, order.client_order_id)
         return [
-            entry_result_bytes(entry.request_id, outcome)
+            entry_result_bytes(entry.request_id, _as_asked(entry, outcome))
             for entry, outcome in zip(entries, outcomes, strict=True)
         ]
 
@@ -139,6 +140,8 @@ class _Session:
             if isinstance(entry.command, Mutation):
                 return await self._mutate(entry.request_id, entry.command)
             error: Exception = entry.command.error if isinstance(entry.command, OrderFailure) else TypeError()
+        except GatewayError as raised:
+            error = within(raised, entry.path)
         except Exception as raised:  # noqa: BLE001 - likewise
             error = raised
         told = self._reporter.failed_command(METHOD, entry.command, error)
@@ -168,6 +171,13 @@ class _Session:
                     mutation.request_id, "CancelAllOrders", mutation.fingerprint, results_bytes, actor
                 )
                 return entry_cancel_all_bytes(request_id, await gateway.cancel_all_orders(command, request))
+
+
+def _as_asked(entry: Entry, outcome: PlaceResult) -> PlaceResult:
+    """The outcome, its error naming fields by their paths in the message."""
+    if isinstance(outcome, OrderFailure):
+        return OrderFailure(within(failure_of(outcome.error), entry.path))
+    return outcome
 
 
 def _placed_on(entry: Entry) -> str | None:

@@ -104,15 +104,15 @@ def _details(
         omitted += int(error.metadata.get("violations_omitted", 0))
         info.metadata["violations_omitted"] = str(omitted)
     details: list[Message] = [info]
+    if violations:
+        request = BadRequest()
+        for violation in error.violations[:violations]:
+            request.field_violations.add(
+                field=_cut(violation.field, MAX_DESCRIPTION_LENGTH),
+                description=_cut(violation.description, MAX_DESCRIPTION_LENGTH),
+            )
+        details.append(request)
     match error.code:
-        case StatusCode.INVALID_ARGUMENT if violations:
-            request = BadRequest()
-            for violation in error.violations[:violations]:
-                request.field_violations.add(
-                    field=_cut(violation.field, MAX_DESCRIPTION_LENGTH),
-                    description=_cut(violation.description, MAX_DESCRIPTION_LENGTH),
-                )
-            details.append(request)
         case StatusCode.FAILED_PRECONDITION:
             failure = PreconditionFailure()
             failure.violations.add(type=error.reason.name, subject=_subject(info), description=message[:200])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from brokergate.codec.decode import order as orders
@@ -18,12 +19,27 @@ EntryCommand = (
 )
 
 
+_NAMES: Mapping[type, str] = {
+    PlaceOrder: "place",
+    ReplaceOrder: "replace",
+    CancelOrder: "cancel",
+    CancelAllOrders: "cancel_all",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One command under the name that its result will carry, or why there is none."""
 
     request_id: str
+    index: int
     command: EntryCommand
+
+    @property
+    def path(self) -> str:
+        """Where the fields of its command are in the message: `commands[3].place.`."""
+        command = self.command.command if isinstance(self.command, Mutation) else self.command
+        return f"commands[{self.index}].{_NAMES[type(command)]}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +71,7 @@ def decode_entry(request: order_pb2.StreamOrderEntryRequest) -> EntryMessage:
     out.check()
     return EntryMessage(
         tuple(
-            Entry(command.request_id, _command(f"commands[{index}].", command))
+            Entry(command.request_id, index, _command(f"commands[{index}].", command))
             for index, command in enumerate(request.commands)
         ),
         lease,

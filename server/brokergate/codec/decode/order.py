@@ -153,13 +153,15 @@ def place_at(out: Violations, path: str, request: order_pb2.PlaceOrderRequest) -
 def _linked(out: Violations, path: str, linked: Any) -> tuple[tuple[str, OrderSpec], ...]:
     if not count(out, f"{path}oco_orders", linked, 0, MAX_LINKED):
         return ()
-    return tuple(
-        (
-            identifier(out, f"{path}oco_orders[{index}].client_order_id", member.client_order_id),
-            decode_spec(out, f"{path}oco_orders[{index}].order.", member.order),
-        )
-        for index, member in enumerate(linked)
-    )
+    others = []
+    for index, member in enumerate(linked):
+        at = f"{path}oco_orders[{index}]."
+        client_order_id = identifier(out, f"{at}client_order_id", member.client_order_id)
+        if member.HasField("order"):
+            others.append((client_order_id, decode_spec(out, f"{at}order.", member.order)))
+        else:
+            out.add(f"{at}order", "is required")
+    return tuple(others)
 
 
 def decode_place(request: order_pb2.PlaceOrderRequest) -> PlaceOrder:

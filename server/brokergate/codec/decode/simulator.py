@@ -15,6 +15,7 @@ from brokergate.codec.decode.fields import (
     count,
     currency,
     identifier,
+    matches_symbol,
     money,
     percent,
     positive,
@@ -115,6 +116,8 @@ def _instruments(
         name = symbol(out, f"{path}.symbol", instrument.symbol)
         if name in instruments:
             out.add(f"{path}.symbol", "is given twice", name)
+        if matches_symbol(name) is None:
+            continue
         _, slash, quote = name.partition("/")
         if slash and instrument.quote_currency and instrument.quote_currency != quote:
             out.add(f"{path}.quote_currency", f"contradicts the symbol {name}", instrument.quote_currency)
@@ -184,6 +187,7 @@ def _datum(
             pass
         case _:
             out.add(path, "is empty; give a quote, a trade or a book")
+            return TradeView("", ZERO, ZERO, Side.UNSPECIFIED, 0, receive_time_ns)
     return _quote(out, f"{path}.quote", update.quote, receive_time_ns)
 
 
@@ -226,11 +230,11 @@ def _trade(out: Violations, path: str, trade: market_data_pb2.Trade, receive_tim
 
 def _book(out: Violations, path: str, book: market_data_pb2.Book, receive_time_ns: int) -> BookView:
     bids, asks = _levels(out, f"{path}.bids", book.bids), _levels(out, f"{path}.asks", book.asks)
-    if any(later[0] >= earlier[0] for earlier, later in pairwise(bids)):
+    if any(later[0] >= earlier[0] > ZERO for earlier, later in pairwise(bids)):
         out.add(f"{path}.bids", "must fall in price, best first")
-    if any(later[0] <= earlier[0] for earlier, later in pairwise(asks)):
+    if any(ZERO < later[0] <= earlier[0] for earlier, later in pairwise(asks)):
         out.add(f"{path}.asks", "must rise in price, best first")
-    if bids and asks and bids[0][0] >= asks[0][0]:
+    if bids and asks and bids[0][0] >= asks[0][0] > ZERO:
         out.add(f"{path}.bids", f"must begin below the best ask, {asks[0][0]:f}", f"{bids[0][0]:f}")
     return BookView(
         symbol(out, f"{path}.symbol", book.symbol),

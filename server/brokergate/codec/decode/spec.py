@@ -76,7 +76,7 @@ def decode_spec(out: Violations, path: str, message: order_pb2.OrderSpec) -> Ord
         time_in_force=choice(out, f"{path}time_in_force", given.get("time_in_force", 0), _TIMES),
         **rare,
     )
-    if "type" in given:
+    if given.get("type") in _TYPES:
         _check_type(out, path, kind, given)
     _check_size(out, path, spec, given)
     if spec.time_in_force is TimeInForce.GTD or "expire_time" in given:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from brokergate.codec.decode.account import decode_broker, decode_reconnect
 from brokergate.codec.encode.broker import encode_broker, encode_connection
 from brokergate.domain.access import Principal
-from brokergate.domain.errors import ErrorReason, GatewayError, shorten
+from brokergate.domain.errors import ErrorReason, FieldViolation, GatewayError, shorten
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.views import BrokerView, ConnectionView
 from brokergate.transport.auth import require_account
@@ -34,9 +34,9 @@ class BrokerService:
         for broker in self._visible(principal):
             if broker.name == name:
                 return broker_pb2.GetBrokerResponse(broker=_encode(broker, principal))
+        problem = f"no broker {shorten(name)!r} has an account here; ListBrokers shows those that do"
         raise GatewayError(
-            ErrorReason.BROKER_NOT_FOUND,
-            f"no broker {shorten(name)!r} has an account here; ListBrokers shows those that do",
+            ErrorReason.BROKER_NOT_FOUND, problem, violations=[FieldViolation("name", problem)]
         )
 
     async def reconnect_broker(

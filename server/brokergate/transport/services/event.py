@@ -40,9 +40,9 @@ class EventService:
 
     def _allowed(self, request: StreamRequest, principal: Principal) -> StreamRequest:
         """With its accounts named: those that were asked for, or every one that the principal may see."""
-        for account_id in request.account_ids:
+        for index, account_id in enumerate(request.account_ids):
             require_account(principal, account_id)
-            self._gateway.account(account_id)
+            self._gateway.account(account_id, f"account_ids[{index}]")
         if request.account_ids:
             return request
         every = self._gateway.account_ids

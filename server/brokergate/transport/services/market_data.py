@@ -51,7 +51,8 @@ class MarketDataService:
         require_account(stream.principal, wanted.account_id)
         broker = self._gateway.broker_of(wanted.account_id)
         for symbol in wanted.symbols:
-            self._gateway.get_instrument(wanted.account_id, symbol)
+            place = list(request.symbols).index(symbol)
+            self._gateway.get_instrument(wanted.account_id, symbol, f"symbols[{place}]")
         _check_supported(wanted.kinds, broker.capabilities, broker.name)
         conflation = Conflation(
             wanted.kinds, self._max_trades, lambda symbol: broker.book(symbol, wanted.depth)

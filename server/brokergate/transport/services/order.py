@@ -15,6 +15,7 @@ from brokergate.codec.decode.order import (
 )
 from brokergate.codec.encode.order import order_bytes
 from brokergate.codec.encode.response import (
+    failure_of,
     fills_page_bytes,
     get_order_bytes,
     order_response_bytes,
@@ -25,6 +26,7 @@ from brokergate.codec.encode.response import (
 from brokergate.codec.encode.venue import encode_preview
 from brokergate.domain.access import Principal
 from brokergate.domain.commands import OrderFailure, PlaceOrder, PlaceResult
+from brokergate.domain.errors import within
 from brokergate.engine.gateway import Gateway
 from brokergate.transport.auth import require_account
 from brokergate.transport.calls import Stream
@@ -88,9 +90,12 @@ class OrderService:
         if not orders:
             self._gateway.account(batch.account_id)
         placed = iter(await self._gateway.place_orders(orders) if orders else ())
-        results: list[PlaceResult] = [
-            order if isinstance(order, OrderFailure) else next(placed) for order in batch.orders
-        ]
+        results: list[PlaceResult] = []
+        for index, order in enumerate(batch.orders):
+            result = order if isinstance(order, OrderFailure) else next(placed)
+            if isinstance(result, OrderFailure) and result is not order:
+                result = OrderFailure(within(failure_of(result.error), f"orders[{index}]."))
+            results.append(result)
         return results_bytes(results)
 
     async def batch_cancel_orders(
