@@ -9,14 +9,14 @@ import os
 import random
 import secrets
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
 from brokergate.adapters.registry import create_broker, create_paper_broker
-from brokergate.config import GatewayConfig, ListenerConfig, LogFormat
+from brokergate.config import GatewayConfig, ListenerConfig
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.journal.lock import DataDirectoryLock, DataDirectoryLocked
@@ -29,11 +29,6 @@ from brokergate.transport.logging import configure_logging
 from brokergate.transport.server import GatewayServer
 from brokergate.transport.settings import ListenerSettings, TlsSettings, TransportSettings
 
-_LOG_FORMS: Mapping[LogFormat, Literal["auto", "console", "json"]] = {
-    LogFormat.AUTO: "auto",
-    LogFormat.CONSOLE: "console",
-    LogFormat.JSON: "json",
-}
 _GC_THRESHOLDS = (20_000, 20, 50)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -45,7 +40,7 @@ class StartError(Exception):
 def run(config: GatewayConfig) -> None:
     """Serves until SIGTERM or SIGINT, on uvloop where it is installed. Raises `StartError`."""
     log = config.server.log
-    configure_logging(log.level.value, _LOG_FORMS[log.format])
+    configure_logging(log.level.value, log.format.value)
     # What the imports made stays for ever: the collector need not look at it again. An order leaves no cycles behind,
     # so it need not look often either.
     gc.freeze()
