@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
 from brokergate.domain.events import EventKind, EventPayload
 from brokergate.domain.orders import Order, OrderState
+from brokergate.domain.values import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredEvent:
     """One journalled event; `body` is a serialised `brokergate.v1.Event`, `symbol` what it is about ('' if nothing)."""
 
@@ -28,7 +29,7 @@ class StoredEvent:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StoredOrder:
     """An order as last journalled, and the fingerprint of the body that it was first placed with."""
 
@@ -47,7 +48,7 @@ class StoredAnswer:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NewOrder:
     """Registers a client_order_id for ever, beside the OrderChanged events that bring the order itself."""
 

@@ -6,11 +6,14 @@ from typing import Protocol
 
 from brokergate.codec.encode.values import (
     Fields,
+    amount_bytes,
     amount_fields,
     decimal_text,
     money_fields,
+    timestamp_bytes,
     timestamp_fields,
 )
+from brokergate.codec.wire import LENGTHS, delimited, delimited_tag, template
 from brokergate.domain.accounts import (
     BrokerAccountInfo,
     BrokerBalance,
@@ -65,6 +68,81 @@ def balance_fields(account_id: str, balance: BrokerBalance) -> Fields:
 def encode_balance(account_id: str, balance: BrokerBalance) -> account_pb2.Balance:
     """A Balance."""
     return account_pb2.Balance(**balance_fields(account_id, balance))
+
+
+_POSITION = position_pb2.Position.DESCRIPTOR
+_POSITION_COMMON = template(
+    _POSITION, "account_id", "symbol", "quantity", "cost", "realized_pnl", "source", "as_of"
+)
+_AVERAGE_PRICE = delimited_tag(_POSITION, "average_price")
+_MARK_PRICE = delimited_tag(_POSITION, "mark_price")
+_UNREALIZED = delimited_tag(_POSITION, "unrealized_pnl")
+_FEES = delimited_tag(_POSITION, "fees")
+_BALANCE = template(
+    account_pb2.Balance.DESCRIPTOR,
+    "account_id",
+    "currency_code",
+    "total",
+    "available",
+    "held",
+    "source",
+    "as_of",
+)
+
+
+def position_bytes(account_id: str, position: BrokerPosition) -> bytes:
+    """A serialised Position. Raises `IndexError` for what is longer than the contract allows."""
+    account, symbol = account_id.encode(), position.symbol.encode()
+    quantity, cost = decimal_text(position.quantity).encode(), decimal_text(position.cost).encode()
+    realized = amount_bytes(position.realized_pnl, position.quote_currency)
+    as_of = timestamp_bytes(position.as_of_ns)
+    body = _POSITION_COMMON % (
+        LENGTHS[len(account)],
+        account,
+        LENGTHS[len(symbol)],
+        symbol,
+        LENGTHS[len(quantity)],
+        quantity,
+        LENGTHS[len(cost)],
+        cost,
+        LENGTHS[len(realized)],
+        realized,
+        LENGTHS[position.source],
+        LENGTHS[len(as_of)],
+        as_of,
+    )
+    if (average := position.average_price) is not None:
+        body += delimited(_AVERAGE_PRICE, decimal_text(average).encode())
+    if position.mark_price is not None:
+        body += delimited(_MARK_PRICE, decimal_text(position.mark_price).encode())
+    if position.unrealized_pnl is not None:
+        body += delimited(_UNREALIZED, amount_bytes(position.unrealized_pnl, position.quote_currency))
+    for fee in position.fees:
+        body += delimited(_FEES, amount_bytes(fee.amount, fee.currency))
+    return body
+
+
+def balance_bytes(account_id: str, balance: BrokerBalance) -> bytes:
+    """A serialised Balance. Raises `IndexError` for what is longer than the contract allows."""
+    account, currency = account_id.encode(), balance.currency.encode()
+    total, held = decimal_text(balance.total).encode(), decimal_text(balance.held).encode()
+    available = decimal_text(subtract(balance.total, balance.held)).encode()
+    as_of = timestamp_bytes(balance.as_of_ns)
+    return _BALANCE % (
+        LENGTHS[len(account)],
+        account,
+        LENGTHS[len(currency)],
+        currency,
+        LENGTHS[len(total)],
+        total,
+        LENGTHS[len(available)],
+        available,
+        LENGTHS[len(held)],
+        held,
+        LENGTHS[balance.source],
+        LENGTHS[len(as_of)],
+        as_of,
+    )
 
 
 def ledger_entry_fields(account_id: str, entry: LedgerEntry) -> Fields:

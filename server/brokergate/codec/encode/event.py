@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from brokergate.codec.encode.account import balance_fields, ledger_entry_fields, position_fields
+from brokergate.codec.encode.account import balance_bytes, ledger_entry_fields, position_bytes
 from brokergate.codec.encode.fill import fill_bytes
 from brokergate.codec.encode.order import order_bytes
 from brokergate.codec.encode.values import Fields, money_fields, timestamp_bytes, timestamp_fields
@@ -38,6 +38,8 @@ _GAP = delimited_tag(_EVENT, "gap")
 _CONTROL = delimited_tag(_EVENT, "control")
 _ORDER_IN_EVENT = delimited_tag(event_pb2.OrderEvent.DESCRIPTOR, "order")
 _FILL_IN_EVENT = delimited_tag(event_pb2.FillEvent.DESCRIPTOR, "fill")
+_POSITION_IN_EVENT = delimited_tag(event_pb2.PositionEvent.DESCRIPTOR, "position")
+_BALANCE_IN_EVENT = delimited_tag(event_pb2.BalanceEvent.DESCRIPTOR, "balance")
 _ORDER_EVENT_TYPES = {
     kind: event_pb2.OrderEvent(type=event_pb2.OrderEventType.ValueType(kind)).SerializeToString()
     for kind in OrderEventType
@@ -69,13 +71,12 @@ def _fill_fees(account_id: str, payload: FillFeesKnown) -> bytes:
 
 
 def _position(account_id: str, payload: PositionChanged) -> bytes:
-    fields: Fields = {"position": position_fields(account_id, payload.position)}
-    return delimited(_POSITION, event_pb2.PositionEvent(**fields).SerializeToString())
+    body = position_bytes(account_id, payload.position)
+    return delimited(_POSITION, delimited(_POSITION_IN_EVENT, body))
 
 
 def _balance(account_id: str, payload: BalanceChanged) -> bytes:
-    fields: Fields = {"balance": balance_fields(account_id, payload.balance)}
-    return delimited(_BALANCE, event_pb2.BalanceEvent(**fields).SerializeToString())
+    return delimited(_BALANCE, delimited(_BALANCE_IN_EVENT, balance_bytes(account_id, payload.balance)))
 
 
 def _ledger_entry(account_id: str, payload: LedgerEntryBooked) -> bytes:

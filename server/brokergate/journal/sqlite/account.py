@@ -16,10 +16,11 @@ from brokergate.domain.events import (
     PositionChanged,
 )
 from brokergate.domain.money import ONE
+from brokergate.journal.sqlite.facts import facts_of
 from brokergate.journal.sqlite.ids import number_of
 from brokergate.journal.sqlite.ring import Ring
 from brokergate.journal.sqlite.schema import SEQUENCE_BITS, SEQUENCE_MASK
-from brokergate.journal.sqlite.views import AccountViews, number_in
+from brokergate.journal.sqlite.views import AccountViews
 from brokergate.ports.journal import StoredEvent
 from brokergate.v1 import account_pb2, event_pb2, position_pb2
 
@@ -90,7 +91,7 @@ def load_account(connection: sqlite3.Connection, account: Account) -> None:
         payload = payload_of(event_pb2.Event.FromString(body), multiplier_of(multiplier))
         if payload is None:
             continue
-        account.views.apply(sequence, time_ns, payload, number_in(payload))
+        account.views.apply(sequence, time_ns, payload, facts_of(payload)[3])
         if fingerprint is not None and isinstance(payload, OrderChanged):
             account.views.register(payload.order.client_order_id, fingerprint)
     if events:

@@ -250,6 +250,8 @@ class SqliteJournal(Journal):
             number = number_of(order_id)
         except ValueError:
             return None
+        if not 0 < number <= account.views.last_order:
+            return None
         stored = self._by_number(account, number)
         return stored if stored is not None and stored.order.order_id == order_id else None
 

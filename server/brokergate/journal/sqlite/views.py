@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from decimal import Decimal
 
-from brokergate.codec.encode.account import encode_balance, encode_position
+from brokergate.codec.encode.account import balance_bytes, position_bytes
 from brokergate.codec.encode.order import order_bytes
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
 from brokergate.domain.events import (
@@ -24,8 +23,8 @@ from brokergate.domain.events import (
     PositionChanged,
 )
 from brokergate.domain.fills import Fill
-from brokergate.domain.money import ONE, format_decimal
 from brokergate.domain.orders import Order
+from brokergate.journal.sqlite.facts import multiplier_text
 from brokergate.journal.sqlite.ids import number_of
 from brokergate.journal.sqlite.schema import SEQUENCE_BITS
 
@@ -36,22 +35,6 @@ INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (position) DO UPDATE SET broker_order_id = excluded.broker_order_id, symbol = excluded.symbol,
     state = excluded.state, fingerprint = coalesce(excluded.fingerprint, fingerprint), body = excluded.body
 """
-
-
-def multiplier_text(multiplier: Decimal) -> str | None:
-    """How a multiplier is stored: 1, as nearly all are, as nothing."""
-    return None if multiplier == ONE else format_decimal(multiplier)
-
-
-def number_in(payload: EventPayload) -> int:
-    """The number of the order's or the fill's id in an event; 0 in the other kinds. Raises `ValueError` for an id
-    that the journal never gave."""
-    if isinstance(payload, OrderChanged):
-        return number_of(payload.order.order_id)
-    if isinstance(payload, FillBooked):
-        number_of(payload.fill.order_id)
-        return number_of(payload.fill.fill_id)
-    return 0
 
 
 class OrderRow:
@@ -154,10 +137,10 @@ class AccountViews:
         rows: list[tuple[int, int, str, str | None, bytes]] = []
         for symbol in sorted(self.changed_positions):
             position = self.positions[symbol]
-            body = encode_position(account_id, position).SerializeToString()
+            body = position_bytes(account_id, position)
             rows.append((account, EventKind.POSITION, symbol, multiplier_text(position.multiplier), body))
         for currency in sorted(self.changed_balances):
-            body = encode_balance(account_id, self.balances[currency]).SerializeToString()
+            body = balance_bytes(account_id, self.balances[currency])
             rows.append((account, EventKind.BALANCE, currency, None, body))
         return rows
 

@@ -14,25 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from brokergate.codec.encode.event import event_bytes
-from brokergate.domain.events import (
-    BalanceChanged,
-    ConnectionChanged,
-    ControlChanged,
-    EventKind,
-    EventPayload,
-    FillBooked,
-    FillFeesKnown,
-    GapFound,
-    LedgerEntryBooked,
-    OrderChanged,
-    PositionChanged,
-)
+from brokergate.domain.events import EventKind, EventPayload, FillBooked, OrderChanged
 from brokergate.journal.sqlite.absent import Absent
 from brokergate.journal.sqlite.account import Account
 from brokergate.journal.sqlite.checkpoint import Checkpointer
+from brokergate.journal.sqlite.facts import facts_of
 from brokergate.journal.sqlite.group import EventRow, Group
 from brokergate.journal.sqlite.queries import FIND_ANSWER, HAS_FILL, ORDER_BY_CLIENT
-from brokergate.journal.sqlite.views import multiplier_text, number_in
 from brokergate.ports.journal import (
     AlreadyJournalled,
     JournalError,
@@ -47,17 +35,6 @@ UNINDEXED_EVENTS = 1024
 """Events whose views may wait in memory. The commit that passes it writes them, in a few milliseconds; a start after
 a crash reads so many again."""
 
-_KINDS: Mapping[type, EventKind] = {
-    OrderChanged: EventKind.ORDER,
-    FillBooked: EventKind.FILL,
-    FillFeesKnown: EventKind.FILL_FEES,
-    PositionChanged: EventKind.POSITION,
-    BalanceChanged: EventKind.BALANCE,
-    LedgerEntryBooked: EventKind.LEDGER_ENTRY,
-    ConnectionChanged: EventKind.CONNECTION,
-    GapFound: EventKind.GAP,
-    ControlChanged: EventKind.CONTROL,
-}
 IN_MEMORY = ":memory:"
 """SQLite's name for a database that is no file."""
 
@@ -66,33 +43,6 @@ VIEWS_BYTES = 512 * 1024
 
 COMMON_KINDS = frozenset({EventKind.ORDER, EventKind.FILL, EventKind.POSITION, EventKind.BALANCE})
 """The kinds that come with every order; events of the others have an index of their own."""
-
-_NUMBERS = {kind: int(kind) for kind in EventKind}
-
-
-def symbol_of(payload: EventPayload) -> str:
-    """What an event is about; '' if nothing."""
-    match payload:
-        case OrderChanged():
-            return payload.order.spec.symbol
-        case FillBooked():
-            return payload.fill.symbol
-        case PositionChanged():
-            return payload.position.symbol
-        case FillFeesKnown():
-            return payload.symbol
-        case LedgerEntryBooked():
-            return payload.entry.symbol
-        case _:
-            return ""
-
-
-def _multiplier(payload: EventPayload) -> str | None:
-    if isinstance(payload, OrderChanged):
-        return multiplier_text(payload.order.multiplier)
-    if isinstance(payload, PositionChanged):
-        return multiplier_text(payload.position.multiplier)
-    return None
 
 
 class Writer:
@@ -149,16 +99,12 @@ class Writer:
         fresh = dict(fingerprints)
         for payload in payloads:
             sequence += 1
-            kind = _KINDS[type(payload)]
-            number = number_in(payload)
+            kind, kind_number, symbol, number, multiplier = facts_of(payload)
             fingerprint = None
-            if kind is EventKind.ORDER:
-                assert isinstance(payload, OrderChanged)
-                fingerprint = fresh.pop(payload.order.client_order_id, None) if fresh else None
-            elif kind is EventKind.FILL:
-                assert isinstance(payload, FillBooked)
+            if isinstance(payload, FillBooked):
                 self._check_fill(account, payload.fill.key)
-            symbol = symbol_of(payload)
+            elif fresh and isinstance(payload, OrderChanged):
+                fingerprint = fresh.pop(payload.order.client_order_id, None)
             body = event_bytes(
                 account_id,
                 sequence,
@@ -168,9 +114,7 @@ class Writer:
                 f"{cursor_prefix}{sequence}",
             )
             numbers.append(number)
-            rows.append(
-                (base | sequence, _NUMBERS[kind], stored_ns, symbol, fingerprint, _multiplier(payload), body)
-            )
+            rows.append((base | sequence, kind_number, stored_ns, symbol, fingerprint, multiplier, body))
             events.append(StoredEvent(sequence, kind, symbol, body))
         if fresh:
             raise ValueError(f"new orders {sorted(fresh)} are staged without an event that brings the order")
