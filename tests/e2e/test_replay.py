@@ -207,7 +207,7 @@ def test_a_market_buy_of_20_btc_fills_as_an_independent_walk_says(
     fees = [fee_of(price, quantity) for price, quantity in expected]
     assert [[Decimal(fee.amount) for fee in fill.fees] for fill in fills] == [[fee] for fee in fees]
 
-    notional = sum(price * quantity for price, quantity in expected)
+    notional = sum((price * quantity for price, quantity in expected), Decimal(0))
     assert (Decimal(order.cum_quantity), Decimal(order.cum_notional)) == (Decimal(20), notional)
     assert Decimal(order.average_price) == (notional / 20).quantize(Decimal(1).scaleb(-18), ROUND_HALF_EVEN)
 
