@@ -30,7 +30,7 @@ DEFAULT_PAGE_SIZE = 100
 ID_FORM = "1 to 64 of A-Z, a-z, 0-9, _ and -"
 matches_id = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII).fullmatch
 matches_symbol = re.compile(SYMBOL_PATTERN, re.ASCII).fullmatch
-_matches_currency = re.compile(r"[A-Za-z0-9._-]{1,16}", re.ASCII).fullmatch
+_matches_currency = re.compile(r"[A-Z0-9]{1,16}", re.ASCII).fullmatch
 
 
 class Violations:
@@ -101,7 +101,7 @@ def optional_symbol(out: Violations, field: str, text: str) -> str:
 def currency(out: Violations, field: str, text: str) -> str:
     """A required currency code."""
     if _matches_currency(text) is None:
-        out.add(field, "is no currency code; write it like USD or USDT, 16 characters at most", text)
+        out.add(field, "is no currency code; use 1 to 16 of A-Z and 0-9, such as USD or USDT", text)
     return text
 
 

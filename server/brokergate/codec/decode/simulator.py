@@ -118,7 +118,10 @@ def _instruments(
             out.add(f"{path}.symbol", "is given twice", name)
         if matches_symbol(name) is None:
             continue
-        _, slash, quote = name.partition("/")
+        base, slash, quote = name.partition("/")
+        if ":" in name or "/" in quote or (slash and not (base and quote)):
+            out.add(f"{path}.symbol", "is neither a pair such as BTC/USDT nor a ticker such as AAPL", name)
+            continue
         if slash and instrument.quote_currency and instrument.quote_currency != quote:
             out.add(f"{path}.quote_currency", f"contradicts the symbol {name}", instrument.quote_currency)
         instruments[name] = PushInstrument(
