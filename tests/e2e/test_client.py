@@ -192,7 +192,7 @@ async def test_events_begin_with_a_snapshot_and_say_when_they_are_live(gateway: 
     assert isinstance(snapshot, Snapshot)
     assert resting.order.order_id in {order.order_id for order in snapshot.orders}
     assert isinstance(await anext(events), CaughtUp)
-    placed = await gateway.place("paper", market_order(BTC, Side.SELL, "0.01"))
+    placed = await gateway.place("paper", market_order(BTC, Side.BUY, "0.01"))
     sequences: list[int] = []
     async for item in events:
         assert isinstance(item, Event)
