@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -93,8 +94,8 @@ def _record(profiler: str, pid: int, raw: Path, work: Callable[[], Window]) -> W
     try:
         window = work()
     finally:
-        # On SIGINT it writes what it has.
-        recorder.send_signal(subprocess.signal.SIGINT)  # type: ignore[attr-defined]
+        # Told so, it writes what it has.
+        recorder.send_signal(signal.SIGINT)
         recorder.wait(STOP_TIMEOUT_S)
     return window
 
@@ -107,6 +108,14 @@ def _read(title: str, window: Window, lines: Sequence[str]) -> Profile:
         stack, _, samples = line.rpartition(" ")
         frames = stack.split(";")
         own[frames[-1]] += int(samples)
-        for frame in set(frames):
+        for frame in set(_below_the_loop(frames)):
             within[frame] += int(samples)
     return Profile(title, window, own.total(), own, within)
+
+
+def _below_the_loop(frames: Sequence[str]) -> Sequence[str]:
+    """The frames that the event loop called: those above it are the same in every sample."""
+    for index, frame in enumerate(frames):
+        if frame.startswith("Runner.run "):
+            return frames[index + 1 :]
+    return frames

@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 
+from brokergate.v1 import enums_pb2, order_pb2
 from tests.benchmarks import baseline
 from tests.benchmarks.figures import Budget, Measure, percentile
+from tests.benchmarks.orders import BATCH, PLACE, count_filled, requests
 from tests.e2e.process import ROOT, environment
 
 RUN_TIMEOUT_S = 100
@@ -156,6 +158,13 @@ class TestBaseline:
         """A measure that the baseline lacks is left out."""
         assert baseline.compare([measure(1.0, name="new")], path) == []
 
+    def test_fixed_rate(self, tmp_path: Path) -> None:
+        """A ratio whose upper half the plan fixes is stored and not compared."""
+        path = tmp_path / "baseline.json"
+        steady = measure(1.0, name="fills.live.steady.1.fills_per_s")
+        baseline.store([steady], "full", {}, path)
+        assert baseline.compare([steady], path) == []
+
     def test_no_baseline(self, tmp_path: Path) -> None:
         """Where there is no baseline, the error says how to make one."""
         with pytest.raises(baseline.BaselineError, match="--update-baseline"):
@@ -164,6 +173,38 @@ class TestBaseline:
     def test_other_machine(self, path: Path) -> None:
         """What differs from the machine of the baseline is named."""
         assert baseline.differences({"cpu": "b"}, path) == ["cpu: a then, b now"]
+
+
+class TestAnswers:
+    """What the load processes make of the answers."""
+
+    def test_filled(self) -> None:
+        """Every order that came back filled counts once."""
+        filled = order_pb2.Order(state=enums_pb2.ORDER_STATE_FILLED)
+        batch = order_pb2.BatchPlaceOrdersResponse(results=[order_pb2.OrderResult(order=filled)] * 3)
+        assert count_filled(BATCH, [batch.SerializeToString()] * 2) == 6
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            order_pb2.PlaceOrderResponse(order=order_pb2.Order(state=enums_pb2.ORDER_STATE_REJECTED)),
+            order_pb2.PlaceOrderResponse(
+                order=order_pb2.Order(state=enums_pb2.ORDER_STATE_FILLED), already_existed=True
+            ),
+            order_pb2.PlaceOrderResponse(),
+        ],
+        ids=["rejected", "known already", "no order"],
+    )
+    def test_not_filled(self, answer: order_pb2.PlaceOrderResponse) -> None:
+        """An order that was not freshly filled voids the run."""
+        with pytest.raises(ValueError, match="makes its figures void"):
+            count_filled(PLACE, [answer.SerializeToString()])
+
+    def test_requests(self) -> None:
+        """The orders of one load have ids of their own, and buys and sells take turns."""
+        placed = [order_pb2.PlaceOrderRequest.FromString(body) for body in requests(PLACE, "a", "p", 4, 1)]
+        assert len({each.client_order_id for each in placed}) == 4
+        assert [each.order.side for each in placed] == [enums_pb2.SIDE_BUY, enums_pb2.SIDE_SELL] * 2
 
 
 class TestFigures:
