@@ -19,7 +19,7 @@ from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.ports.clock import Clock
 from brokergate.transport.scopes import HEALTH_CHECK, SCOPES
 from brokergate.transport.settings import TransportSettings
-from brokergate.transport.status import rpc_status
+from brokergate.transport.status import refuse
 
 ANONYMOUS: Final = Principal("anonymous", Scope.ADMIN)
 """Everybody, on a loopback listener where no token was ever made."""
@@ -228,14 +228,13 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
 
 
 def _refusal(error: GatewayError) -> Handler:
-    """A handler that reads nothing and answers `error`. Its shape does for every kind of call: one that expects a
-    request first would wait for a client that sends none."""
-    status = rpc_status(error)
+    """A handler that answers `error`. Its shape does for every kind of call: one that expects a request first would
+    leave a client that sends none without an answer."""
 
-    async def refuse(_: Any, context: Any) -> None:
-        await context.abort(status.code, status.message, status.trailing_metadata)
+    async def answer(_: Any, context: Any) -> None:
+        await refuse(context, error)
 
-    return grpc.stream_stream_rpc_method_handler(refuse)
+    return grpc.stream_stream_rpc_method_handler(answer)
 
 
 def _guarded(handler: Handler, admit: Callable[[Any], GatewayError | None]) -> Handler:
@@ -244,8 +243,7 @@ def _guarded(handler: Handler, admit: Callable[[Any], GatewayError | None]) -> H
     def behind(behaviour: Callable[..., Awaitable[Any]]) -> Any:
         async def guarded(request: Any, context: Any) -> Any:
             if error := admit(context):
-                status = rpc_status(error)
-                await context.abort(status.code, status.message, status.trailing_metadata)
+                await refuse(context, error)
             return await behaviour(request, context)
 
         return guarded
@@ -258,5 +256,4 @@ def _guarded(handler: Handler, admit: Callable[[Any], GatewayError | None]) -> H
 
 
 async def _not_served(_: Any, context: Any) -> None:
-    status = rpc_status(_no_method("the method"))
-    await context.abort(status.code, status.message, status.trailing_metadata)
+    await refuse(context, _no_method("the method"))

@@ -27,7 +27,7 @@ from brokergate.ports.clock import Clock
 from brokergate.transport.auth import caller
 from brokergate.transport.calls import Calls, Stream, StreamEnded
 from brokergate.transport.failures import translate
-from brokergate.transport.status import rpc_status
+from brokergate.transport.status import refuse, rpc_status
 from brokergate.v1 import (
     account_service_pb2,
     broker_service_pb2,
@@ -39,6 +39,11 @@ from brokergate.v1 import (
     simulator_service_pb2,
     trading_control_service_pb2,
 )
+
+MAX_REFUSALS_LOGGED: Final = 10
+"""Lines a second about callers who are turned away."""
+
+NS_PER_S: Final = 1_000_000_000
 
 M = TypeVar("M", bound=Message)
 Answer = bytes | Message
@@ -91,6 +96,8 @@ class Reporter:
         self.monotonic_ns = clock.monotonic_ns
         self._prefix = f"{rng.getrandbits(40):010x}"
         self._calls = 0
+        self._refusals = self._refusals_unlogged = 0
+        self._refusals_since_ns = 0
 
     @property
     def each_call(self) -> bool:
@@ -121,8 +128,17 @@ class Reporter:
         return told
 
     def refused(self, method: str, error: GatewayError) -> None:
-        """Logs a caller who was turned away."""
-        self._log.warning("caller refused", method=method, reason=error.reason.name, message=error.message)
+        """Logs a caller who was turned away. Those who knock all day are counted: the log is not theirs to fill."""
+        now_ns = self.monotonic_ns()
+        if now_ns - self._refusals_since_ns >= NS_PER_S:
+            self._refusals_since_ns, self._refusals = now_ns, 0
+        self._refusals += 1
+        if self._refusals > MAX_REFUSALS_LOGGED:
+            self._refusals_unlogged += 1
+            return
+        facts = {"method": method[:128], "reason": error.reason.name, "message": error.message}
+        self._log.warning("caller refused", **facts, unlogged=self._refusals_unlogged)
+        self._refusals_unlogged = 0
 
     def _facts(self, method: str, request: Any, context: Any, began_ns: int) -> dict[str, Any]:
         facts: dict[str, Any] = {"method": method, "request_id": self._request_id(context)}
@@ -230,10 +246,10 @@ class Wrapper:
             finally:
                 if stream is not None:
                     self._calls.close(stream)
-            status = rpc_status(told)
             if stream is None:
-                await context.abort(status.code, status.message, status.trailing_metadata)
+                await refuse(context, told)
             else:
+                status = rpc_status(told)
                 await stream.abort(status.code, status.message, status.trailing_metadata)
             return None
 

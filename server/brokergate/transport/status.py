@@ -6,10 +6,12 @@ wire: the message percent-encoded, the details in base64.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import grpc
@@ -17,8 +19,7 @@ from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, QuotaFailure, RetryInfo
 from google.rpc.status_pb2 import Status
 
-from brokergate.domain.errors import MAX_VIOLATIONS, ErrorReason, GatewayError, StatusCode, shorten
-from brokergate.ports.journal import JournalError
+from brokergate.domain.errors import MAX_VIOLATIONS, GatewayError, StatusCode, shorten
 
 DOMAIN: Final = "brokergate"
 DETAILS_KEY: Final = "grpc-status-details-bin"
@@ -36,6 +37,9 @@ MAX_CURSOR_LENGTH: Final = 3000
 
 DEFAULT_RETRY_MS: Final = 1_000
 
+FIRST_REQUEST_S: Final = 0.2
+"""How long a call that is refused unread may take to send its first request."""
+
 CODES: Final[Mapping[StatusCode, grpc.StatusCode]] = {code: grpc.StatusCode[code.name] for code in StatusCode}
 
 _control = re.compile("[\x00-\x1f\x7f]+")
@@ -48,21 +52,6 @@ class RpcStatus:
     code: grpc.StatusCode
     message: str
     trailing_metadata: tuple[tuple[str, bytes], ...]
-
-
-def translate(error: Exception, request_id: str) -> GatewayError:
-    """What the caller is told of `error`. What nobody foresaw is INTERNAL, its text kept for the log."""
-    if isinstance(error, GatewayError):
-        return error
-    if isinstance(error, JournalError):
-        return GatewayError(
-            ErrorReason.JOURNAL_UNAVAILABLE, "the journal cannot be read or written; nothing was done"
-        )
-    return GatewayError(
-        ErrorReason.INTERNAL,
-        f"a fault of the gateway; its log has request {request_id}",
-        metadata={"request_id": request_id},
-    )
 
 
 def rpc_status(error: GatewayError) -> RpcStatus:
@@ -78,6 +67,16 @@ def rpc_status(error: GatewayError) -> RpcStatus:
             metadata.popitem()
         body = _serialize(error, message, metadata, violations)
     return RpcStatus(CODES[error.code], message, ((DETAILS_KEY, body),))
+
+
+async def refuse(context: Any, error: GatewayError) -> None:
+    """Ends a call whose requests nobody has read, with `error`. It reads the first before: a client of grpc.aio that
+    is still writing when the status comes shows its own INTERNAL in place of it. Does not return."""
+    status = rpc_status(error)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_REQUEST_S):
+            await context.read()
+    await context.abort(status.code, status.message, status.trailing_metadata)
 
 
 def clean(text: str) -> str:

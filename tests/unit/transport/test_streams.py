@@ -98,13 +98,19 @@ async def test_a_slow_consumer_harms_nobody_else(serve: Serve) -> None:
     stuck = events_of(served.channel(), account_ids=["main"], start_position=EARLIEST)
     await stuck.read()
     reader = events_of(served.channel(), account_ids=["main"], start_position=EARLIEST)
-    flooding = asyncio.create_task(flood(served))
-    count = 0
-    while count < 10_000 or not flooding.done():
-        count += len((await reader.read()).batch.events)
-    await flooding
+    seen = 0
+
+    async def read() -> None:
+        nonlocal seen
+        while message := await reader.read():
+            seen += len(message.batch.events)
+
+    reading = asyncio.create_task(read())
+    await flood(served)
+    await until(lambda: seen == served.gateway.journal.head("main"))
     assert (await place(served, market("after"))).order.cum_quantity == "1"
     assert served.server.streams == 2
+    reading.cancel()
 
 
 async def test_streams_are_bounded(serve: Serve) -> None:

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from brokergate.domain.accounts import ConnectionState
+from brokergate.transport.leases import FIRST_PRUNING, Leases, PlacedOrders
+from brokergate.v1 import enums_pb2
+from tests.unit.transport.conftest import Log, Served
+from tests.unit.transport.orders import get, limit, market, place
+from tests.unit.transport.test_streams import until
+
+
+class Hand:
+    """A clock whose sleeps end when the test says so."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self.wake = asyncio.Event()
+
+    def now_ns(self) -> int:
+        return 0
+
+    def monotonic_ns(self) -> int:
+        return 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await self.wake.wait()
+        self.wake.clear()
+
+
+async def test_ended_orders_are_forgotten(served: Served) -> None:
+    """However many orders go through a stream, what is kept of them stays near the number that still work."""
+    await place(served, limit("works"))
+    await place(served, market("ended"))
+    placed = PlacedOrders(served.gateway)
+    placed.add("main", "works")
+    for number in range(5 * FIRST_PRUNING):
+        placed.add("main", f"gone-{number}")
+        assert len(placed) <= FIRST_PRUNING
+    placed.add("main", "ended")
+    assert placed.working() == {"main": ["works"]}
+
+
+async def test_a_lease_waits_for_its_grace(served: Served) -> None:
+    """Nothing is cancelled before the grace is over; then what still works is."""
+    for name in ("c1", "c2"):
+        await place(served, limit(name))
+    clock = Hand()
+    placed = PlacedOrders(served.gateway)
+    for name in ("c1", "c2"):
+        placed.add("main", name)
+    leases = Leases(served.gateway, clock, Log())
+    leases.carry_out(placed, 5, "strategy")
+    await until(lambda: clock.slept == [5])
+    assert served.desk.cancelled == []
+    clock.wake.set()
+    await until(lambda: served.desk.cancelled == ["c1", "c2"])
+    await leases.drain()
+
+
+async def test_a_lease_tries_again_while_the_broker_is_away(served: Served) -> None:
+    """A broker that is away when the grace is over gets its cancels when it is back, ever less often asked."""
+    await place(served, limit("c1"))
+    clock, log = Hand(), Log()
+    placed = PlacedOrders(served.gateway)
+    placed.add("main", "c1")
+    connection = served.gateway.account("main").connection
+    connection.enter(ConnectionState.RECONNECTING)
+    leases = Leases(served.gateway, clock, log)
+    leases.carry_out(placed, 0, "strategy")
+    for slept in ([0], [0, 1], [0, 1, 2], [0, 1, 2, 4]):
+        await until(lambda slept=slept: clock.slept == slept)
+        clock.wake.set()
+    await until(lambda: len(clock.slept) == 5)
+    assert served.desk.cancelled == []
+    connection.enter(ConnectionState.CONNECTED)
+    clock.wake.set()
+    await until(lambda: served.desk.cancelled == ["c1"])
+    assert (await get(served, "c1")).state == enums_pb2.ORDER_STATE_CANCELED
+    assert [line["retry_s"] for line in log.lines if line["level"] == "error"] == [1, 2, 4, 8]
+
+
+@pytest.mark.parametrize("grace_s", [0, 60])
+async def test_a_drain_ends_the_grace(served: Served, grace_s: float) -> None:
+    """A gateway that goes down does not wait for graces: the cancels are done when the drain returns."""
+    await place(served, limit("c1"))
+    placed = PlacedOrders(served.gateway)
+    placed.add("main", "c1")
+    clock: Any = Hand()
+    leases = Leases(served.gateway, clock, Log())
+    leases.carry_out(placed, grace_s, "strategy")
+    await leases.drain()
+    assert served.desk.cancelled == ["c1"]
