@@ -19,6 +19,7 @@ from brokergate.v1 import account_pb2, event_pb2, order_pb2, position_pb2
 from tests.unit.codec.values import FILLS, PAYLOADS, TIMES, placed_orders
 
 CURSOR = "1.0a1b2c3d.1.paper:7"
+PREFIX = "1.0a1b2c3d.1.paper:"
 ERROR = GatewayError(
     ErrorReason.INVALID_FIELD,
     "order.symbol: is required",
@@ -79,15 +80,18 @@ def payload_message(payload: events.EventPayload) -> dict[str, Any]:
             return {"control": {name: getattr(payload, name) for name in names}}
 
 
-@given(PAYLOADS, st.integers(1, 2**44), TIMES)
+ENCODER = event.EventEncoder("paper", "paper-1-e", PREFIX)
+
+
+@given(PAYLOADS, st.integers(1, 2**44) | st.sampled_from([9, 10, 99, 100, 127, 128, 16383, 16384]), TIMES)
 def test_event_bytes(payload: events.EventPayload, sequence: int, time_ns: int) -> None:
-    """An event of any kind, with any number and time, is the message with that payload."""
-    body = event.encode_event(events.Event("paper", sequence, time_ns, payload), "paper-1-e7", CURSOR)
+    """An event of any kind, with any number and time, one after another, is the message with that payload."""
+    body = ENCODER(sequence, time_ns, payload)
     whole: dict[str, Any] = {
-        "event_id": "paper-1-e7",
+        "event_id": f"paper-1-e{sequence}",
         "account_id": "paper",
         "sequence": sequence,
-        "cursor": CURSOR,
+        "cursor": f"{PREFIX}{sequence}",
         "time": {"seconds": time_ns // 10**9, "nanos": time_ns % 10**9},
         **payload_message(payload),
     }
@@ -173,10 +177,7 @@ def test_entry_results(value: Order) -> None:
 @given(st.lists(PAYLOADS, min_size=1, max_size=5))
 def test_event_batch(payloads: list[events.EventPayload]) -> None:
     """A batch of stored bodies is the message with those events, for both of the streams."""
-    bodies = [
-        event.encode_event(events.Event("paper", number, 1, payload), f"paper-1-e{number}", CURSOR)
-        for number, payload in enumerate(payloads, 1)
-    ]
+    bodies = [ENCODER(number, 1, payload) for number, payload in enumerate(payloads, 1)]
     body = stream.event_batch_bytes(CURSOR, bodies)
     batch = event_pb2.EventBatch(events=[event_pb2.Event.FromString(each) for each in bodies])
     assert event_pb2.StreamEventsResponse.FromString(body) == event_pb2.StreamEventsResponse(

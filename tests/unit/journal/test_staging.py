@@ -156,6 +156,22 @@ def test_ids_are_registered_once_behind_the_views(journal: Journal, trader: Trad
         trader.stage(FillBooked(trader.execution(first, "X-first")))
 
 
+def test_ids_are_registered_once_within_a_stage(journal: Journal, trader: Trader) -> None:
+    """What stands twice in one stage is refused whole."""
+    order = trader.place("a")
+    twice = FillBooked(trader.execution(order, "X-1"))
+    with pytest.raises(AlreadyJournalled, match="X-1"):
+        trader.stage(twice, twice)
+    with pytest.raises(AlreadyJournalled, match="r-1"):
+        journal.stage("paper", trader.now_ns, [], [RequestDone("r-1", ANSWER)] * 2)
+    changed = OrderChanged(OrderEventType.INTENT, trader.intend("b"))
+    with pytest.raises(AlreadyJournalled, match="'b'"):
+        journal.stage("paper", trader.now_ns, [changed], [NewOrder("b", PRINT)] * 2)
+    trader.stage(twice)
+    journal.flush()
+    assert journal.head("paper") == 3
+
+
 async def test_commits_that_come_together_share_one(journal: Journal, trader: Trader) -> None:
     """Callers that stage and commit in one turn of the loop are committed at once, together."""
     commits: list[int] = []

@@ -49,7 +49,7 @@ def fingerprint(
     """The fingerprint of a place: where (`account:…`), what, its linked orders, and whether they may be emulated."""
     # The parts of the common fields hold no newline, so that no two orders make one text.
     form = (
-        f"{target}\n{spec.symbol}\n{spec.side:d}\n{spec.type:d}\n{spec.time_in_force:d}\n{_number(spec.quantity)}\n"
+        f"{target}\n{spec.symbol}\n{spec.side.value}\n{spec.type.value}\n{spec.time_in_force.value}\n{_number(spec.quantity)}\n"
         f"{_number(spec.limit_price)}\n{_number(spec.stop_price)}\n{allow_emulated:d}"
     )
     if (rare := _rare(spec)) != _NO_RARE:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from brokergate.codec.encode.account import balance_bytes, ledger_entry_fields, position_bytes
 from brokergate.codec.encode.fill import fill_bytes
 from brokergate.codec.encode.order import order_bytes
 from brokergate.codec.encode.values import Fields, money_fields, timestamp_bytes, timestamp_fields
-from brokergate.codec.wire import LENGTHS, delimited, delimited_tag, template, varint
+from brokergate.codec.wire import LENGTHS, delimited, delimited_tag, varint, varint_tag
 from brokergate.domain.events import (
     BalanceChanged,
     ConnectionChanged,
     ControlChanged,
-    Event,
     EventPayload,
     FillBooked,
     FillFeesKnown,
@@ -121,29 +121,62 @@ _PAYLOADS: dict[type, Callable[[str, Any], bytes]] = {
 }
 
 
-_HEAD = template(_EVENT, "event_id", "account_id", "sequence", "cursor", "time")
+_EVENT_ID = delimited_tag(_EVENT, "event_id")
+_ACCOUNT_ID = delimited_tag(_EVENT, "account_id")
+_SEQUENCE = varint_tag(_EVENT, "sequence")
+_CURSOR = delimited_tag(_EVENT, "cursor")
+_TIME = delimited_tag(_EVENT, "time")
+
+_LOW = tuple(bytes((low | 0x80,)) for low in range(128))
+"""The first byte of a varint of two or more."""
+
+_high = lru_cache(maxsize=256)(varint)
 
 
-def event_bytes(
-    account_id: str, sequence: int, time_ns: int, payload: EventPayload, event_id: str, cursor: str
-) -> bytes:
-    """A serialised Event. An order in it is encoded once, however many messages carry it."""
-    identifier, account, place = event_id.encode(), account_id.encode(), cursor.encode()
-    time = timestamp_bytes(time_ns)
-    head = _HEAD % (
-        LENGTHS[len(identifier)],
-        identifier,
-        LENGTHS[len(account)],
-        account,
-        varint(sequence),
-        LENGTHS[len(place)],
-        place,
-        LENGTHS[len(time)],
-        time,
-    )
-    return head + _PAYLOADS[type(payload)](account_id, payload)
+class EventEncoder:
+    """Encodes the events of one account.
 
+    Their heads differ in the sequence alone, which stands in the id, in the cursor and by itself: the rest is a
+    pattern, made anew when the time or the sequence's number of digits is another one.
+    """
 
-def encode_event(event: Event, event_id: str, cursor: str) -> bytes:
-    """A serialised Event."""
-    return event_bytes(event.account_id, event.sequence, event.time_ns, event.payload, event_id, cursor)
+    __slots__ = ("_account_id", "_cursor_prefix", "_event_prefix", "_limit", "_pattern", "_time_ns")
+
+    def __init__(self, account_id: str, event_prefix: str, cursor_prefix: str) -> None:
+        """An event's id is `event_prefix` and its sequence; its cursor is `cursor_prefix` and its sequence."""
+        self._account_id = account_id
+        self._event_prefix = event_prefix.encode()
+        self._cursor_prefix = cursor_prefix.encode()
+        self._time_ns = -1
+        self._limit = range(0)
+        self._pattern = b""
+
+    def __call__(self, sequence: int, time_ns: int, payload: EventPayload) -> bytes:
+        """A serialised Event. An order in it is encoded once, however many messages carry it."""
+        if time_ns != self._time_ns or sequence not in self._limit:
+            self._turn(sequence, time_ns)
+        high = sequence >> 7
+        number = _LOW[sequence & 0x7F] + _high(high) if high else LENGTHS[sequence]
+        return self._pattern % (sequence, number, sequence) + _PAYLOADS[type(payload)](
+            self._account_id, payload
+        )
+
+    def _turn(self, sequence: int, time_ns: int) -> None:
+        digits = len(str(sequence))
+        self._time_ns = time_ns
+        self._limit = range(10 ** (digits - 1), 10**digits)
+
+        def fixed(text: bytes) -> bytes:
+            return text.replace(b"%", b"%%")
+
+        def counted(tag: bytes, prefix: bytes) -> bytes:
+            return fixed(tag + varint(len(prefix) + digits) + prefix) + b"%d"
+
+        self._pattern = (
+            counted(_EVENT_ID, self._event_prefix)
+            + fixed(delimited(_ACCOUNT_ID, self._account_id.encode()))
+            + fixed(_SEQUENCE)
+            + b"%b"
+            + counted(_CURSOR, self._cursor_prefix)
+            + fixed(delimited(_TIME, timestamp_bytes(time_ns)))
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from decimal import Decimal
 
+from brokergate.codec.encode.event import EventEncoder
 from brokergate.codec.restore import restore_balance, restore_fill, restore_order, restore_position
 from brokergate.domain.events import (
     BalanceChanged,
@@ -32,8 +33,7 @@ class Account:
         self.number = number
         self.base = number << SEQUENCE_BITS
         self.account_id = account_id
-        self.event_prefix = event_prefix
-        self.cursor_prefix = cursor_prefix
+        self.encode = EventEncoder(account_id, event_prefix, cursor_prefix)
         self.head = 0
         """The last committed sequence."""
         self.staged = 0

@@ -126,7 +126,7 @@ class SqliteJournal(Journal):
         return self._writer.listen(listener)
 
     def put_setting(self, key: str, value: str) -> None:
-        self._writer.set(key, value)
+        self._writer.put_setting(key, value)
 
     # What streams follow
 

@@ -13,7 +13,6 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
-from brokergate.codec.encode.event import event_bytes
 from brokergate.domain.events import EventKind, EventPayload, FillBooked, OrderChanged
 from brokergate.journal.sqlite.absent import Absent
 from brokergate.journal.sqlite.account import Account
@@ -21,6 +20,7 @@ from brokergate.journal.sqlite.checkpoint import Checkpointer
 from brokergate.journal.sqlite.facts import facts_of
 from brokergate.journal.sqlite.group import EventRow, Group
 from brokergate.journal.sqlite.queries import FIND_ANSWER, HAS_FILL, ORDER_BY_CLIENT
+from brokergate.journal.sqlite.views import FillKey
 from brokergate.ports.journal import (
     AlreadyJournalled,
     JournalError,
@@ -88,31 +88,21 @@ class Writer:
         fingerprints = self._new_orders(account, records)
         stored_ns = max(time_ns, account.time_ns)
         sequence, base = account.staged, account.base
-        account_id, event_prefix, cursor_prefix = (
-            account.account_id,
-            account.event_prefix,
-            account.cursor_prefix,
-        )
+        encode = account.encode
         numbers: list[int] = []
         rows: list[EventRow] = []
         events: list[StoredEvent] = []
         fresh = dict(fingerprints)
+        executions: set[FillKey] = set()
         for payload in payloads:
             sequence += 1
             kind, kind_number, symbol, number, multiplier = facts_of(payload)
             fingerprint = None
             if isinstance(payload, FillBooked):
-                self._check_fill(account, payload.fill.key)
+                self._check_fill(account, payload.fill.key, executions)
             elif fresh and isinstance(payload, OrderChanged):
                 fingerprint = fresh.pop(payload.order.client_order_id, None)
-            body = event_bytes(
-                account_id,
-                sequence,
-                time_ns,
-                payload,
-                f"{event_prefix}{sequence}",
-                f"{cursor_prefix}{sequence}",
-            )
+            body = encode(sequence, time_ns, payload)
             numbers.append(number)
             rows.append((base | sequence, kind_number, stored_ns, symbol, fingerprint, multiplier, body))
             events.append(StoredEvent(sequence, kind, symbol, body))
@@ -151,7 +141,7 @@ class Writer:
                     pass
         self.schedule()
 
-    def set(self, key: str, value: str) -> None:
+    def put_setting(self, key: str, value: str) -> None:
         """As `Journal.put_setting`."""
         self.check()
         self._group.settings[key] = value
@@ -160,6 +150,7 @@ class Writer:
     def _new_orders(self, account: Account, records: Sequence[Record]) -> dict[str, bytes]:
         """The fingerprints of the new orders. Raises `AlreadyJournalled` for an id that is registered."""
         fingerprints: dict[str, bytes] = {}
+        requests: set[str] = set()
         number = account.number
         for record in records:
             if isinstance(record, NewOrder):
@@ -169,10 +160,11 @@ class Writer:
                 fingerprints[name] = record.fingerprint
             elif isinstance(record, RequestDone):
                 key = (number, record.request_id)
-                if key in self._group.answers or self._has_answer(*key):
+                if record.request_id in requests or key in self._group.answers or self._has_answer(*key):
                     raise AlreadyJournalled(
                         f"account {account.account_id!r} has answered {record.request_id!r}"
                     )
+                requests.add(record.request_id)
         return fingerprints
 
     def _has_client(self, account: int, client_order_id: str) -> bool:
@@ -185,12 +177,18 @@ class Writer:
             return False
         return self._connection.execute(FIND_ANSWER, (account, request_id)).fetchone() is not None
 
-    def _check_fill(self, account: Account, key: tuple[str, str, str]) -> None:
-        if key in account.views.fills or (
-            not self.absent.take((account.number, *key))
-            and self._connection.execute(HAS_FILL, (account.number, *key)).fetchone() is not None
+    def _check_fill(self, account: Account, key: FillKey, beside: set[FillKey]) -> None:
+        """Raises `AlreadyJournalled` for an execution that was booked before, or stands in the same stage twice."""
+        if (
+            key in beside
+            or key in account.views.fills
+            or (
+                not self.absent.take((account.number, *key))
+                and self._connection.execute(HAS_FILL, (account.number, *key)).fetchone() is not None
+            )
         ):
             raise AlreadyJournalled(f"account {account.account_id!r} has booked execution {key!r}")
+        beside.add(key)
 
     def schedule(self) -> None:
         """Has what is staged committed when the loop has gone through its ready callbacks."""
