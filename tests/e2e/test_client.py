@@ -126,9 +126,9 @@ async def test_a_batch_answers_index_by_index(gateway: Gateway) -> None:
     results = await gateway.batch_place(
         "paper",
         [
-            limit_order(symbol, Side.BUY, "1000", "0.5"),
+            BatchOrder(limit_order(symbol, Side.BUY, "1000", "0.5")),
             BatchOrder(limit_order(symbol, Side.BUY, "1000", "0.000001234"), "wrong-tick"),
-            limit_order(symbol, Side.BUY, "1000", "0.6"),
+            BatchOrder(limit_order(symbol, Side.BUY, "1000", "0.6")),
         ],
     )
     good = [result.order for result in results if result.order is not None]

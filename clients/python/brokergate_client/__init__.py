@@ -68,7 +68,8 @@ from brokergate_client.events import (
     UnknownPayload,
 )
 from brokergate_client.exact import Number
-from brokergate_client.gateway import Gateway, new_id
+from brokergate_client.gateway import Gateway
+from brokergate_client.ids import new_id
 from brokergate_client.instruments import Instrument, Quote
 from brokergate_client.money import Account, Balance, LedgerEntry, Money, Position
 from brokergate_client.orders import (

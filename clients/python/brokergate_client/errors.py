@@ -32,8 +32,9 @@ class GatewayError(Exception):
     was refused), and with `reason_name` set where the gateway is newer than this client. `metadata` holds facts for
     programs. `retry_after_s`: the gateway's word on when to try again.
 
-    Of a call that changes something: `request_id` is the id (for an order the client_order_id) under which it may be
-    repeated safely; `outcome_unknown` says that it may have been carried out, because an answer was lost.
+    Of a call that changes something: `request_id` is the id (for an order the client_order_id, for a batch that of its
+    first order) under which it may be repeated safely; `outcome_unknown` says that it may have been carried out,
+    because an answer was lost.
     """
 
     def __init__(

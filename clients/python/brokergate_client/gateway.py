@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import copy
-import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
@@ -43,6 +41,7 @@ from brokergate_client.enums import (
 )
 from brokergate_client.events import Fill
 from brokergate_client.exact import Number, decimal_text, timestamp_of
+from brokergate_client.ids import new_id
 from brokergate_client.instruments import Instrument, Quote
 from brokergate_client.money import Account, Balance, Position
 from brokergate_client.orders import BatchOrder, Order, OrderResult, OrderSpec, Placed, Preview
@@ -53,11 +52,6 @@ DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_S = 30.0
 PAGE_SIZE = 500
 HEARTBEAT_S = 10.0
-
-
-def new_id() -> str:
-    """A client_order_id or request_id that nobody else makes: 128 random bits in 26 characters of `[A-Z2-7]`."""
-    return base64.b32encode(secrets.token_bytes(16)).decode("ascii").rstrip("=")
 
 
 def _text(number: Number | None) -> str | None:
@@ -186,19 +180,16 @@ class Gateway:
         linked = tuple(decode.order(linked) for linked in answer.linked_orders)
         return Placed(decode.order(answer.order), answer.already_existed, linked)
 
-    async def batch_place(
-        self, account_id: str, orders: Sequence[BatchOrder | OrderSpec]
-    ) -> list[OrderResult]:
-        """Place up to 500 orders in one call; the results stand in the order of `orders`. One that fails stops none."""
+    async def batch_place(self, account_id: str, orders: Sequence[BatchOrder]) -> list[OrderResult]:
+        """Place up to 500 orders in one call; the results stand in the order of `orders`. One that fails stops none.
+
+        After an error whose outcome is unknown give the same `orders`, which hold their ids, again.
+        """
         request = order_pb2.BatchPlaceOrdersRequest(account_id=account_id)
         for order in orders:
-            batch_order = BatchOrder(order) if isinstance(order, OrderSpec) else order
-            request.orders.add(
-                client_order_id=batch_order.client_order_id or new_id(),
-                order=encode.order_spec(batch_order.spec),
-            )
+            request.orders.add(client_order_id=order.client_order_id, order=encode.order_spec(order.spec))
         answer: order_pb2.BatchPlaceOrdersResponse = await self._call(
-            self._orders.BatchPlaceOrders, request, request.orders[0].client_order_id if orders else ""
+            self._orders.BatchPlaceOrders, request, orders[0].client_order_id if orders else ""
         )
         return [decode.order_result(result) for result in answer.results]
 

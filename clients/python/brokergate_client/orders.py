@@ -20,6 +20,7 @@ from brokergate_client.enums import (
 )
 from brokergate_client.errors import GatewayError
 from brokergate_client.exact import Number, exact, time_of
+from brokergate_client.ids import new_id
 from brokergate_client.money import Money
 
 _ENDED = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.EXPIRED})
@@ -203,10 +204,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True)
 class BatchOrder:
-    """One order of a batch; an id is made for it where none is given."""
+    """One order of a batch; an id is made for it where none is given, and kept here for a repeat."""
 
     spec: OrderSpec
-    client_order_id: str = ""
+    client_order_id: str = field(default_factory=new_id)
 
 
 @dataclass(frozen=True, slots=True)

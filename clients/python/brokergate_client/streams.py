@@ -30,9 +30,6 @@ MISSED_HEARTBEATS = 3
 OPEN_TIMEOUT_S = 10.0
 """`StreamOpened` is sent at once; a gateway that takes longer is asked again."""
 
-LONGEST_PAUSE_S = 10.0
-"""The longest pause between two attempts to connect again."""
-
 Start = StartPosition | datetime
 """Where a stream without a cursor starts: at a named place, or at the first event of a time (aware)."""
 
@@ -75,7 +72,7 @@ class ResumingStream:
         options: StreamOptions,
         after: str | None,
         caller: Caller,
-        new_backoff: Callable[[], Backoff] = lambda: Backoff(longest_s=LONGEST_PAUSE_S),
+        new_backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self.cursor = after or ""
         self.caught_up = asyncio.Event()
@@ -85,6 +82,8 @@ class ResumingStream:
         self._options = options
         self._caller = caller
         self._new_backoff = new_backoff
+        # Until the snapshot is whole no cursor is worth anything: resuming after one would leave the state out.
+        self._awaits_snapshot = after is None and options.start == StartPosition.SNAPSHOT
         self._epoch: int | None = None
         self._seen: dict[str, int] = {}
 
@@ -119,7 +118,7 @@ class ResumingStream:
                         case "opened":
                             self._opened(message.opened)
                         case "closing":
-                            self.cursor = message.cursor or self.cursor
+                            self._passed(message)
                             raise _closing_error(message.closing)
                         case "caught_up":
                             self.caught_up.set()
@@ -128,7 +127,7 @@ class ResumingStream:
                     if payload != "opened":
                         backoff.reset()
                     yield message
-                    self.cursor = message.cursor or self.cursor
+                    self._passed(message)
             except GatewayError as error:
                 if not self._may_resume(error):
                     raise
@@ -162,6 +161,11 @@ class ResumingStream:
         if message is grpc.aio.EOF:
             raise UnavailableError(grpc.StatusCode.UNAVAILABLE, "the gateway ended the stream")
         return message
+
+    def _passed(self, message: Any) -> None:
+        """A message has been dealt with."""
+        if message.cursor and not self._awaits_snapshot:
+            self.cursor = message.cursor
 
     def _opened(self, opened: stream_pb2.StreamOpened) -> None:
         if opened.epoch != self._epoch:
@@ -200,8 +204,9 @@ class ResumingStream:
 class FillStream(ResumingStream):
     """Executions as they are booked: `async for fill in gateway.fills(after=cursor)`.
 
-    Each carries the `cursor` to keep. Raises what no new connection can mend: `CursorExpiredError`,
-    `CursorEpochError`, `AuthenticationError`, `InvalidRequestError`, `NotFoundError`, `NotPermittedError`.
+    A broker may correct one or take it back: its `kind` says so, and `corrects_fill_id` which it was. Each carries the
+    `cursor` to keep. Raises what no new connection can mend: `CursorExpiredError`, `CursorEpochError`,
+    `AuthenticationError`, `InvalidRequestError`, `NotFoundError`, `NotPermittedError`.
     """
 
     async def __aiter__(self) -> AsyncIterator[Fill]:
@@ -237,6 +242,7 @@ class EventStream(ResumingStream):
                     case "snapshot":
                         pages.append(message.snapshot)
                         if message.snapshot.last:
+                            self._awaits_snapshot = False
                             self.cursor = message.cursor
                             yield _snapshot(pages, message.cursor)
                     case _:

@@ -394,7 +394,7 @@ async def take_items(stream: EventStream, count: int) -> list[EventItem]:
 
 async def test_a_snapshot_is_whole_even_when_it_was_cut_short(fake: FakeGateway, gateway: Gateway) -> None:
     """Pages of a snapshot that never ended are thrown away; the next one is given with its cursor, then events."""
-    begin = said("", opened=stream_pb2.StreamOpened(epoch=1))
+    begin = said("live", opened=stream_pb2.StreamOpened(epoch=1))
     orders = event_pb2.Snapshot(orders=[order_pb2.Order(order_id="o1")])
     balances = event_pb2.Snapshot(
         balances=[account_pb2.Balance(currency_code="USDT", total="2", available="1", held="1")]

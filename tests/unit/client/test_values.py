@@ -51,7 +51,7 @@ from brokergate_client.connection import Token, is_loopback
 from brokergate_client.details import parse_details
 from brokergate_client.errors import from_message
 from brokergate_client.exact import decimal_text, exact, nanoseconds, time_of, timestamp_of
-from brokergate_client.gateway import new_id
+from brokergate_client.ids import new_id
 
 CONTRACT_FILES = (
     account_pb2,
