@@ -1395,7 +1395,9 @@ Global___OrderCommand: _TypeAlias = OrderCommand  # noqa: Y015
 @_typing.final
 class CancelOnDisconnect(_message.Message):
     """A lease: when the stream ends without the client having closed it in order, the open orders that were placed
-    through it are cancelled after the grace.
+    through it are cancelled after the grace; at once when the gateway goes down, which ends every grace. A stream that
+    its client closes under a lease has an empty response before its end: the lease is let go. A lease does not outlive
+    a gateway that is killed.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
