@@ -78,11 +78,13 @@ class Account:
         self._journal = journal
         self._clock = clock
         self._log = log
+        self._telling = False
 
     # Connecting
 
     def restored(self) -> RestoredState:
         """What the journal knows, for the broker to take up again."""
+        self._journal.flush()
         orders, fills = self._journal.counts(self.account_id)
         return RestoredState(
             open_orders=tuple(self.tracker.open.values()),
@@ -119,6 +121,15 @@ class Account:
         if payloads or records:
             self._journal.stage(self.account_id, self._clock.now_ns(), payloads, records)
             self.tracker.settle()
+        if self.tracker.holdings and not self._telling:
+            self._telling = True
+            self._journal.before_commit(self._tell_holdings)
+
+    def _tell_holdings(self) -> None:
+        """Stages the positions and balances that changed since the last commit."""
+        self._telling = False
+        holdings, self.tracker.holdings = list(self.tracker.holdings.values()), {}
+        self._journal.stage(self.account_id, self._clock.now_ns(), holdings)
 
     # Looking up
 

@@ -46,6 +46,8 @@ class Tracker:
     ) -> None:
         self.account_id = account_id
         self.open: dict[str, Order] = {}
+        self.holdings: dict[tuple[str, str], PositionChanged | BalanceChanged] = {}
+        """The latest positions and balances that are not staged yet. They are absolute: one word a commit is enough."""
         self.fills = 0
         self._journal = journal
         self._clock = clock
@@ -102,9 +104,9 @@ class Tracker:
             elif isinstance(report, OrderReport):
                 self._order(report, payloads)
             elif isinstance(report, BrokerPosition):
-                payloads.append(PositionChanged(report))
+                self.holdings["position", report.symbol] = PositionChanged(report)
             elif isinstance(report, BrokerBalance):
-                payloads.append(BalanceChanged(report))
+                self.holdings["balance", report.currency] = BalanceChanged(report)
             elif isinstance(report, LedgerEntry):
                 payloads.append(LedgerEntryBooked(report))
             elif isinstance(report, ConnectionReport):
@@ -152,8 +154,6 @@ class Tracker:
         self._booked.add(key)
         order = self._find(report.client_order_id, report.broker_order_id)
         now_ns = self._clock.now_ns()
-        if order is not None:
-            order = self.acknowledged(order, report.broker_order_id, payloads)
         booked = Fill(
             fill_id=self._journal.next_fill_id(self.account_id),
             account_id=self.account_id,
@@ -223,8 +223,8 @@ class Tracker:
 
 
 def _drop_overtaken(order: Order | None, payloads: list[EventPayload]) -> None:
-    """Takes back an order's PARTIALLY_FILLED that the next fill of the same step overtakes: an order that walks forty
-    levels is told forty fills, and once how it stands."""
+    """Takes back what a fill of the same step overtakes: an order that walks forty levels is told forty fills, and
+    once how it stands. (A fill is an acknowledgement too: an order that fills at once is told in that form.)"""
     last = payloads[-1] if payloads else None
     if (
         isinstance(last, OrderChanged)

@@ -141,6 +141,11 @@ class Journal(ABC):
         """Commits what is staged now, in the caller's own step."""
 
     @abstractmethod
+    def before_commit(self, last_word: Callable[[], None]) -> None:
+        """Calls `last_word` once, just before the next commit, which is due from now on: what it stages is part of
+        that commit. For what is worth saying once a commit, however often it changed."""
+
+    @abstractmethod
     def on_commit(self, listener: Callable[[frozenset[str]], None]) -> Callable[[], None]:
         """Calls `listener` with the accounts that got events after every commit. Returns what ends it."""
 

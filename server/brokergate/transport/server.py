@@ -134,5 +134,8 @@ class GatewayServer:
         """Ends the streams of tokens that were revoked or have expired."""
         while True:
             await self._clock.sleep(self._settings.token_poll_ms / 1000)
-            self._gatekeeper.refresh()
-            self._calls.end_streams(self._gatekeeper.ended)
+            try:
+                self._gatekeeper.refresh()
+                self._calls.end_streams(self._gatekeeper.ended)
+            except Exception as error:  # noqa: BLE001 - revocations are looked for as long as anybody can call
+                self._log.error("tokens not looked at", error_class=type(error).__name__, exc_info=error)

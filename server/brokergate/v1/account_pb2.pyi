@@ -455,7 +455,7 @@ class ListLedgerEntriesRequest(_message.Message):
     """`next_page_token` of the page before; the filters must be the same."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___LedgerEntryKind.ValueType]:
-        """Only these kinds, if given."""
+        """Only these kinds, if given. At most 64."""
 
     def __init__(
         self,

@@ -664,7 +664,7 @@ class StreamEventsRequest(_message.Message):
 
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___EventKind.ValueType]:
-        """Only these kinds; empty means all. Changing it does not invalidate a cursor."""
+        """Only these kinds, at most 64; empty means all. Changing it does not invalidate a cursor."""
 
     @_builtins.property
     def heartbeat_interval(self) -> _duration_pb2.Duration:

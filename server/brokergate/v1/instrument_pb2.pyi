@@ -187,7 +187,7 @@ class ListInstrumentsRequest(_message.Message):
     """`next_page_token` of the page before; the filters must be the same."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___InstrumentKind.ValueType]:
-        """Only these kinds, if given."""
+        """Only these kinds, if given. At most 64."""
 
     def __init__(
         self,

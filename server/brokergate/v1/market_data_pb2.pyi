@@ -353,7 +353,7 @@ class StreamMarketDataRequest(_message.Message):
 
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___MarketDataKind.ValueType]:
-        """The kinds; empty means quotes."""
+        """The kinds, at most 64; empty means quotes."""
 
     @_builtins.property
     def min_interval(self) -> _duration_pb2.Duration:

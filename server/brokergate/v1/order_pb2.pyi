@@ -1168,7 +1168,7 @@ class ListOrdersRequest(_message.Message):
     """`next_page_token` of the page before; the filters must be the same."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_enums_pb2.OrderState.ValueType]:
-        """Only these states, if given."""
+        """Only these states, if given. At most 64."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:

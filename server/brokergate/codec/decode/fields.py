@@ -25,6 +25,8 @@ MAX_SECONDS = 9_223_372_035
 """The last second whose nanoseconds fit 64 bits, in 2262."""
 
 MAX_PAGE_SIZE = 1000
+MAX_CHOICES = 64
+"""Values of an enum to filter by; a message could hold millions, each a violation."""
 DEFAULT_PAGE_SIZE = 100
 
 ID_FORM = "1 to 64 of A-Z, a-z, 0-9, _ and -"
@@ -150,7 +152,9 @@ def choice(out: Violations, field: str, value: int, known: Mapping[int, E]) -> E
 
 
 def choices(out: Violations, field: str, values: Sequence[int], known: Mapping[int, E]) -> frozenset[E]:
-    """A filter by values of an enum."""
+    """A filter by up to 64 values of an enum."""
+    if not count(out, field, values, 0, MAX_CHOICES):
+        return frozenset()
     return frozenset(choice(out, f"{field}[{index}]", value, known) for index, value in enumerate(values))
 
 

@@ -122,6 +122,9 @@ class SqliteJournal(Journal):
     def flush(self) -> None:
         self._writer.flush()
 
+    def before_commit(self, last_word: Callable[[], None]) -> None:
+        self._writer.before_commit(last_word)
+
     def on_commit(self, listener: Callable[[frozenset[str]], None]) -> Callable[[], None]:
         return self._writer.listen(listener)
 

@@ -56,6 +56,7 @@ class Writer:
         self._scheduled = False
         self._failure: JournalError | None = None
         self._listeners: list[Callable[[frozenset[str]], None]] = []
+        self._last_words: list[Callable[[], None]] = []
         self._dirty: dict[Account, None] = {}
         self.absent = Absent()
         """Ids and executions that were looked for and not found."""
@@ -229,7 +230,7 @@ class Writer:
     async def commit(self) -> None:
         """As `Journal.commit`."""
         self.check()
-        if not self._group:
+        if not (self._group or self._last_words):
             return
         # A future a waiter: one that is cancelled takes no other with it.
         waiter = asyncio.get_running_loop().create_future()
@@ -240,6 +241,10 @@ class Writer:
     def flush(self) -> None:
         """As `Journal.flush`."""
         self.check()
+        if self._last_words:
+            last_words, self._last_words = self._last_words, []
+            for last_word in last_words:
+                last_word()
         group = self._group
         if not group:
             return
@@ -253,6 +258,11 @@ class Writer:
         if accounts:
             for listener in tuple(self._listeners):
                 listener(accounts)
+
+    def before_commit(self, last_word: Callable[[], None]) -> None:
+        """As `Journal.before_commit`."""
+        self._last_words.append(last_word)
+        self.schedule()
 
     def settle(self) -> None:
         """Commits what is staged and writes the views, so that SQL sees all of them."""
