@@ -121,15 +121,17 @@ class Account:
         if payloads or records:
             self._journal.stage(self.account_id, self._clock.now_ns(), payloads, records)
             self.tracker.settle()
-        if self.tracker.holdings and not self._telling:
+        if (self.tracker.holdings or self.broker.in_process) and not self._telling:
             self._telling = True
             self._journal.before_commit(self._tell_holdings)
 
     def _tell_holdings(self) -> None:
         """Stages the positions and balances that changed since the last commit."""
         self._telling = False
+        self.tracker.apply(self.broker.changed_holdings())
         holdings, self.tracker.holdings = list(self.tracker.holdings.values()), {}
-        self._journal.stage(self.account_id, self._clock.now_ns(), holdings)
+        if holdings:
+            self._journal.stage(self.account_id, self._clock.now_ns(), holdings)
 
     # Looking up
 

@@ -189,6 +189,11 @@ class AbstractBroker(ABC):
     async def get_balances(self) -> Sequence[BrokerBalance]:
         """All balances."""
 
+    def changed_holdings(self) -> Sequence[BrokerPosition | BrokerBalance]:
+        """Positions and balances that changed since the last call and are not among the reports. An in-process broker
+        is asked once a commit; others report them as they are told."""
+        return ()
+
     @abstractmethod
     async def get_account_info(self) -> BrokerAccountInfo:
         """The account as a whole, at the present marks."""

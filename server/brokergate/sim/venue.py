@@ -106,7 +106,7 @@ class Venue:
             self._deposit(LedgerEntryKind.DEPOSIT, 1, "initial balance")
         for order in state.open_orders:
             self._restore(order)
-        self._restored = self._told()
+        self._restored = [*self._happened(), *self.changed_holdings()]
 
     def opening(self) -> list[Report]:
         """What there is to tell after the start: deposits of a new account, orders that could not be taken up."""
@@ -129,12 +129,12 @@ class Venue:
                     self._expire()
             listing.market.received_ns = received_ns
             listing.market.apply(update)
-        return self._told() if self._happenings else []
+        return self._happened() if self._happenings else []
 
     def advance(self, now_ns: int) -> list[Report]:
         """Time passes without the market moving."""
         self._arrive(now_ns)
-        return self._told() if self._happenings else []
+        return self._happened() if self._happenings else []
 
     def distrust(self, reason: str) -> None:
         """The feed broke: nothing matches any more."""
@@ -144,19 +144,14 @@ class Venue:
     # Commands
 
     def place(self, orders: Sequence[Order], now_ns: int) -> list[Outcome]:
-        """Takes orders one after another; `outcomes[i]` belongs to `orders[i]`. Positions and balances come with the
-        last one."""
+        """Takes orders one after another; `outcomes[i]` belongs to `orders[i]`."""
         self._arrive(now_ns)
         outcomes: list[Outcome] = []
-        happenings, last = self._happenings, len(orders) - 1
-        for index, order in enumerate(orders):
+        happenings = self._happenings
+        for order in orders:
             self._orders += 1
             answer = self._place(order, f"P{self._orders}")
-            reports: Sequence[Report] = ()
-            if index == last:
-                reports = self._told()
-            elif happenings or self._reports:
-                reports = self._happened()
+            reports = self._happened() if happenings or self._reports else ()
             if isinstance(answer, Refusal):
                 outcomes.append(Rejected(answer.reason, answer.message, reports))
             else:
@@ -172,11 +167,11 @@ class Venue:
         listing = self.listings[order.symbol]
         stale = self._stale(listing, self.now_ns)
         if stale is not None:
-            return Rejected(stale.reason, stale.message, self._told())
+            return Rejected(stale.reason, stale.message, self._happened())
         try:
             change = working_order(listing, command.order, command.spec, command.quantity, "")
         except ValueError as error:
-            return Rejected(ErrorReason.INVALID_FIELD, str(error), self._told())
+            return Rejected(ErrorReason.INVALID_FIELD, str(error), self._happened())
         before = order.broker_order_id
         order.broker_order_id = f"{order.placed}-{command.order.generation + 1}"
         refusal = listing.market.replace(
@@ -184,9 +179,9 @@ class Venue:
         )
         if refusal is not None:
             order.broker_order_id = before
-            return Rejected(refusal.reason, refusal.message, self._told())
+            return Rejected(refusal.reason, refusal.message, self._happened())
         self._settle(order)
-        return Accepted(order.broker_order_id, self._told())
+        return Accepted(order.broker_order_id, self._happened())
 
     def cancel(self, order: Order, now_ns: int) -> Outcome:
         """Cancels a working order."""
@@ -195,7 +190,7 @@ class Venue:
         if working is None:
             return self._unknown(order)
         self.listings[working.symbol].market.cancel(working, self.now_ns)
-        return Accepted(working.broker_order_id, self._told())
+        return Accepted(working.broker_order_id, self._happened())
 
     def preview(self, spec: OrderSpec, now_ns: int) -> Preview:
         """What an order would do now. Changes nothing."""
@@ -227,7 +222,7 @@ class Venue:
         self._deposit(LedgerEntryKind.DEPOSIT, 1, "initial balance")
         gone = sorted(currencies - set(self._ledger.currencies))
         zeros = [BrokerBalance(currency, ZERO, ZERO, self.now_ns) for currency in gone]
-        return [*self._told(), *flat, *zeros]
+        return [*self._happened(), *self.changed_holdings(), *flat, *zeros]
 
     # Queries
 
@@ -236,6 +231,14 @@ class Venue:
         self._mark()
         ours = [funds.report(self.now_ns) for funds in self._ledger.funds.values() if funds.position.traded]
         return sorted([*ours, *self._foreign], key=lambda position: position.symbol)
+
+    def changed_holdings(self) -> list[BrokerPosition | BrokerBalance]:
+        """Positions and balances that changed since the last call, as they now stand. They are not among the reports:
+        however often they change between two looks, they are worked out once."""
+        for listing in self.listings.values():
+            if listing.funds.changed:
+                listing.funds.mark = listing.market.mark()
+        return self._ledger.changes(self.now_ns)
 
     def balances(self) -> list[BrokerBalance]:
         """Every currency, by its code."""
@@ -311,7 +314,7 @@ class Venue:
 
     def _unknown(self, order: Order) -> Rejected:
         message = f"the venue has no working order {order.client_order_id!r}; it has ended"
-        return Rejected(ErrorReason.ORDER_ENDED, message, self._told())
+        return Rejected(ErrorReason.ORDER_ENDED, message, self._happened())
 
     def _arrive(self, now_ns: int) -> None:
         if now_ns > self.now_ns:
@@ -388,15 +391,6 @@ class Venue:
             if not order.leaves:
                 self._settle(order)
         self._happenings.clear()
-        return reports
-
-    def _told(self) -> list[Report]:
-        """The same, and the positions and balances that changed."""
-        reports = self._happened()
-        for listing in self.listings.values():
-            if listing.funds.changed:
-                listing.funds.mark = listing.market.mark()
-        reports += self._ledger.changes(self.now_ns)
         return reports
 
 

@@ -14,7 +14,19 @@ LogFormat = Literal["auto", "console", "json"]
 
 REDACTED: Final = "[redacted]"
 _secret_key = re.compile(r"authorization|token|secret|password|passphrase|api_?key|private_?key|cookie", re.I)
-_bearer = re.compile(r"(?i)\bbearer\s+\S+")
+# "no bearer token" is what we say ourselves.
+_bearer = re.compile(r"(?i)\bbearer\s+(?!token\b|<token>)\S+")
+
+
+class _Quiet(logging.Filter):
+    """Drops what grpcio logs, with the value and a traceback, about a caller's header that is not UTF-8: whoever can
+    connect could fill the log, and the value may be a token. The call is answered like any other."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Invalid encoding on")
+
+
+_quiet: Final = _Quiet()
 
 
 def configure_logging(level: str = "info", form: LogFormat = "auto", stream: TextIO | None = None) -> None:
@@ -52,6 +64,7 @@ def configure_logging(level: str = "info", form: LogFormat = "auto", stream: Tex
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_quiet)
     root.setLevel(number)
 
 

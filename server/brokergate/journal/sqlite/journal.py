@@ -228,6 +228,10 @@ class SqliteJournal(Journal):
         return self._order(row)
 
     def find_orders(self, account_id: str, client_order_ids: Sequence[str]) -> dict[str, StoredOrder]:
+        if len(client_order_ids) == 1:
+            (name,) = client_order_ids
+            one = self.find_order(account_id, name)
+            return {} if one is None else {name: one}
         account = self._accounts[account_id]
         if any(name in account.views.by_client for name in client_order_ids):
             self._writer.flush()
@@ -291,7 +295,10 @@ class SqliteJournal(Journal):
         return StoredOrder(order, fingerprint or b"", position & SEQUENCE_MASK)
 
     def is_tombstoned(self, account_id: str, client_order_id: str) -> bool:
-        key = (self._accounts[account_id].number, client_order_id)
+        number = self._accounts[account_id].number
+        if number not in self._writer.tombstoned:
+            return False
+        key = (number, client_order_id)
         if key in self._writer.pending_tombstones:
             self._writer.flush()
         return self._row(queries.IS_TOMBSTONED, key) is not None

@@ -73,5 +73,6 @@ ORDER BY f.position DESC LIMIT ?
 """
 
 FIND_ANSWER = "SELECT method, fingerprint, body FROM answers WHERE account = ? AND request_id = ?"
+TOMBSTONED_ACCOUNTS = "SELECT DISTINCT account FROM tombstones"
 IS_TOMBSTONED = "SELECT 1 FROM tombstones WHERE account = ? AND client_order_id = ?"
 SETTINGS = "SELECT key, value FROM settings WHERE key >= ? AND key < ? ORDER BY key"

@@ -52,15 +52,14 @@ def test_two_takers_never_take_the_same_lots(desk: Desk) -> None:
     ]
 
 
-def test_positions_and_balances_come_once_with_the_last_of_a_batch(desk: Desk) -> None:
-    """The first outcomes carry their fills alone, the last one the account as it stands after all of them."""
+def test_positions_and_balances_are_told_once_however_often_they_change(desk: Desk) -> None:
+    """The outcomes carry their fills alone; the account is asked for after all of them, and then has nothing new."""
     outcomes = desk.place([desk.order(1, 1), desk.order(1, 2), desk.order(-1, 1)])
     kinds = [[type(report).__name__ for report in outcome.reports] for outcome in outcomes]
-    assert kinds == [
-        ["FillReport"],
-        ["FillReport"],
-        ["FillReport", "BrokerPosition", "BrokerBalance", "BrokerBalance"],
-    ]
+    assert kinds == [["FillReport"], ["FillReport"], ["FillReport"]]
+    told = desk.venue.changed_holdings()
+    assert [type(value).__name__ for value in told] == ["BrokerPosition", "BrokerBalance", "BrokerBalance"]
+    assert desk.venue.changed_holdings() == []
 
 
 def test_an_ioc_order_never_rests(desk: Desk) -> None:
