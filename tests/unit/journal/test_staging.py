@@ -18,6 +18,7 @@ from brokergate.domain.events import (
     OrderEventType,
 )
 from brokergate.domain.orders import OrderState
+from brokergate.journal.sqlite.writer import MAX_GROUP, QUIET_TURNS
 from brokergate.ports.journal import (
     AlreadyJournalled,
     Journal,
@@ -206,11 +207,24 @@ async def test_a_cancelled_waiter_takes_no_other_with_it(journal: Journal, trade
 
 
 async def test_staged_is_committed_without_being_asked(journal: Journal, trader: Trader) -> None:
-    """What is staged while a loop runs is committed by itself."""
-    trader.place("a")
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert journal.head("paper") == 2
+    """What is staged while a loop runs is committed by itself, once the loop is quiet, and all of it together."""
+    commits: list[frozenset[str]] = []
+    journal.on_commit(commits.append)
+    for name in "abc":
+        trader.place(name)
+        await asyncio.sleep(0)
+    assert journal.head("paper") == 0
+    for _ in range(QUIET_TURNS + 1):
+        await asyncio.sleep(0)
+    assert (journal.head("paper"), commits) == (6, [frozenset({"paper"})])
+
+
+async def test_a_group_is_committed_though_it_is_never_quiet(journal: Journal, trader: Trader) -> None:
+    """Orders that come without a pause are committed when enough are together."""
+    for number in range(2 * MAX_GROUP):
+        trader.place(f"c{number}")
+        await asyncio.sleep(0)
+    assert MAX_GROUP <= journal.head("paper") < 4 * MAX_GROUP
 
 
 def test_listeners(journal: Journal, trader: Trader) -> None:

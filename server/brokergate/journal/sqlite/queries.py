@@ -73,6 +73,6 @@ ORDER BY f.position DESC LIMIT ?
 """
 
 FIND_ANSWER = "SELECT method, fingerprint, body FROM answers WHERE account = ? AND request_id = ?"
-TOMBSTONED_ACCOUNTS = "SELECT DISTINCT account FROM tombstones"
+HAS_TOMBSTONES = "SELECT 1 FROM tombstones WHERE account = ? LIMIT 1"
 IS_TOMBSTONED = "SELECT 1 FROM tombstones WHERE account = ? AND client_order_id = ?"
 SETTINGS = "SELECT key, value FROM settings WHERE key >= ? AND key < ? ORDER BY key"

@@ -19,7 +19,7 @@ from brokergate.journal.sqlite.account import Account
 from brokergate.journal.sqlite.checkpoint import Checkpointer
 from brokergate.journal.sqlite.facts import facts_of
 from brokergate.journal.sqlite.group import EventRow, Group
-from brokergate.journal.sqlite.queries import FIND_ANSWER, HAS_FILL, ORDER_BY_CLIENT, TOMBSTONED_ACCOUNTS
+from brokergate.journal.sqlite.queries import FIND_ANSWER, HAS_FILL, HAS_TOMBSTONES, ORDER_BY_CLIENT
 from brokergate.journal.sqlite.views import FillKey
 from brokergate.ports.journal import (
     AlreadyJournalled,
@@ -32,8 +32,9 @@ from brokergate.ports.journal import (
 )
 
 QUIET_TURNS = 8
-"""Turns of the loop without anything staged after which a group is committed: together some 10 µs, which one order
-that comes alone waits in vain, and in which sixteen that come together find each other."""
+"""Turns of the loop without anything staged after which a group is committed, while commits are of several orders:
+some 10 µs, in which those that come together find each other. While each is of one order, the first such turn ends it.
+"""
 
 MAX_GROUP = 64
 """Stages after which a group is committed, quiet or not."""
@@ -63,11 +64,12 @@ class Writer:
         self._scheduled = False
         self._stages = self._first = 0
         self._quiet_turns = 0
+        self._patience = QUIET_TURNS
         self._failure: JournalError | None = None
         self._listeners: list[Callable[[frozenset[str]], None]] = []
         self._last_words: list[Callable[[], None]] = []
         self._dirty: dict[Account, None] = {}
-        self.tombstoned = {number for (number,) in connection.execute(TOMBSTONED_ACCOUNTS)}
+        self.tombstoned: set[int] = set()
         """The accounts that have tombstones: most have none, and an order on them need not be looked for there."""
         self.absent = Absent()
         """Ids and executions that were looked for and not found."""
@@ -76,6 +78,8 @@ class Writer:
         """Takes an account on, with what a crash has left unwritten of its views."""
         if account.staged > account.indexed:
             self._dirty[account] = None
+        if self._connection.execute(HAS_TOMBSTONES, (account.number,)).fetchone():
+            self.tombstoned.add(account.number)
 
     @property
     def pending_answers(self) -> Mapping[tuple[int, str], tuple[str, bytes, bytes]]:
@@ -226,7 +230,7 @@ class Writer:
             self._quiet_turns = 0
         else:
             self._quiet_turns += 1
-        if self._quiet_turns < QUIET_TURNS and self._stages - self._first < MAX_GROUP:
+        if self._quiet_turns < self._patience and self._stages - self._first < MAX_GROUP:
             loop.call_soon(self._turn, loop, self._stages)
             return
         self._scheduled = False
@@ -270,10 +274,11 @@ class Writer:
             last_words, self._last_words = self._last_words, []
             for last_word in last_words:
                 last_word()
-        group = self._group
+        group, self._group = self._group, Group()
         if not group:
+            # The last words had nothing to say: there is nothing to wait for.
+            group.succeed()
             return
-        self._group = Group()
         self._transact(group, self._due())
         accounts = frozenset(account.account_id for account in group.events)
         for account, events in group.events.items():
