@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import ValidationError
 
@@ -75,7 +75,18 @@ def create_paper_broker(command: CreatePaperAccount, clock: Clock) -> AbstractBr
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in (path, *first["loc"]) if part != "")
         message = first["msg"].removeprefix("Value error, ")
-        raise invalid_field(where.replace("initial_balance", "initial_balances"), message) from error
+        raise invalid_field(_field(command, path, first["loc"]), message) from error
     return PaperTradingBroker(config, clock)
+
+
+def _field(command: CreatePaperAccount, path: str, where: Sequence[int | str]) -> str:
+    """The request's field that a setting came from: balances are a list there, and by currency here."""
+    match where:
+        case ["initial_balance", currency, *_]:
+            names = [money.currency for money in command.initial_balances]
+            return f"initial_balances[{names.index(str(currency))}].amount"
+        case ["initial_balance"]:
+            return "initial_balances"
+        case _:
+            return ".".join(str(part) for part in (path, *where) if part != "")
