@@ -203,7 +203,7 @@ class CreatePaperAccountRequest(_message.Message):
     """Commission on what rests, in per cent of the notional; 0 if absent."""
     @_builtins.property
     def initial_balances(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
-        """The cash that it starts with; at least one currency, amounts above zero."""
+        """The cash that it starts with; at least one currency, amounts above zero and at most 10^18."""
 
     @_builtins.property
     def synthetic(self) -> Global___SyntheticFeed:

@@ -1,0 +1,96 @@
+"""Every reason of the contract: how the tests reach it, or why it cannot occur in this release."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """The run of made-up requests goes on until it has met it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByTest:
+    """A test of its own meets it: `file` under tests/, and the test's name."""
+
+    file: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """Nothing in this release gives it, for the reason `why`."""
+
+    why: str
+
+
+GENERATED: Final = Generated()
+_LIMITS: Final = "e2e/badinput/test_limits.py"
+
+REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
+    "UNSPECIFIED": Impossible("is no reason"),
+    "MALFORMED_MESSAGE": GENERATED,
+    "INVALID_FIELD": GENERATED,
+    "PRICE_OFF_TICK": GENERATED,
+    "QUANTITY_OFF_LOT": GENERATED,
+    "QUANTITY_OUT_OF_RANGE": Impossible(
+        "no instrument of a paper account declares a least or greatest quantity"
+    ),
+    "BELOW_MIN_NOTIONAL": Impossible("no instrument of a paper account declares a least notional"),
+    "CURSOR_INVALID": GENERATED,
+    "PAGE_TOKEN_INVALID": GENERATED,
+    "TOKEN_INVALID": GENERATED,
+    "TOKEN_EXPIRED": GENERATED,
+    "TOKEN_REVOKED": GENERATED,
+    "SCOPE_INSUFFICIENT": GENERATED,
+    "ACCOUNT_NOT_ALLOWED": GENERATED,
+    "TRADING_DISABLED": GENERATED,
+    "ACCOUNT_NOT_FOUND": GENERATED,
+    "ORDER_NOT_FOUND": GENERATED,
+    "INSTRUMENT_NOT_FOUND": GENERATED,
+    "POSITION_NOT_FOUND": GENERATED,
+    "BROKER_NOT_FOUND": GENERATED,
+    "ROUTE_NOT_FOUND": Impossible("routes come later: naming one is UNIMPLEMENTED"),
+    "CLIENT_ORDER_ID_REUSED": GENERATED,
+    "REQUEST_ID_REUSED": GENERATED,
+    "ACCOUNT_EXISTS": GENERATED,
+    "GENERATION_MISMATCH": GENERATED,
+    "ORDER_ENDED": GENERATED,
+    "REPLACE_BELOW_FILLED": GENERATED,
+    "REPLACE_PENDING": Impossible("a replace on a paper account is done in the step that asks for it"),
+    "TOMBSTONED": GENERATED,
+    "UNSUPPORTED": GENERATED,
+    "UNIMPLEMENTED": GENERATED,
+    "NOT_A_PAPER_ACCOUNT": Impossible("every account of this release is a paper account"),
+    "WRONG_FEED": GENERATED,
+    "MARKET_CLOSED": Impossible("the instruments of paper accounts are always open"),
+    "STALE_MARKET_DATA": GENERATED,
+    "NO_REFERENCE_PRICE": GENERATED,
+    "INSUFFICIENT_FUNDS": GENERATED,
+    "RISK_LIMIT": Impossible("risk limits come later"),
+    "TRADING_STOPPED": Impossible("the emergency stop comes later"),
+    "INSTRUMENT_FROZEN": Impossible("discrepancies come later"),
+    "NOT_FILLABLE": GENERATED,
+    "WOULD_TAKE": Impossible("the paper venue does not know post_only yet"),
+    "CURSOR_EXPIRED": Impossible("retention comes later: every event is kept"),
+    "CURSOR_EPOCH": GENERATED,
+    "SLOW_CONSUMER": ByTest(_LIMITS, "test_a_subscriber_that_does_not_read_is_cut_off_and_resumes"),
+    "TOO_MANY_STREAMS": ByTest(_LIMITS, "test_one_stream_too_many_is_refused_and_the_others_go_on"),
+    "BROKER_REJECTED": Impossible("the paper venue names its reasons"),
+    "BROKER_UNAVAILABLE": GENERATED,
+    "RATE_LIMITED": Impossible("the paper venue has no rate limit"),
+    "NOT_SENT": Impossible("recovery after a crash comes later"),
+    "BROKER_AUTHENTICATION": Impossible("a paper account has no credentials"),
+    "ACCOUNT_SUSPENDED": Impossible("nobody suspends a paper account"),
+    "BROKER_MAINTENANCE": Impossible("a paper venue has no maintenance before SetFaults"),
+    "SHUTTING_DOWN": ByTest(_LIMITS, "test_a_gateway_that_drains_says_so"),
+    "JOURNAL_UNAVAILABLE": ByTest(
+        _LIMITS, "test_a_journal_that_cannot_be_written_is_said_and_nothing_is_taken"
+    ),
+    "RECOVERING": Impossible("recovery comes later"),
+    "INTERNAL": Impossible("is a fault of the gateway: none was found"),
+    "DEADLINE_EXCEEDED": Impossible("gRPC itself ends a call whose deadline has passed, on both sides"),
+}
