@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -112,3 +115,14 @@ def test_a_cancel_may_be_under_way_while_a_replace_is() -> None:
     assert [action.kind.name for action in order.pending] == ["CANCEL"]
     order = lifecycle.refuse(order, PendingActionKind.CANCEL, 7)
     assert (order.pending, order.state) == ((), S.NEW)
+
+
+def test_the_diagram_is_the_table(project_root: Path) -> None:
+    """docs/order-lifecycle.md is written by tools/lifecycle_docs.py, and is up to date."""
+    done = subprocess.run(
+        [sys.executable, project_root / "tools" / "lifecycle_docs.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
