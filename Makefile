@@ -92,8 +92,10 @@ format: setup ## put the code into its form
 # Making
 
 .PHONY: generate
-generate: setup ## write server/brokergate/v1 from proto/
+generate: setup ## write server/brokergate/v1 from proto/, and the pages of docs/ that the code tells
 	@$(BIN)/python tools/generate.py
+	@$(BIN)/python tools/configuration_docs.py
+	@$(BIN)/python tools/lifecycle_docs.py
 
 .PHONY: lock
 lock: setup ## write constraints.txt anew: the newest versions that pyproject.toml allows
