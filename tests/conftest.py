@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from hypothesis import HealthCheck, settings
 from tests.tooling.grpcurl import find_grpcurl
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# A shell that runs something in the background has it ignore SIGINT, and every process below it: there Ctrl+C, which
+# tests send to the programs that they start, would be without effect.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline for one example: workers share the cores of a small CI machine, and pytest-timeout ends what hangs.
 # The blob makes a failure repeatable wherever it was found.
