@@ -126,12 +126,19 @@ class Account:
             self._journal.before_commit(self._tell_holdings)
 
     def _tell_holdings(self) -> None:
-        """Stages the positions and balances that changed since the last commit."""
+        """Stages the positions and balances that changed since the last commit, behind all that changed them."""
         self._telling = False
-        self.tracker.apply(self.broker.changed_holdings())
-        holdings, self.tracker.holdings = list(self.tracker.holdings.values()), {}
-        if holdings:
-            self._journal.stage(self.account_id, self._clock.now_ns(), holdings)
+        payloads = self.tracker.apply(self.broker.untold())
+        payloads.extend(self.tracker.holdings.values())
+        self.tracker.holdings = {}
+        if payloads:
+            self._journal.stage(self.account_id, self._clock.now_ns(), payloads)
+            self.tracker.settle()
+
+    def tell(self) -> None:
+        """Commits what the broker has brought about by itself until now: what it answered can then be shown."""
+        self.stage(())
+        self._journal.flush()
 
     # Looking up
 

@@ -287,7 +287,9 @@ class Gateway:
 
     async def list_positions(self, account_id: str, include_flat: bool) -> Sequence[BrokerPosition]:
         """By symbol, at the present marks."""
-        positions = await self._read(account_id).broker.get_positions()
+        account = self._read(account_id)
+        positions = await account.broker.get_positions()
+        account.tell()
         return sorted(
             (position for position in positions if include_flat or position.quantity),
             key=lambda position: position.symbol,
@@ -299,19 +301,26 @@ class Gateway:
 
     async def _position(self, account: Account, symbol: str) -> BrokerPosition:
         account.instrument(symbol)
-        for position in await account.broker.get_positions():
+        positions = await account.broker.get_positions()
+        account.tell()
+        for position in positions:
             if position.symbol == symbol:
                 return position
         raise _no_position(account.account_id, symbol)
 
     async def list_balances(self, account_id: str) -> Sequence[BrokerBalance]:
         """By currency."""
-        balances = await self._read(account_id).broker.get_balances()
+        account = self._read(account_id)
+        balances = await account.broker.get_balances()
+        account.tell()
         return sorted(balances, key=lambda balance: balance.currency)
 
     async def get_account(self, account_id: str) -> AccountView:
         """The account with its figures."""
-        return await self._view(self._read(account_id))
+        account = self._read(account_id)
+        view = await self._view(account)
+        account.tell()
+        return view
 
     async def _view(self, account: Account) -> AccountView:
         return AccountView(

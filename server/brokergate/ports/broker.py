@@ -189,9 +189,10 @@ class AbstractBroker(ABC):
     async def get_balances(self) -> Sequence[BrokerBalance]:
         """All balances."""
 
-    def changed_holdings(self) -> Sequence[BrokerPosition | BrokerBalance]:
-        """Positions and balances that changed since the last call and are not among the reports. An in-process broker
-        is asked once a commit; others report them as they are told."""
+    def untold(self) -> Sequence[Report]:
+        """What happened and has been told neither by `events()` nor with an answer, and then the positions and
+        balances that changed since the last call. An in-process broker is asked just before each commit, so that no
+        commit holds a position without the fills that made it; others tell everything by themselves."""
         return ()
 
     @abstractmethod

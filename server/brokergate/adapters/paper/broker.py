@@ -184,8 +184,8 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
 
     # Queries
 
-    def changed_holdings(self) -> Sequence[BrokerPosition | BrokerBalance]:
-        return self._venue.changed_holdings() if self._venue else ()
+    def untold(self) -> Sequence[Report]:
+        return [*self._outbox.take(), *(self._venue.changed_holdings() if self._venue else ())]
 
     async def get_positions(self) -> Sequence[BrokerPosition]:
         return self._now()[0].positions()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from brokergate.domain.accounts import ConnectionState
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState
 from brokergate.domain.errors import BrokerError, ErrorReason, GatewayError
 from brokergate.domain.market import BookChanged, MarketDatum, QuoteView, TradeView
 from brokergate.domain.orders import TimeInForce
@@ -110,7 +110,8 @@ async def test_a_seek_plays_everything_up_to_the_time_and_stands_there(clock: Ha
     await paper.control_tape(TapeAction(seek_time_ns=START_NS + 2000 * MS))
     outcome = await paper.place_order(order("BTC/USDT", 1, "1", "100"))
     assert isinstance(outcome, Accepted)
-    assert {held.as_of_ns for held in paper.changed_holdings()} == {START_NS + 2000 * MS}
+    held = [told for told in paper.untold() if isinstance(told, BrokerPosition | BrokerBalance)]
+    assert {holding.as_of_ns for holding in held} == {START_NS + 2000 * MS}
     status = await paper.control_tape(TapeAction(seek_time_ns=START_NS + 5999 * MS))
     assert (status.state, status.tape_time_ns) == ("PAUSED", START_NS + 5500 * MS)
     await settle()
