@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -126,9 +128,9 @@ async def _connected(
 def _finish(work: Coroutine[Any, Any, None], address: str) -> None:
     """Run to the end, and turn what people and pipes do into exit statuses."""
     try:
-        asyncio.run(work)
+        asyncio.run(_interruptible(work))
         sys.stdout.flush()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # The reader of the pipe has what it wanted. What is still buffered has nowhere to go.
@@ -140,6 +142,21 @@ def _finish(work: Coroutine[Any, Any, None], address: str) -> None:
         raise Failure(explain(error)) from None
     except (ValueError, OSError) as error:
         raise Failure(str(error), status=2) from None
+
+
+async def _interruptible(work: Coroutine[Any, Any, None]) -> None:
+    """`work`, cancelled by Ctrl+C. The handler stays until the process ends: an impatient second Ctrl+C, or the one
+    that `timeout` sends to the whole group, finds a program that is ending already and leaves no traceback."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(task.cancel)
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, interrupt)
+    await work
 
 
 def explain(error: GatewayError) -> str:
