@@ -182,7 +182,10 @@ class _Follower:
                     yield CaughtUp(self._cursor())
                 if beat.is_due():
                     yield Beat(self._cursor(), self._clock.now_ns())
-                if not self._is_behind():
+                if self._is_behind():
+                    # A filter may leave out batch after batch: the others get their turn.
+                    await asyncio.sleep(0)
+                else:
                     await wake.wait()
         finally:
             beat.stop()
