@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, TradingState
 from brokergate.domain.commands import (
@@ -22,7 +22,14 @@ from brokergate.domain.commands import (
     Request,
 )
 from brokergate.domain.cursor import encode_cursor
-from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field, outside, shorten
+from brokergate.domain.errors import (
+    ErrorReason,
+    GatewayError,
+    RecoverableError,
+    invalid_field,
+    outside,
+    shorten,
+)
 from brokergate.domain.events import ControlChanged, ControlEventType, EventPayload
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import QuoteView
@@ -32,6 +39,7 @@ from brokergate.engine.account import Account, check_same_request
 from brokergate.engine.connection import Metrics
 from brokergate.engine.paper_setting import from_setting, to_setting
 from brokergate.engine.rules import check_order
+from brokergate.engine.tasks import OwnedTasks, to_its_end
 from brokergate.engine.views import AccountView, BrokerView, TradingView
 from brokergate.ports.broker import (
     AbstractBroker,
@@ -65,7 +73,7 @@ class Gateway:
         self._log = log
         self._make_paper = make_paper
         self._pumps: dict[str, asyncio.Task[None]] = {}
-        self._owned: set[asyncio.Task[Any]] = set()
+        self.tasks = OwnedTasks()
         self._under_way: dict[tuple[str, str], tuple[Request, asyncio.Task[bytes]]] = {}
         self._control = asyncio.Lock()
         self._health_waiters: set[asyncio.Event] = set()
@@ -101,7 +109,8 @@ class Gateway:
         """Ends the brokers' connections; what they told until then is staged."""
         for account in self.accounts.values():
             await account.broker.close()
-        await asyncio.gather(*self._pumps.values(), *self._owned, return_exceptions=True)
+        await self.tasks.finish()
+        await asyncio.gather(*self._pumps.values(), return_exceptions=True)
         self.journal.flush()
 
     async def _connect(self, account: Account) -> None:
@@ -233,13 +242,7 @@ class Gateway:
         its effects before its first suspension, and needs no task of its own for that."""
         if account.broker.in_process:
             return await work
-        return await asyncio.shield(self._own(work))
-
-    def _own(self, work: Coroutine[object, object, T]) -> asyncio.Task[T]:
-        task = asyncio.create_task(work)
-        self._owned.add(task)
-        task.add_done_callback(self._owned.discard)
-        return task
+        return await self.tasks.run(work)
 
     async def _change(
         self, account: Account, request: Request, work: Coroutine[object, object, bytes]
@@ -253,7 +256,7 @@ class Gateway:
             first, task = self._under_way[key]
             check_same_request(request, first.method, first.fingerprint)
         else:
-            task = self._own(work)
+            task = self.tasks.start(work)
             self._under_way[key] = (request, task)
             task.add_done_callback(lambda _: self._under_way.pop(key))
         return await asyncio.shield(task)
@@ -323,13 +326,18 @@ class Gateway:
         return view
 
     async def _view(self, account: Account) -> AccountView:
+        try:
+            info = await account.broker.get_account_info()
+        except RecoverableError:
+            # Shown as stale and without figures: the other accounts of a list are there all the same.
+            info = None
         return AccountView(
             account_id=account.account_id,
             broker=account.broker.name,
             environment=account.broker.environment,
             trading_enabled=account.trading_enabled,
-            info=await account.broker.get_account_info(),
-            stale=account.connection.state is not ConnectionState.CONNECTED,
+            info=info,
+            stale=info is None or account.connection.state is not ConnectionState.CONNECTED,
         )
 
     def list_instruments(self, account_id: str) -> Sequence[Instrument]:
@@ -398,6 +406,7 @@ class Gateway:
         finally:
             self._health_waiters.discard(waiter)
 
+    @to_its_end
     async def reconnect(self, account_id: str, request: Request) -> bytes:
         """Drops an account's connection and makes a new one; BROKER_UNAVAILABLE when that fails."""
         async with self._control:
@@ -422,6 +431,7 @@ class Gateway:
 
     # Paper accounts
 
+    @to_its_end
     async def create_paper_account(self, command: CreatePaperAccount, request: Request) -> bytes:
         """Makes a paper account that is there again after a restart; ACCOUNT_EXISTS when the id is taken."""
         async with self._control:
@@ -443,6 +453,7 @@ class Gateway:
             account = self.accounts[account_id]
             return await self._answer(account, request, await self._view(account), (created,))
 
+    @to_its_end
     async def reset_paper_account(
         self, account_id: str, initial_balances: Mapping[str, Decimal] | None, request: Request
     ) -> bytes:
@@ -456,6 +467,7 @@ class Gateway:
             payloads = [*account.tracker.apply(reports), done]
             return await self._answer(account, request, await self._view(account), payloads)
 
+    @to_its_end
     async def control_tape(self, account_id: str, action: TapeAction, request: Request) -> bytes:
         """Steers the tape of a paper account."""
         async with self._control:

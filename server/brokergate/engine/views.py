@@ -17,7 +17,8 @@ class AccountView:
     broker: str
     environment: Environment
     trading_enabled: bool
-    info: BrokerAccountInfo
+    info: BrokerAccountInfo | None
+    """None while the broker was never reached."""
     stale: bool
 
 

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from brokergate.codec.encode.response import results_bytes
+from brokergate.codec.encode.response import cancel_all_bytes
 from brokergate.domain.commands import OrderRef, Request
 from brokergate.domain.errors import GatewayError, StatusCode
 from brokergate.engine.gateway import Gateway
@@ -138,6 +138,6 @@ def _request(account_id: str, client_order_ids: Sequence[str], actor: str) -> Re
         request_id=f"lease-{digest[:16].hex()}",
         method="CancelOnDisconnect",
         fingerprint=digest,
-        encode=results_bytes,
+        encode=cancel_all_bytes,
         actor=actor,
     )

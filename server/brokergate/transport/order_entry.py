@@ -17,13 +17,13 @@ import grpc
 from brokergate.codec.decode.entry import Entry, decode_entry
 from brokergate.codec.decode.order import Mutation
 from brokergate.codec.encode.response import (
+    cancel_all_bytes,
     entry_cancel_all_bytes,
     entry_order_bytes,
     entry_response_bytes,
     entry_result_bytes,
     failure_of,
     order_response_bytes,
-    results_bytes,
 )
 from brokergate.codec.encode.stream import encode_closing
 from brokergate.domain.access import Principal
@@ -168,7 +168,7 @@ class _Session:
                 return entry_order_bytes(request_id, await gateway.cancel_order(command, request))
             case CancelAllOrders():
                 request = Request(
-                    mutation.request_id, "CancelAllOrders", mutation.fingerprint, results_bytes, actor
+                    mutation.request_id, "CancelAllOrders", mutation.fingerprint, cancel_all_bytes, actor
                 )
                 return entry_cancel_all_bytes(request_id, await gateway.cancel_all_orders(command, request))
 

@@ -132,7 +132,7 @@ class Account(_message.Message):
     trading_enabled: _builtins.bool
     """Whether new orders are taken."""
     base_currency: _builtins.str
-    """The currency that the figures below are in."""
+    """The currency that the figures below are in. Empty, and the figures absent, while the broker was never reached."""
     stale: _builtins.bool
     """Whether the broker is away and the figures are the last known ones."""
     @_builtins.property

@@ -891,18 +891,22 @@ class CancelAllOrdersResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     RESULTS_FIELD_NUMBER: _builtins.int
+    OMITTED_RESULTS_FIELD_NUMBER: _builtins.int
+    omitted_results: _builtins.int
+    """Orders beyond those, which were treated alike: their events tell what became of them."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderResult]:
-        """One result an order, in the order of their creation."""
+        """One result an order, in the order of their creation; at most 500."""
 
     def __init__(
         self,
         *,
         results: _abc.Iterable[Global___OrderResult] | None = ...,
+        omitted_results: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["omitted_results", b"omitted_results", "results", b"results"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -175,27 +175,34 @@ class AccountLike(Protocol):
     @property
     def trading_enabled(self) -> bool: ...
     @property
-    def info(self) -> BrokerAccountInfo: ...
+    def info(self) -> BrokerAccountInfo | None: ...
     @property
     def stale(self) -> bool: ...
 
 
 def encode_account(account: AccountLike) -> account_pb2.Account:
     """An Account."""
-    info = account.info
-    currency = info.base_currency
     fields: Fields = {
         "account_id": account.account_id,
         "broker": account.broker,
         "environment": account.environment,
         "trading_enabled": account.trading_enabled,
+        "stale": account.stale,
+    }
+    if account.info is not None:
+        fields |= _figures(account.info)
+    return account_pb2.Account(**fields)
+
+
+def _figures(info: BrokerAccountInfo) -> Fields:
+    currency = info.base_currency
+    fields: Fields = {
         "base_currency": currency,
         "cash": amount_fields(info.cash, currency),
         "initial_margin": amount_fields(info.initial_margin, currency),
         "maintenance_margin": amount_fields(info.maintenance_margin, currency),
         "buying_power": amount_fields(info.buying_power, currency),
         "as_of": timestamp_fields(info.as_of_ns),
-        "stale": account.stale,
         "unvalued_currencies": info.unvalued_currencies,
     }
     for name, amount in (
@@ -205,4 +212,4 @@ def encode_account(account: AccountLike) -> account_pb2.Account:
     ):
         if amount is not None:
             fields[name] = amount_fields(amount, currency)
-    return account_pb2.Account(**fields)
+    return fields

@@ -5,17 +5,20 @@ The server's serialisers pass bytes on, so that an order which was journalled is
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from brokergate.codec.encode.error import encode_error
 from brokergate.codec.encode.order import order_bytes
-from brokergate.codec.wire import delimited, delimited_tag, varint_tag
+from brokergate.codec.wire import delimited, delimited_tag, varint, varint_tag
 from brokergate.domain.commands import OrderFailure, Placed
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import Order
 from brokergate.v1 import account_pb2, order_pb2
 
 _TRUE = b"\x01"
+
+MAX_CANCELLED = 500
+"""Results of one CancelAllOrders: so many of the largest orders stay below the 4 MiB that a client takes."""
 
 _PLACED = delimited_tag(order_pb2.PlaceOrderResponse.DESCRIPTOR, "order")
 _PLACED_EXISTED = varint_tag(order_pb2.PlaceOrderResponse.DESCRIPTOR, "already_existed") + _TRUE
@@ -26,6 +29,7 @@ _RESULTS = delimited_tag(order_pb2.BatchPlaceOrdersResponse.DESCRIPTOR, "results
 _RESULT_ORDER = delimited_tag(order_pb2.OrderResult.DESCRIPTOR, "order")
 _RESULT_ERROR = delimited_tag(order_pb2.OrderResult.DESCRIPTOR, "error")
 _RESULT_EXISTED = varint_tag(order_pb2.OrderResult.DESCRIPTOR, "already_existed") + _TRUE
+_OMITTED = varint_tag(order_pb2.CancelAllOrdersResponse.DESCRIPTOR, "omitted_results")
 _ENTRIES = delimited_tag(order_pb2.StreamOrderEntryResponse.DESCRIPTOR, "results")
 _ENTRY = order_pb2.OrderCommandResult.DESCRIPTOR
 _ENTRY_ID = delimited_tag(_ENTRY, "request_id")
@@ -74,10 +78,17 @@ def order_result_bytes(result: OrderOutcome) -> bytes:
 
 
 def results_bytes(results: Iterable[OrderOutcome]) -> bytes:
-    """A serialised BatchPlaceOrdersResponse; BatchCancelOrdersResponse and CancelAllOrdersResponse are the same on
-    the wire."""
+    """A serialised BatchPlaceOrdersResponse; BatchCancelOrdersResponse is the same on the wire."""
     tag = _RESULTS
     return b"".join([delimited(tag, order_result_bytes(result)) for result in results])
+
+
+def cancel_all_bytes(results: Sequence[OrderOutcome]) -> bytes:
+    """A serialised CancelAllOrdersResponse: as many results as surely fit into a message, and how many more there
+    were."""
+    body = results_bytes(results[:MAX_CANCELLED])
+    omitted = len(results) - MAX_CANCELLED
+    return body + _OMITTED + varint(omitted) if omitted > 0 else body
 
 
 def entry_result_bytes(request_id: str, result: OrderOutcome | None) -> bytes:

@@ -15,6 +15,7 @@ from brokergate.codec.decode.order import (
 )
 from brokergate.codec.encode.order import order_bytes
 from brokergate.codec.encode.response import (
+    cancel_all_bytes,
     failure_of,
     fills_page_bytes,
     get_order_bytes,
@@ -78,7 +79,7 @@ class OrderService:
         mutation = decode_cancel_all(request)
         require_account(principal, mutation.command.account_id)
         return await self._gateway.cancel_all_orders(
-            mutation.command, request_of(mutation, "CancelAllOrders", results_bytes, principal)
+            mutation.command, request_of(mutation, "CancelAllOrders", cancel_all_bytes, principal)
         )
 
     async def batch_place_orders(
