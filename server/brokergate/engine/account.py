@@ -194,12 +194,18 @@ class Account:
 
     async def place(self, commands: Sequence[PlaceOrder]) -> Sequence[PlaceResult]:
         """Places orders in turn; each answers for itself. Answers after the commit."""
+        results = await self.stage_orders(commands)
+        await self._journal.commit_now()
+        return results
+
+    async def stage_orders(self, commands: Sequence[PlaceOrder]) -> list[PlaceResult]:
+        """As `place`, up to the staging of what is to be answered. Does not suspend on an in-process broker."""
         results: list[PlaceResult | None] = [None] * len(commands)
         payloads: list[EventPayload] = []
         records: list[Record] = []
         sending: list[tuple[int, Order]] = []
         twins: list[tuple[int, int]] = []
-        fresh: dict[str, int] = {}
+        fresh: dict[str, tuple[int, str]] = {}
         known = self._journal.find_orders(self.account_id, [command.client_order_id for command in commands])
         for index, command in enumerate(commands):
             client_id = command.client_order_id
@@ -209,11 +215,12 @@ class Account:
                     self._same_body(command, stored.fingerprint, stored.order.order_id)
                     results[index] = Placed(self.tracker.latest(stored.order), True)
                 elif client_id in fresh:
-                    self._same_body(command, commands[fresh[client_id]].fingerprint, "")
-                    twins.append((index, fresh[client_id]))
+                    first, order_id = fresh[client_id]
+                    self._same_body(command, commands[first].fingerprint, order_id)
+                    twins.append((index, first))
                 else:
                     order = self._intend(command)
-                    fresh[client_id] = index
+                    fresh[client_id] = index, order.order_id
                     records.append(NewOrder(client_id, command.fingerprint))
                     if self._journal.is_tombstoned(self.account_id, client_id):
                         results[index] = Placed(self._tombstoned(order, payloads), False)
@@ -233,7 +240,6 @@ class Account:
         for index, first in twins:
             twin = results[first]
             results[index] = Placed(twin.order, True) if isinstance(twin, Placed) else twin
-        await self._journal.commit()
         return [result for result in results if result is not None]
 
     @staticmethod
@@ -242,7 +248,7 @@ class Account:
             raise GatewayError(
                 ErrorReason.CLIENT_ORDER_ID_REUSED,
                 f"client_order_id {command.client_order_id!r} was used for another order; draw a new one",
-                metadata={"order_id": order_id} if order_id else {},
+                metadata={"order_id": order_id},
             )
 
     def _intend(self, command: PlaceOrder) -> Order:

@@ -37,6 +37,7 @@ from brokergate.domain.money import ZERO, format_decimal
 from brokergate.domain.orders import Order, OrderSpec, OrderType, Side
 from brokergate.engine.account import Account, check_same_request
 from brokergate.engine.connection import Metrics
+from brokergate.engine.gathering import Gathering
 from brokergate.engine.paper_setting import from_setting, to_setting
 from brokergate.engine.rules import check_order
 from brokergate.engine.tasks import OwnedTasks, to_its_end
@@ -72,6 +73,7 @@ class Gateway:
         self._clock = clock
         self._log = log
         self._make_paper = make_paper
+        self._gathering = Gathering()
         self._pumps: dict[str, asyncio.Task[None]] = {}
         self.tasks = OwnedTasks()
         self._under_way: dict[tuple[str, str], tuple[Request, asyncio.Task[bytes]]] = {}
@@ -107,6 +109,7 @@ class Gateway:
 
     async def close(self) -> None:
         """Ends the brokers' connections; what they told until then is staged."""
+        self._gathering.settle()
         for account in self.accounts.values():
             await account.broker.close()
         await self.tasks.finish()
@@ -136,7 +139,9 @@ class Gateway:
         return sorted(self.accounts)
 
     def account(self, account_id: str, field: str = "account_id") -> Account:
-        """The account; ACCOUNT_NOT_FOUND otherwise, naming the request's `field`."""
+        """The account, with every order that came before now placed; ACCOUNT_NOT_FOUND otherwise, naming the request's
+        `field`."""
+        self._gathering.settle()
         account = self.accounts.get(account_id)
         if account is None:
             raise GatewayError(
@@ -162,7 +167,13 @@ class Gateway:
 
     async def place_order(self, command: PlaceOrder) -> Placed:
         """Places an order and answers with it as it now stands."""
-        (result,) = await self.place_orders((command,))
+        # Not by `account`, which settles what is gathered.
+        account = self.accounts.get(command.account_id) or self.account(command.account_id)
+        if account.broker.in_process:
+            result = await self._gathering.stage(account, command)
+            await self.journal.commit_now()
+        else:
+            (result,) = await self.place_orders((command,))
         if isinstance(result, OrderFailure):
             raise result.error
         return result

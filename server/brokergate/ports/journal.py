@@ -137,6 +137,10 @@ class Journal(ABC):
         """Returns when everything that is staged is committed; calls that come together share one commit."""
 
     @abstractmethod
+    async def commit_now(self) -> None:
+        """As `commit`, without waiting for others that might share it: for a caller who brings what is together."""
+
+    @abstractmethod
     def flush(self) -> None:
         """Commits what is staged now, in the caller's own step."""
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from brokergate.adapters.paper.broker import PaperTradingBroker
-from brokergate.domain.commands import PlaceOrder
+from brokergate.domain.commands import CancelOrder, OrderRef, PlaceOrder, Request
 from brokergate.domain.market import QuoteView
 from brokergate.domain.orders import OrderSpec, OrderType, Side
 from brokergate.engine.gateway import Gateway
@@ -74,8 +74,9 @@ def balances_and_cash(journal: Journal) -> list[tuple[Decimal, Decimal]]:
 async def test_a_commit_never_holds_a_balance_without_the_fills_that_made_it(journal: Journal) -> None:
     """A resting order fills after a command was staged and before its commit: the commit has the fill too."""
     gateway, paper = await opened(journal)
-    await gateway.place_order(bid("resting", "100"))
-    command = asyncio.create_task(gateway.place_order(bid("far", "10")))
+    await gateway.place_orders([bid("resting", "100"), bid("far", "10")])
+    cancel = Request("r1", "CancelOrder", b"", lambda _: b"answer")
+    command = asyncio.create_task(gateway.cancel_order(CancelOrder("paper", OrderRef("", "far")), cancel))
     await asyncio.sleep(0)
 
     await paper.push([CROSSING])

@@ -119,6 +119,9 @@ class SqliteJournal(Journal):
     async def commit(self) -> None:
         await self._writer.commit()
 
+    async def commit_now(self) -> None:
+        await self._writer.commit_now()
+
     def flush(self) -> None:
         self._writer.flush()
 
