@@ -23,6 +23,7 @@ from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Si
 from brokergate.domain.values import changed
 from brokergate.ports.broker import Accepted, FillReport, OrderReport, Rejected, Unknown
 from brokergate.v1 import event_pb2
+from tests.unit.adapters.paper.hand_clock import settle
 from tests.unit.engine.conftest import House
 
 
@@ -266,3 +267,18 @@ async def test_what_the_rules_refuse_is_not_journalled(
         await house.gateway.place_order(changed(command, spec=changed(command.spec, **change)))
     assert (refused.value.reason, refused.value.violations[0].field) == (reason, field)
     assert (events(house)[before:], house.broker.placed) == ([], [])
+
+
+async def test_a_reconnect_whose_caller_goes_away_is_carried_through(house: House) -> None:
+    """Half a reconnect would leave an account that says it is connected and hears nothing."""
+    await accepted(house, "a")
+    call = asyncio.create_task(house.gateway.reconnect("main", request("again", "ReconnectBroker")))
+    await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    house.broker.told.put_nowait((fill("X1", "1"),))
+    await settle()
+
+    assert house.gateway.get_order("main", OrderRef(client_order_id="a")).state is OrderState.FILLED
