@@ -209,13 +209,15 @@ class _Follower:
                 raise GatewayError(
                     ErrorReason.SLOW_CONSUMER, f"account {account_id!r}: what comes next is no longer kept"
                 )
-            events = journal.read(account_id, after, BATCH_EVENTS, request.kinds)
-            # Fewer than asked for: the journal was read to its head.
-            self._after[account_id] = events[-1].sequence if len(events) == BATCH_EVENTS else head
             if request.symbols:
-                bodies = [event.body for event in events if event.symbol in request.symbols]
+                events = journal.read(account_id, after, BATCH_EVENTS, request.kinds)
+                count, last = len(events), events[-1].sequence if events else after
+                bodies: Sequence[bytes] = [event.body for event in events if event.symbol in request.symbols]
             else:
-                bodies = [event.body for event in events]
+                last, bodies = journal.read_bodies(account_id, after, BATCH_EVENTS, request.kinds)
+                count = len(bodies)
+            # Fewer than asked for: the journal was read to its head.
+            self._after[account_id] = last if count == BATCH_EVENTS else head
             if bodies:
                 yield Batch(self._cursor(), bodies)
 

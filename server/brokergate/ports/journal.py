@@ -168,6 +168,12 @@ class Journal(ABC):
         """Up to `limit` events with a sequence above `after`, in order; of `kinds` only, if any are given."""
 
     @abstractmethod
+    def read_bodies(
+        self, account_id: str, after: int, limit: int, kinds: frozenset[EventKind] = frozenset()
+    ) -> tuple[int, Sequence[bytes]]:
+        """The bodies of what `read` gives, and the last one's sequence; `after` where there is none."""
+
+    @abstractmethod
     def sequence_at(self, account_id: str, time_ns: int) -> int:
         """The sequence of the last event before `time_ns`; 0 if there is none."""
 

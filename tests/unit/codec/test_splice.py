@@ -178,6 +178,11 @@ def test_entry_results(value: Order) -> None:
 def test_event_batch(payloads: list[events.EventPayload]) -> None:
     """A batch of stored bodies is the message with those events, for both of the streams."""
     bodies = [ENCODER(number, 1, payload) for number, payload in enumerate(payloads, 1)]
+    check_batch(bodies)
+    check_batch([*bodies, ENCODER(9, 1, events.GapFound(0, 1, "x" * 5000)), *bodies])
+
+
+def check_batch(bodies: list[bytes]) -> None:
     body = stream.event_batch_bytes(CURSOR, bodies)
     batch = event_pb2.EventBatch(events=[event_pb2.Event.FromString(each) for each in bodies])
     assert event_pb2.StreamEventsResponse.FromString(body) == event_pb2.StreamEventsResponse(

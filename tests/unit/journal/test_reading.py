@@ -278,6 +278,9 @@ def test_reading_is_the_same_from_memory_and_file(
         for limit in (1, 3, 1000):
             expected = [event for event in wanted if event.sequence > after][:limit]
             assert list(journal.read("paper", after, limit, kinds)) == expected
+            last = expected[-1].sequence if expected else after
+            bodies = [event.body for event in expected]
+            assert journal.read_bodies("paper", after, limit, kinds) == (last, bodies)
 
 
 def test_ring_is_bounded_by_bytes(journal: Journal, trader: Trader, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,12 @@ fields have the same numbers, so that the same bytes serve both (a test holds th
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from brokergate.codec.encode.account import balance_fields, position_fields
 from brokergate.codec.encode.order import order_fields
 from brokergate.codec.encode.values import Fields, timestamp_fields
-from brokergate.codec.wire import delimited, delimited_tag
+from brokergate.codec.wire import LENGTHS, delimited, delimited_tag
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.orders import Order
@@ -19,11 +19,17 @@ _CURSOR = delimited_tag(_RESPONSE, "cursor")
 _BATCH = delimited_tag(_RESPONSE, "batch")
 _EVENTS = delimited_tag(event_pb2.EventBatch.DESCRIPTOR, "events")
 
+_PREFIXES = tuple(_EVENTS + length for length in LENGTHS)
+"""What stands before an event, by its length."""
 
-def event_batch_bytes(cursor: str, bodies: Iterable[bytes]) -> bytes:
+
+def event_batch_bytes(cursor: str, bodies: Sequence[bytes]) -> bytes:
     """A message with a batch of events, each as it was stored."""
-    tag = _EVENTS
-    batch = b"".join([delimited(tag, body) for body in bodies])
+    prefixes = _PREFIXES
+    try:
+        batch = b"".join([part for body in bodies for part in (prefixes[len(body)], body)])
+    except IndexError:
+        batch = b"".join([delimited(_EVENTS, body) for body in bodies])
     return delimited(_CURSOR, cursor.encode()) + delimited(_BATCH, batch)
 
 
