@@ -128,12 +128,16 @@ class Account:
     def _tell_holdings(self) -> None:
         """Stages the positions and balances that changed since the last commit, behind all that changed them."""
         self._telling = False
-        payloads = self.tracker.apply(self.broker.untold())
-        payloads.extend(self.tracker.holdings.values())
-        self.tracker.holdings = {}
-        if payloads:
-            self._journal.stage(self.account_id, self._clock.now_ns(), payloads)
-            self.tracker.settle()
+        try:
+            payloads = self.tracker.apply(self.broker.untold())
+            payloads.extend(self.tracker.holdings.values())
+            self.tracker.holdings = {}
+            if payloads:
+                self._journal.stage(self.account_id, self._clock.now_ns(), payloads)
+                self.tracker.settle()
+        except Exception as error:  # noqa: BLE001 - whoever waits for the commit is not to wait for ever
+            self.connection.enter(ConnectionState.ERROR, str(error))
+            self._log("broker's last word is wrong", account=self.account_id, error=repr(error))
 
     def tell(self) -> None:
         """Commits what the broker has brought about by itself until now: what it answered can then be shown."""

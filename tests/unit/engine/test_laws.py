@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
 
+from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.commands import (
     CancelOrder,
     IfUnknown,
@@ -21,10 +23,11 @@ from brokergate.domain.events import EventKind, OrderEventType
 from brokergate.domain.fills import Liquidity
 from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side
 from brokergate.domain.values import changed
-from brokergate.ports.broker import Accepted, FillReport, OrderReport, Rejected, Unknown
+from brokergate.ports.broker import Accepted, FillReport, OrderReport, Rejected, Report, Unknown
 from brokergate.v1 import event_pb2
 from tests.unit.adapters.paper.hand_clock import settle
 from tests.unit.engine.conftest import House
+from tests.unit.engine.scripted import ScriptedBroker
 
 
 def place(client_order_id: str, quantity: str = "1", fingerprint: bytes = b"body") -> PlaceOrder:
@@ -282,3 +285,20 @@ async def test_a_reconnect_whose_caller_goes_away_is_carried_through(house: Hous
     await settle()
 
     assert house.gateway.get_order("main", OrderRef(client_order_id="a")).state is OrderState.FILLED
+
+
+async def test_a_broker_that_tells_nonsense_before_a_commit_holds_up_nobody(house: House) -> None:
+    """Its account is in ERROR; what was staged is committed and answered, on the other accounts too."""
+
+    class Nonsense(ScriptedBroker):
+        in_process = True
+
+        def untold(self) -> Sequence[Report]:
+            raise ValueError("minus one lots")
+
+    await house.gateway.add_account("odd", Nonsense(), trading_enabled=True)
+    placed = await asyncio.wait_for(accepted(house, "a"), 5)
+
+    assert placed.state is OrderState.NEW
+    connection = house.gateway.account("odd").connection
+    assert (connection.state, connection.message) == (ConnectionState.ERROR, "minus one lots")
