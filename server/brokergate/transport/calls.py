@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from brokergate.domain.access import Principal
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.transport.settings import TransportSettings
 
 T = TypeVar("T")
+
+QUIET_S: Final = 0.05
+"""Time in which nobody was refused, after which no more calls are on their way to a gateway that drains."""
+
+LONGEST_QUIET_S: Final = 1.0
+"""How long that is waited for: some clients call again at once, for ever."""
 
 
 def shutting_down() -> GatewayError:
@@ -105,6 +111,7 @@ class Calls:
         self._idle = asyncio.Event()
         self._idle.set()
         self.draining = False
+        self._refused = 0
 
     @property
     def streams(self) -> int:
@@ -113,8 +120,7 @@ class Calls:
 
     def enter(self) -> None:
         """A unary call begins. Raises GatewayError SHUTTING_DOWN while draining."""
-        if self.draining:
-            raise shutting_down()
+        self._refuse_draining()
         self._unary += 1
 
     def leave(self) -> None:
@@ -125,8 +131,7 @@ class Calls:
 
     def open(self, context: Any, principal: Principal) -> Stream:
         """A stream begins. Raises GatewayError SHUTTING_DOWN or TOO_MANY_STREAMS."""
-        if self.draining:
-            raise shutting_down()
+        self._refuse_draining()
         limit = self._settings.max_subscribers
         if len(self._streams) >= limit:
             raise GatewayError(
@@ -137,6 +142,11 @@ class Calls:
         stream = Stream(context, principal, self._settings)
         self._streams.add(stream)
         return stream
+
+    def _refuse_draining(self) -> None:
+        if self.draining:
+            self._refused += 1
+            raise shutting_down()
 
     def close(self, stream: Stream) -> None:
         """A stream is over."""
@@ -151,7 +161,8 @@ class Calls:
                 stream.end(error)
 
     async def drain(self, grace_s: float) -> bool:
-        """Refuses new calls, ends streams, and waits for the calls under way; whether all ended within the grace."""
+        """Refuses new calls, ends streams, and waits for the calls under way; whether all ended within the grace.
+        Then waits a moment for calls that were on their way: once the listeners close, gRPC says CANCELLED to them."""
         self.draining = True
         if self._unary or self._streams:
             self._idle.clear()
@@ -161,4 +172,13 @@ class Calls:
                 await self._idle.wait()
         except TimeoutError:
             return False
+        await self._quiet()
         return True
+
+    async def _quiet(self) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LONGEST_QUIET_S
+        refused = -1
+        while refused != self._refused and loop.time() < until:
+            refused = self._refused
+            await asyncio.sleep(QUIET_S)
