@@ -130,8 +130,8 @@ def prepare(connection: sqlite3.Connection, path: str) -> None:
         raise JournalError(
             f"{path!r} is an SQLite file but no journal of brokergate; name another --data-dir"
         )
-    version = int(read_meta(connection, "schema_version") or 0)
-    if version != SCHEMA_VERSION:
+    version = read_meta(connection, "schema_version")
+    if version != str(SCHEMA_VERSION):
         raise JournalError(
             f"journal {path!r} has schema version {version}, and this release reads {SCHEMA_VERSION}; "
             "run the release that wrote it, or a newer one"
