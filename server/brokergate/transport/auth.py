@@ -181,24 +181,32 @@ def _no_method(method: str) -> GatewayError:
     return GatewayError(ErrorReason.UNIMPLEMENTED, f"{method[:128]}: this gateway has no such method")
 
 
-class AuthInterceptor(grpc.aio.ServerInterceptor):
-    """Lets a call through to its handler, with its `caller()` set, or answers it with the refusal."""
+class GuardedHandlers(grpc.GenericRpcHandler):
+    """Lets a call through to its handler, with its `caller()` set, or answers it with the refusal.
 
-    def __init__(self, gatekeeper: Gatekeeper, refused: Callable[[str, GatewayError], None]) -> None:
+    gRPC asks for a call's handler in the call's own task, so that what is set here is there when it is served. An
+    interceptor would do the same at the cost of some 20 µs a call: grpc.aio runs those through coroutines of their own.
+    """
+
+    def __init__(
+        self,
+        gatekeeper: Gatekeeper,
+        refused: Callable[[str, GatewayError], None],
+        handlers: Sequence[grpc.GenericRpcHandler],
+    ) -> None:
         self._gatekeeper = gatekeeper
         self._refused = refused
+        self._handlers = tuple(handlers)
 
-    async def intercept_service(
-        self, continuation: Callable[[Any], Awaitable[Handler]], handler_call_details: Any
-    ) -> Handler:
-        """See `grpc.aio.ServerInterceptor`."""
+    def service(self, handler_call_details: Any) -> Handler:
+        """See `grpc.GenericRpcHandler`."""
         method: str = handler_call_details.method
         try:
             principal = self._gatekeeper.by_token(handler_call_details.invocation_metadata)
             if principal is None:
                 principal = self._gatekeeper.without_token()
                 if principal is None:
-                    return self._ask_connection(method, await continuation(handler_call_details))
+                    return self._ask_connection(method, self._find(handler_call_details))
             check_scope(principal, method)
             _caller.set(principal)
         except GatewayError as error:
@@ -206,8 +214,15 @@ class AuthInterceptor(grpc.aio.ServerInterceptor):
                 self._refused(method, error)
                 return _refusal(error)
             _caller.set(error)
-        handler = await continuation(handler_call_details)
+        handler = self._find(handler_call_details)
         return _refusal(_no_method(method)) if handler is None else handler
+
+    def _find(self, handler_call_details: Any) -> Handler | None:
+        for handlers in self._handlers:
+            handler = handlers.service(handler_call_details)
+            if handler is not None:
+                return handler
+        return None
 
     def _ask_connection(self, method: str, handler: Handler) -> Handler:
         """A handler that finds the principal once the call, and with it the connection, is at hand."""

@@ -12,7 +12,7 @@ import grpc
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.ports.clock import Clock
-from brokergate.transport.auth import Authenticator, AuthInterceptor, Gatekeeper
+from brokergate.transport.auth import Authenticator, Gatekeeper, GuardedHandlers
 from brokergate.transport.calls import Calls
 from brokergate.transport.channelz import channelz_handlers
 from brokergate.transport.health import Health
@@ -81,16 +81,13 @@ class GatewayServer:
         introspection = settings.reflection
         if introspection is None:
             introspection = all(listener.loopback for listener in settings.listeners)
-        server = grpc.aio.server(
-            interceptors=[AuthInterceptor(self._gatekeeper, self._reporter.refused)],
-            options=channel_options(settings, introspection),
-        )
+        server = grpc.aio.server(options=channel_options(settings, introspection))
         wrapper = Wrapper(self._calls, self._reporter)
-        server.add_generic_rpc_handlers(register(wrapper, self._implementations))
-        server.add_generic_rpc_handlers((self._health.handlers(wrapper),))
+        handlers = [*register(wrapper, self._implementations), self._health.handlers(wrapper)]
         if introspection:
-            server.add_generic_rpc_handlers(Reflection().handlers(wrapper))
-            server.add_generic_rpc_handlers((channelz_handlers(wrapper),))
+            handlers += [*Reflection().handlers(wrapper), channelz_handlers(wrapper)]
+        guarded = GuardedHandlers(self._gatekeeper, self._reporter.refused, handlers)
+        server.add_generic_rpc_handlers((guarded,))
         addresses = [bind(server, listener) for listener in settings.listeners]
         self._follow_brokers_now()
         await server.start()
