@@ -210,6 +210,8 @@ class Account:
         sending: list[tuple[int, Order]] = []
         twins: list[tuple[int, int]] = []
         fresh: dict[str, tuple[int, str]] = {}
+        # One reading of the clock for all: what is encoded of a time is remembered by the time.
+        now_ns = self._clock.now_ns()
         known = self._journal.find_orders(self.account_id, [command.client_order_id for command in commands])
         for index, command in enumerate(commands):
             client_id = command.client_order_id
@@ -223,7 +225,7 @@ class Account:
                     self._same_body(command, commands[first].fingerprint, order_id)
                     twins.append((index, first))
                 else:
-                    order = self._intend(command)
+                    order = self._intend(command, now_ns)
                     fresh[client_id] = index, order.order_id
                     records.append(NewOrder(client_id, command.fingerprint))
                     if self._journal.is_tombstoned(self.account_id, client_id):
@@ -255,11 +257,10 @@ class Account:
                 metadata={"order_id": order_id},
             )
 
-    def _intend(self, command: PlaceOrder) -> Order:
+    def _intend(self, command: PlaceOrder, now_ns: int) -> Order:
         spec = command.spec
         self.check_tradable()
         instrument = self.instrument(spec.symbol, "order.symbol")
-        now_ns = self._clock.now_ns()
         time_in_force = check_order(spec, instrument, self.broker.capabilities, self.broker.name, now_ns)
         quantity = spec.quantity
         if quantity is None:
@@ -313,8 +314,9 @@ class Account:
         outcomes = await self.broker.place_orders(orders)
         self.metrics.sent(len(orders), self._clock.monotonic_ns() - started_ns)
         # Reports that concern several orders come once, in one of the outcomes: all of them first.
-        for outcome in outcomes:
-            self.report(outcome, payloads)
+        reports = [report for outcome in outcomes for report in outcome.reports]
+        if reports:
+            payloads.extend(self.tracker.apply(reports))
         return [
             self._placed(order, outcome, payloads) for order, outcome in zip(orders, outcomes, strict=True)
         ]

@@ -98,11 +98,12 @@ class Tracker:
     def apply(self, reports: Iterable[Report]) -> list[EventPayload]:
         """What the journal shall say of `reports`. A report of no consequence gives nothing."""
         payloads: list[EventPayload] = []
+        now_ns = self._clock.now_ns()
         for report in reports:
             if isinstance(report, FillReport):
-                self._fill(report, payloads)
+                self._fill(report, now_ns, payloads)
             elif isinstance(report, OrderReport):
-                self._order(report, payloads)
+                self._order(report, now_ns, payloads)
             elif isinstance(report, BrokerPosition):
                 self.holdings["position", report.symbol] = PositionChanged(report)
             elif isinstance(report, BrokerBalance):
@@ -147,13 +148,12 @@ class Tracker:
             stored = self._journal.find_broker_order(self.account_id, broker_order_id)
         return None if stored is None else stored.order
 
-    def _fill(self, report: FillReport, payloads: list[EventPayload]) -> None:
+    def _fill(self, report: FillReport, now_ns: int, payloads: list[EventPayload]) -> None:
         key = (report.symbol, report.broker_order_id, report.execution_id)
         if key in self._booked or self._journal.has_fill(self.account_id, key):
             return
         self._booked.add(key)
         order = self._find(report.client_order_id, report.broker_order_id)
-        now_ns = self._clock.now_ns()
         booked = Fill(
             fill_id=self._journal.next_fill_id(self.account_id),
             account_id=self.account_id,
@@ -181,14 +181,13 @@ class Tracker:
         self.hold(order)
         payloads.append(OrderChanged(event, order))
 
-    def _order(self, report: OrderReport, payloads: list[EventPayload]) -> None:
+    def _order(self, report: OrderReport, now_ns: int, payloads: list[EventPayload]) -> None:
         order = self._find(report.client_order_id, report.broker_order_id)
         if order is None:
             self._log(
                 "report on an unknown order", broker_order_id=report.broker_order_id, change=report.event.name
             )
             return
-        now_ns = self._clock.now_ns()
         kind = report.event
         if kind is OrderEventType.ACKNOWLEDGED:
             self.acknowledged(order, report.broker_order_id, payloads)
