@@ -23,7 +23,7 @@ from tests.unit.adapters.paper.hand_clock import (
     stop,
     tape_broker,
 )
-from tests.unit.sim.feeds.conftest import btc_recording, fx_folder
+from tests.unit.sim.conftest import btc_recording, fx_folder
 
 __all__ = ["btc_recording", "fx_folder"]
 
