@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequenc
 from decimal import Decimal
 from typing import TypeVar
 
-from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, TradingState
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState
 from brokergate.domain.commands import (
     CancelAllOrders,
     CancelOrder,
@@ -38,6 +38,7 @@ from brokergate.domain.orders import Order, OrderSpec, OrderType, Side
 from brokergate.engine.account import Account, check_same_request
 from brokergate.engine.connection import Metrics
 from brokergate.engine.gathering import Gathering
+from brokergate.engine.lookups import no_position, simulated_venue, trading_view
 from brokergate.engine.paper_setting import from_setting, to_setting
 from brokergate.engine.rules import check_order
 from brokergate.engine.tasks import OwnedTasks, to_its_end
@@ -46,7 +47,6 @@ from brokergate.ports.broker import (
     AbstractBroker,
     Preview,
     PushedUpdate,
-    SimulatedVenue,
     TapeAction,
 )
 from brokergate.ports.clock import Clock
@@ -235,7 +235,7 @@ class Gateway:
         position = await self._position(account, command.symbol)
         held = position.quantity.copy_abs()
         if not held:
-            raise _no_position(account.account_id, command.symbol)
+            raise no_position(account.account_id, command.symbol)
         if command.quantity is not None and command.quantity > held:
             raise invalid_field(
                 "quantity", f"{format_decimal(command.quantity)} is more than is held, {format_decimal(held)}"
@@ -320,7 +320,7 @@ class Gateway:
         for position in positions:
             if position.symbol == symbol:
                 return position
-        raise _no_position(account.account_id, symbol)
+        raise no_position(account.account_id, symbol)
 
     async def list_balances(self, account_id: str) -> Sequence[BrokerBalance]:
         """By currency."""
@@ -381,7 +381,7 @@ class Gateway:
         accounts = (
             [self.account(account_id)] if account_id else [self.accounts[name] for name in self.account_ids]
         )
-        return [_trading(account) for account in accounts]
+        return [trading_view(account) for account in accounts]
 
     # Brokers
 
@@ -473,7 +473,7 @@ class Gateway:
             account = self.account(account_id)
             if (answer := account.answered(request)) is not None:
                 return answer
-            reports = await _venue(account).reset(initial_balances)
+            reports = await simulated_venue(account).reset(initial_balances)
             done = ControlChanged(ControlEventType.ACCOUNT_RESET, request.request_id, "", request.actor)
             payloads = [*account.tracker.apply(reports), done]
             return await self._answer(account, request, await self._view(account), payloads)
@@ -485,7 +485,7 @@ class Gateway:
             account = self.account(account_id)
             if (answer := account.answered(request)) is not None:
                 return answer
-            status = await _venue(account).control_tape(action)
+            status = await simulated_venue(account).control_tape(action)
             moved = ControlChanged(
                 ControlEventType.TAPE,
                 request.request_id,
@@ -496,28 +496,4 @@ class Gateway:
 
     async def push_market_data(self, account_id: str, updates: Sequence[PushedUpdate]) -> None:
         """Gives a paper account market data."""
-        await _venue(self.account(account_id)).push(updates)
-
-
-def _venue(account: Account) -> SimulatedVenue:
-    if not isinstance(account.broker, SimulatedVenue):
-        raise GatewayError(
-            ErrorReason.NOT_A_PAPER_ACCOUNT,
-            f"account {account.account_id!r} is at {account.broker.name!r}; only a paper account can do this",
-        )
-    return account.broker
-
-
-def _no_position(account_id: str, symbol: str) -> GatewayError:
-    return GatewayError(
-        ErrorReason.POSITION_NOT_FOUND, f"account {account_id!r} holds no position in {shorten(symbol)!r}"
-    )
-
-
-def _trading(account: Account) -> TradingView:
-    state, reason = TradingState.ACTIVE, ""
-    if not account.trading_enabled:
-        state, reason = TradingState.READ_ONLY, "trading.enabled is false"
-    elif account.connection.state is not ConnectionState.CONNECTED:
-        state, reason = TradingState.PAUSED, f"the broker is {account.connection.state.name}"
-    return TradingView(account.account_id, state, reason, account.connection.since_ns)
+        await simulated_venue(self.account(account_id)).push(updates)
