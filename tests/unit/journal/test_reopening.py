@@ -296,3 +296,16 @@ def test_kinds_have_their_numbers_in_the_file(reopen: Open) -> None:
     for event in journal.read("paper", 0, 100):
         payload = event_pb2.Event.FromString(event.body).WhichOneof("payload")
         assert EventKind[str(payload).upper()] is event.kind
+
+
+def test_nobody_else_reads_the_journal(tmp_path: Path) -> None:
+    """Whatever the folder allows, the file and its log are for their owner alone."""
+    tmp_path.chmod(0o755)
+    journal = SqliteJournal(tmp_path / "journal.db", Random(1).getrandbits)
+    journal.open_account("paper")
+    Trader(journal).place("a")
+    journal.flush()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    journal.close()
+    assert set(modes.values()) == {0o600}
+    assert "journal.db-wal" in modes

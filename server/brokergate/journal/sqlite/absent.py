@@ -25,10 +25,7 @@ class Absent:
 
     def take(self, key: Hashable) -> bool:
         """Whether `key` is known to be absent; it no longer is."""
-        if key in self._new:
-            self._new.remove(key)
-            return True
-        if key in self._old:
-            self._old.remove(key)
-            return True
-        return False
+        known = key in self._new or key in self._old
+        self._new.discard(key)
+        self._old.discard(key)
+        return known

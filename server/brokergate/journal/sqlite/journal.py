@@ -56,7 +56,7 @@ class SqliteJournal(Journal):
             self._connection = connect(self.path)
             prepare(self._connection, self.path)
             self._begin(draw, boot_id)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise JournalError(f"journal {self.path!r} cannot be opened: {error}") from error
         self._writer = Writer(self._connection, self.path)
         self._accounts: dict[str, Account] = {}

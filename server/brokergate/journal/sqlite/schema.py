@@ -9,6 +9,7 @@ integers holds all accounts and each account's rows lie together, appended at th
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -107,6 +108,9 @@ def connect(path: str) -> sqlite3.Connection:
     `synchronous=NORMAL` never waits for the disk in a commit: what was committed survives the death of the process
     (`kill -9`), and may lose its tail with the machine's power (`durability: process`).
     """
+    if path != ":memory:":
+        # Orders and holdings are nobody else's business; the log and its index get the file's mode.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     connection = sqlite3.connect(
         path, isolation_level=None, cached_statements=CACHED_STATEMENTS, timeout=10.0
     )
