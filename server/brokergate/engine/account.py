@@ -37,6 +37,7 @@ from brokergate.domain.orders import Order, PendingAction, PendingActionKind, Si
 from brokergate.domain.values import changed
 from brokergate.engine.connection import Connection, Metrics
 from brokergate.engine.replacing import change
+from brokergate.engine.requests import check_same_request
 from brokergate.engine.rules import check_order, check_replace_support
 from brokergate.engine.tracker import Tracker
 from brokergate.ports.broker import (
@@ -311,7 +312,14 @@ class Account:
 
     async def _send(self, orders: Sequence[Order], payloads: list[EventPayload]) -> list[Order]:
         started_ns = self._clock.monotonic_ns()
-        outcomes = await self.broker.place_orders(orders)
+        outcomes: Sequence[Outcome]
+        try:
+            outcomes = await self.broker.place_orders(orders)
+        except Exception as error:  # noqa: BLE001 - the port allows none, so whichever it is, what was sent is unknown
+            self._log(
+                "broker failed while placing", account=self.account_id, orders=len(orders), error=repr(error)
+            )
+            outcomes = [Unknown(f"the adapter failed: {type(error).__name__}")] * len(orders)
         self.metrics.sent(len(orders), self._clock.monotonic_ns() - started_ns)
         # Reports that concern several orders come once, in one of the outcomes: all of them first.
         reports = [report for outcome in outcomes for report in outcome.reports]
@@ -484,13 +492,3 @@ class Account:
     async def _committed(self, answer: bytes) -> bytes:
         await self._journal.commit()
         return answer
-
-
-def check_same_request(request: Request, method: str, fingerprint: bytes) -> None:
-    """Raises REQUEST_ID_REUSED unless the request's id was used for the very same request."""
-    if method != request.method or fingerprint != request.fingerprint:
-        raise GatewayError(
-            ErrorReason.REQUEST_ID_REUSED,
-            f"request_id {request.request_id!r} was used for another {method} request; draw a new one",
-            metadata={"method": method},
-        )

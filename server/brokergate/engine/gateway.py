@@ -35,11 +35,12 @@ from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import QuoteView
 from brokergate.domain.money import ZERO, format_decimal
 from brokergate.domain.orders import Order, OrderSpec, OrderType, Side
-from brokergate.engine.account import Account, check_same_request
+from brokergate.engine.account import Account
 from brokergate.engine.connection import Metrics
 from brokergate.engine.gathering import Gathering
 from brokergate.engine.lookups import no_position, simulated_venue, trading_view
 from brokergate.engine.paper_setting import from_setting, to_setting
+from brokergate.engine.requests import check_same_request
 from brokergate.engine.rules import check_order
 from brokergate.engine.tasks import OwnedTasks, to_its_end
 from brokergate.engine.views import AccountView, BrokerView, TradingView

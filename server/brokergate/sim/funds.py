@@ -15,19 +15,16 @@ most), and a market order that closes the lots which an open order stood ready t
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from brokergate.domain.accounts import BrokerPosition
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import format_decimal, multiply, steps, total
+from brokergate.sim.currency import CurrencyAccount
 from brokergate.sim.fees import Commission, FeeSchedule
 from brokergate.sim.orders import Refusal, WorkingOrder
 from brokergate.sim.positions import FifoPosition
-
-if TYPE_CHECKING:
-    from brokergate.sim.ledger import CurrencyAccount
 
 HALF = Decimal("0.5")
 SHORT_TIE = 2

@@ -12,42 +12,13 @@ from decimal import Decimal
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
 from brokergate.domain.instruments import Instrument, InstrumentKind
-from brokergate.domain.money import CONTEXT, multiply, normal
+from brokergate.domain.money import CONTEXT, multiply
+from brokergate.sim.currency import CurrencyAccount
 from brokergate.sim.fees import FeeSchedule, currency_places
 from brokergate.sim.funds import InstrumentFunds
 
 MAX_UNIT_PLACES = 17
 """Places of tick × lot × multiplier: a profit at the mid price has one more, and 18 can be told."""
-
-
-class CurrencyAccount:
-    """One currency: all of it, and what is set aside of it, in units of 10^-`places`."""
-
-    __slots__ = ("changed", "currency", "held", "places", "total")
-
-    def __init__(self, currency: str, places: int) -> None:
-        self.currency = currency
-        self.places = places
-        self.total = 0
-        self.held = 0
-        self.changed = False
-
-    @property
-    def available(self) -> int:
-        """What may be spent."""
-        return self.total - self.held
-
-    def units(self, amount: Decimal) -> int:
-        """`amount` in units; it has no more places than the account."""
-        return int(CONTEXT.scaleb(amount, self.places))
-
-    def amount(self, units: int) -> Decimal:
-        """`units` as an amount, without zeros at its end."""
-        return normal(CONTEXT.scaleb(Decimal(units), -self.places))
-
-    def report(self, now_ns: int) -> BrokerBalance:
-        """As it is told."""
-        return BrokerBalance(self.currency, self.amount(self.total), self.amount(self.held), now_ns)
 
 
 def places_of(value: Decimal) -> int:

@@ -65,6 +65,7 @@ class ScriptedBroker(AbstractBroker):
         self.answers: asyncio.Queue[Outcome] = asyncio.Queue()
         self.told: asyncio.Queue[Sequence[Report] | None] = asyncio.Queue()
         self.asked = asyncio.Event()
+        self.fault: Exception | None = None
 
     async def connect(self, state: RestoredState) -> None:
         pass
@@ -78,6 +79,8 @@ class ScriptedBroker(AbstractBroker):
     async def place_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
         self.placed.extend(orders)
         self.asked.set()
+        if self.fault is not None:
+            raise self.fault
         return [await self.answers.get() for _ in orders]
 
     async def replace_order(self, command: ReplaceCommand) -> Outcome:

@@ -140,6 +140,20 @@ async def test_unknown_is_a_state_and_is_not_sent_again(house: House) -> None:
     assert (order.state, order.pending) == (OrderState.NEW, ())
 
 
+async def test_an_adapter_that_fails_leaves_its_orders_unknown(house: House) -> None:
+    """An exception says nothing of the orders: they are uncertain, not lost and not sent again (law 3)."""
+    house.broker.fault = RuntimeError("a bug")
+    results = await house.gateway.place_orders([place("a"), place("b")])
+    orders = [result.order for result in results if not isinstance(result, OrderFailure)]
+    assert [(order.state, order.pending[0].uncertain) for order in orders] == [
+        (OrderState.PENDING_NEW, True)
+    ] * 2
+    house.broker.fault = None
+    assert (await house.gateway.place_order(place("a"))).order == orders[0]
+    assert len(house.broker.placed) == 2
+    assert order_events(house)[-2:] == ["UNCERTAIN", "UNCERTAIN"]
+
+
 async def test_a_fill_is_booked_once_however_often_it_is_told(house: House) -> None:
     """An execution told with the answer, again live, and again after the end counts once (law 7)."""
     house.broker.answers.put_nowait(Accepted("B1", (fill("X1", "0.4"),)))
