@@ -330,8 +330,9 @@ async def test_tokens_open_what_they_are_for(start_server: StartServer) -> None:
         with pytest.raises(NotPermittedError) as scope:
             await gateway.place("paper", market_order(BTC, Side.BUY, "0.01"))
         assert scope.value.reason == ErrorReason.SCOPE_INSUFFICIENT
-        stream = asyncio.ensure_future(anext(aiter(gateway.fills(account_ids=["paper"]))))
-        await asyncio.sleep(0.5)
+        fills = gateway.fills(account_ids=["paper"])
+        stream = asyncio.ensure_future(anext(aiter(fills)))
+        await asyncio.wait_for(fills.caught_up.wait(), 15)
         revoked = run_brokergate("token", "revoke", "reader", "--data-dir", server.data_dir)
         assert revoked.returncode == 0, revoked.stderr
         with pytest.raises(AuthenticationError) as ended:
