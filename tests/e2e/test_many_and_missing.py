@@ -1,4 +1,4 @@
-"""Answers that grow with the account, and accounts whose broker was never reached."""
+"""Answers that grow with the account, accounts whose broker was never reached, readers that leave in the middle."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from brokergate.v1 import (
     account_pb2,
     account_service_pb2_grpc,
     enums_pb2,
+    event_pb2,
+    event_service_pb2_grpc,
     order_pb2,
     order_service_pb2_grpc,
 )
@@ -79,3 +81,24 @@ def test_an_account_whose_broker_was_never_reached_hides_no_other(
             order_pb2.PlaceOrderRequest(account_id="paper", client_order_id="a", order=spec)
         )
         assert taken.order.state == enums_pb2.ORDER_STATE_NEW
+
+
+def test_readers_that_leave_in_the_middle_of_a_message_are_no_news(server: ServerProcess) -> None:
+    """Streams that are cancelled while something is written to them leave neither a traceback nor a stream behind."""
+    with server.channel() as channel:
+        orders = order_service_pb2_grpc.OrderServiceStub(channel)
+        for start in range(0, ORDERS, 400):
+            batch = [labelled(number) for number in range(start, start + 400)]
+            orders.BatchPlaceOrders(order_pb2.BatchPlaceOrdersRequest(account_id="paper", orders=batch))
+        events = event_service_pb2_grpc.EventServiceStub(channel)
+        request = event_pb2.StreamEventsRequest(
+            account_ids=["paper"], start_position=event_pb2.START_POSITION_EARLIEST
+        )
+        for number in range(300):
+            stream = events.StreamEvents(request)
+            for _ in range(number % 4):
+                next(stream)
+            stream.cancel()
+        assert next(events.StreamEvents(request)).HasField("opened")
+    assert server.terminate() == 0
+    assert "Traceback" not in server.log

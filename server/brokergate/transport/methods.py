@@ -12,6 +12,7 @@ named in snake case, and nothing of gRPC:
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -239,8 +240,9 @@ class Wrapper:
                     return None
                 told = self._reporter.failed(path, request, context, began_ns, end.error)
             except grpc.aio.InternalError:
-                # The client went away while something was written to it: gRPC knows, and answers nobody.
-                raise
+                # The client went away while something was written to it. gRPC answers nobody then; told that the call
+                # is cancelled, which it is, it does not write a traceback into the log either.
+                raise asyncio.CancelledError from None
             except Exception as error:  # noqa: BLE001 - every one is answered, and logged where it is ours
                 told = self._reporter.failed(path, request, context, began_ns, error)
             finally:
