@@ -240,9 +240,9 @@ class Wrapper:
                     return None
                 told = self._reporter.failed(path, request, context, began_ns, end.error)
             except grpc.aio.InternalError:
-                # The client went away while something was written to it. gRPC answers nobody then; told that the call
-                # is cancelled, which it is, it does not write a traceback into the log either.
-                raise asyncio.CancelledError from None
+                # Nearly always the client went away while something was written to it, and the abort below finds
+                # nobody either. One that is still there learns that its stream broke.
+                told = GatewayError(ErrorReason.INTERNAL, "the stream broke; resume after the last cursor")
             except Exception as error:  # noqa: BLE001 - every one is answered, and logged where it is ours
                 told = self._reporter.failed(path, request, context, began_ns, error)
             finally:
@@ -252,7 +252,11 @@ class Wrapper:
                 await refuse(context, told)
             else:
                 status = rpc_status(told)
-                await stream.abort(status.code, status.message, status.trailing_metadata)
+                try:
+                    await stream.abort(status.code, status.message, status.trailing_metadata)
+                except grpc.aio.InternalError:
+                    # Told that the call is cancelled, which it is, gRPC writes no traceback into the log.
+                    raise asyncio.CancelledError from None
             return None
 
         if reads and writes:

@@ -8,10 +8,19 @@ import grpc
 import pytest
 
 from brokergate.ports.journal import JournalError
+from brokergate.transport.calls import Stream
 from brokergate.transport.methods import SERVICES, method_name
 from brokergate.transport.services import table
 from brokergate.transport.settings import TransportSettings
-from brokergate.v1 import enums_pb2, order_pb2, order_service_pb2_grpc, simulator_pb2, trading_control_pb2
+from brokergate.v1 import (
+    enums_pb2,
+    event_pb2,
+    event_service_pb2_grpc,
+    order_pb2,
+    order_service_pb2_grpc,
+    simulator_pb2,
+    trading_control_pb2,
+)
 from tests.unit.transport.conftest import LOOPBACK, Log, Serve, Served
 from tests.unit.transport.errors import has_retry, info_of, reason_of, status_of
 from tests.unit.transport.orders import get, market, place
@@ -227,3 +236,23 @@ async def test_calls_that_succeed_are_not_logged_at_info(served: Served) -> None
     """At the level info a call that succeeds leaves no line."""
     await place(served, market("c1"))
     assert [line["event"] for line in served.log.lines] == ["listening"]
+
+
+async def test_a_reader_that_left_in_the_middle_of_a_message_is_no_fault(
+    served: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A write that fails because the client is gone ends its stream, and neither we nor gRPC log a fault."""
+
+    async def gone(stream: Stream, body: bytes) -> None:
+        raise grpc.aio.InternalError("Failed grpc_call_start_batch")
+
+    monkeypatch.setattr(Stream, "write", gone)
+    stub = event_service_pb2_grpc.EventServiceStub(served.channel())
+    call = stub.StreamEvents(event_pb2.StreamEventsRequest(account_ids=["main"]), timeout=20)
+    # This reader is still there, and is told that its stream broke.
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call.read()
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+    assert [line for line in served.log.lines if line["level"] == "error"] == []
+    assert served.server.streams == 0
