@@ -21,6 +21,7 @@ from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.journal.lock import DataDirectoryLock, DataDirectoryLocked
 from brokergate.journal.sqlite.journal import UNKNOWN_BOOT, SqliteJournal
+from brokergate.journal.sqlite.schema import journal_path
 from brokergate.ports.clock import Clock, SystemClock
 from brokergate.ports.journal import Journal, JournalError
 from brokergate.tokens import TokenError, TokenStore
@@ -90,7 +91,7 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
     """The gateway with all its accounts over the locked data directory; closes what it opened, in order."""
     data_dir = config.server.data_dir
     with DataDirectoryLock(data_dir):
-        journal = SqliteJournal(data_dir / "journal.db", secrets.randbits, boot_id())
+        journal = SqliteJournal(journal_path(data_dir), secrets.randbits, boot_id())
         try:
             gateway = Gateway(
                 journal, clock, log.warning, lambda command: create_paper_broker(command, clock)

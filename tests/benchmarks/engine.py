@@ -27,6 +27,7 @@ from brokergate.domain.market import BookView
 from brokergate.domain.orders import OrderSpec, OrderState, OrderType, Side
 from brokergate.engine.gateway import Gateway
 from brokergate.journal.sqlite.journal import SqliteJournal
+from brokergate.journal.sqlite.schema import journal_path
 from brokergate.ports.broker import PushedUpdate
 from brokergate.ports.clock import SystemClock
 from tests.benchmarks.accounts import ASK, BID, DEPTH, FEE_PERCENT
@@ -105,7 +106,7 @@ def expect_filled(result: object) -> None:
 async def measure(folder: Path, count: int, size: int) -> dict[str, Any]:
     """Both ways of placing, after a warm-up of a tenth."""
     clock = SystemClock()
-    journal = SqliteJournal(folder / "journal.db", secrets.randbits, boot_id())
+    journal = SqliteJournal(journal_path(folder), secrets.randbits, boot_id())
     gateway = Gateway(
         journal, clock, lambda *_, **__: None, lambda command: create_paper_broker(command, clock)
     )

@@ -66,11 +66,6 @@ def _rare_spec_fields(spec: OrderSpec, fields: Fields) -> Fields:
     return fields
 
 
-def encode_spec(spec: OrderSpec) -> order_pb2.OrderSpec:
-    """An OrderSpec."""
-    return order_pb2.OrderSpec(**spec_fields(spec))
-
-
 def order_fields(order: Order) -> Fields:
     """The fields of an Order."""
     fields: Fields = {

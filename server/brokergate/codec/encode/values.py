@@ -10,7 +10,6 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from brokergate.codec.wire import LENGTHS, template
@@ -57,16 +56,6 @@ def amount_bytes(amount: Decimal, currency: str) -> bytes:
     return _MONEY % (LENGTHS[len(text)], text, LENGTHS[len(code)], code)
 
 
-def encode_timestamp(time_ns: int) -> Timestamp:
-    """A Timestamp of `time_ns` nanoseconds since the epoch."""
-    return Timestamp(seconds=time_ns // NS_PER_S, nanos=time_ns % NS_PER_S)
-
-
-def encode_duration(duration_ns: int) -> Duration:
-    """A Duration of `duration_ns` nanoseconds, 0 or above."""
-    return Duration(seconds=duration_ns // NS_PER_S, nanos=duration_ns % NS_PER_S)
-
-
 def money_fields(money: Money) -> Fields:
     """The fields of a Money."""
     return {"amount": decimal_text(money.amount), "currency_code": money.currency}
@@ -75,8 +64,3 @@ def money_fields(money: Money) -> Fields:
 def amount_fields(amount: Decimal, currency: str) -> Fields:
     """The fields of a Money of `amount` in `currency`."""
     return {"amount": decimal_text(amount), "currency_code": currency}
-
-
-def encode_money(money: Money) -> money_pb2.Money:
-    """A Money."""
-    return money_pb2.Money(amount=decimal_text(money.amount), currency_code=money.currency)

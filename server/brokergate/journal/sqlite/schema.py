@@ -155,4 +155,4 @@ def write_meta(connection: sqlite3.Connection, key: str, value: str) -> None:
 
 def journal_path(data_dir: Path) -> Path:
     """Where the journal of a data directory is."""
-    return data_dir / "journal.sqlite"
+    return data_dir / "journal.db"
