@@ -25,6 +25,7 @@ from brokergate.domain.commands import CreatePaperAccount, Placed, PlaceOrder, P
 from brokergate.domain.fills import Money
 from brokergate.domain.market import BookView
 from brokergate.domain.orders import OrderSpec, OrderState, OrderType, Side
+from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.gateway import Gateway
 from brokergate.journal.sqlite.journal import SqliteJournal
 from brokergate.journal.sqlite.schema import journal_path
@@ -47,7 +48,7 @@ async def open_account(gateway: Gateway, clock: SystemClock) -> None:
         taker_fee_percent=Decimal(FEE_PERCENT),
         maker_fee_percent=Decimal(0),
     )
-    await gateway.add_account(ACCOUNT, create_paper_broker(command, clock), trading_enabled=True)
+    await gateway.add_account(ACCOUNT, create_paper_broker(command, clock), AccountPolicy())
     now_ns = clock.now_ns()
     depth = Decimal(DEPTH)
     book = BookView(SYMBOL, ((Decimal(BID), depth),), ((Decimal(ASK), depth),), now_ns, now_ns)

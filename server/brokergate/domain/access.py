@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from brokergate.domain.values import value
+
 
 class Scope(IntEnum):
     """What a token allows; a higher one includes the lower ones."""
@@ -31,3 +33,17 @@ class Principal:
     def allows(self, account_id: str) -> bool:
         """Whether the principal may see and, by its scope, trade the account."""
         return self.accounts is None or account_id in self.accounts
+
+
+@value
+class Caller:
+    """Who sent a command, for the audit: the principal's name, where the call came from as gRPC names it, and what the
+    client calls itself (at most 128 characters). Equal callers share an entry of the journal."""
+
+    name: str = ""
+    peer: str = ""
+    client_name: str = ""
+
+
+GATEWAY = Caller()
+"""The gateway by itself: a stop's cancels, a lease that ran out."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import IntEnum
 
+from brokergate.domain.access import GATEWAY, Caller
+from brokergate.domain.control import OrderResolution
 from brokergate.domain.fills import Money
 from brokergate.domain.orders import Order, OrderSpec, Side
 from brokergate.domain.values import value
@@ -28,6 +30,7 @@ class PlaceOrder:
     client_order_id: str
     spec: OrderSpec
     fingerprint: bytes
+    caller: Caller = GATEWAY
 
 
 class IfUnknown(IntEnum):
@@ -81,6 +84,7 @@ class ClosePosition:
     request_id: str
     quantity: Decimal | None
     fingerprint: bytes
+    caller: Caller = GATEWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,15 +110,60 @@ class CreatePaperAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class EmergencyStop:
+    """Stop `account_ids`, all when empty: refuse new orders, cancel what is open."""
+
+    account_ids: tuple[str, ...]
+    reason: str
+    keep_protective_stops: bool = False
+    flatten: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeTrading:
+    """Take new orders again on `account_ids`, all when empty."""
+
+    account_ids: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClearFreeze:
+    """Trade `symbol` again, taking the broker's word."""
+
+    account_id: str
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveOrder:
+    """Say what became of an uncertain order. `cum_quantity` goes with ENDED, `broker_order_id` with WORKING."""
+
+    account_id: str
+    order: OrderRef
+    resolution: OrderResolution
+    cum_quantity: Decimal | None
+    broker_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """What makes a mutation repeatable: its `request_id`, its method, a fingerprint of its parsed body, who asked, and
-    how its answer is stored. The engine gives the result to `encode` and journals the bytes beside the effect."""
+    how its answer is stored. The engine gives the result to `encode` and journals the bytes beside the effect.
+    """
 
     request_id: str
     method: str
     fingerprint: bytes
     encode: Callable[..., bytes] = field(repr=False)
-    actor: str = ""
+    caller: Caller = GATEWAY
+
+    @property
+    def actor(self) -> str:
+        """Who asked: the principal's name."""
+        return self.caller.name
 
 
 @value

@@ -42,6 +42,7 @@ class StatusCode(IntEnum):
     PERMISSION_DENIED = 7
     RESOURCE_EXHAUSTED = 8
     FAILED_PRECONDITION = 9
+    ABORTED = 10
     OUT_OF_RANGE = 11
     UNIMPLEMENTED = 12
     INTERNAL = 13
@@ -81,6 +82,8 @@ class ErrorReason(IntEnum):
     REPLACE_BELOW_FILLED = 65
     REPLACE_PENDING = 66
     TOMBSTONED = 67
+    ORDER_NOT_UNCERTAIN = 68
+    NOT_FROZEN = 69
     UNSUPPORTED = 80
     UNIMPLEMENTED = 81
     NOT_A_PAPER_ACCOUNT = 82
@@ -110,6 +113,7 @@ class ErrorReason(IntEnum):
     RECOVERING = 162
     INTERNAL = 163
     DEADLINE_EXCEEDED = 164
+    OUTCOME_UNKNOWN = 165
 
 
 _R = ErrorReason
@@ -141,6 +145,8 @@ _CODES: Mapping[StatusCode, Sequence[ErrorReason]] = {
         _R.REPLACE_BELOW_FILLED,
         _R.REPLACE_PENDING,
         _R.TOMBSTONED,
+        _R.ORDER_NOT_UNCERTAIN,
+        _R.NOT_FROZEN,
         _R.UNSUPPORTED,
         _R.NOT_A_PAPER_ACCOUNT,
         _R.WRONG_FEED,
@@ -158,6 +164,7 @@ _CODES: Mapping[StatusCode, Sequence[ErrorReason]] = {
         _R.BROKER_AUTHENTICATION,
         _R.ACCOUNT_SUSPENDED,
     ),
+    StatusCode.ABORTED: (_R.OUTCOME_UNKNOWN,),
     StatusCode.OUT_OF_RANGE: (_R.CURSOR_EXPIRED, _R.CURSOR_EPOCH),
     StatusCode.RESOURCE_EXHAUSTED: (_R.SLOW_CONSUMER, _R.TOO_MANY_STREAMS),
     StatusCode.UNAVAILABLE: (

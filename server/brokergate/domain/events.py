@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, LedgerEntry
+from brokergate.domain.control import Discrepancy, StopProgress
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Fill, Money
 from brokergate.domain.orders import Order
@@ -63,6 +64,7 @@ class ControlEventType(IntEnum):
     FREEZE_CLEARED = 6
     TAPE = 7
     TOMBSTONED = 8
+    ORDER_RESOLVED = 9
 
 
 @value
@@ -139,6 +141,15 @@ class ControlChanged:
     request_id: str = ""
     message: str = ""
     actor: str = ""
+    operation_id: str = ""
+    stop: StopProgress | None = None
+
+
+@value
+class DiscrepancyChanged:
+    """The broker and the journal disagree, or no longer do."""
+
+    discrepancy: Discrepancy
 
 
 EventPayload = (
@@ -151,6 +162,7 @@ EventPayload = (
     | ConnectionChanged
     | GapFound
     | ControlChanged
+    | DiscrepancyChanged
 )
 
 

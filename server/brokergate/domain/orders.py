@@ -140,6 +140,10 @@ class PendingAction:
     request_id: str
     since_ns: int
     uncertain: bool = False
+    held: bool = False
+    """For NEW: the gateway holds the order back, and nothing of it was sent."""
+    replacement: OrderSpec | None = None
+    """For REPLACE: what the order shall become; its `quantity` is the new total."""
 
 
 @value

@@ -34,6 +34,7 @@ from brokergate.domain.events import (
 )
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.orders import Order, PendingAction, PendingActionKind, Side
+from brokergate.domain.policy import AccountPolicy
 from brokergate.domain.values import changed
 from brokergate.engine.connection import Connection, Metrics
 from brokergate.engine.replacing import change
@@ -66,12 +67,12 @@ class Account:
         log: Callable[..., object],
         health_changed: Callable[[], None],
         *,
-        trading_enabled: bool,
+        policy: AccountPolicy,
     ) -> None:
-        journal.open_account(account_id)
+        journal.open_account(account_id, durable=policy.durable)
         self.account_id = account_id
         self.broker = broker
-        self.trading_enabled = trading_enabled
+        self.policy = policy
         self.instruments: Mapping[str, Instrument] = {}
         self.connection = Connection(account_id, broker, clock, health_changed)
         self.tracker = Tracker(account_id, journal, clock, log, self.connection.enter)
@@ -294,7 +295,7 @@ class Account:
 
     def check_tradable(self) -> None:
         """Raises TRADING_DISABLED or BROKER_UNAVAILABLE."""
-        if not self.trading_enabled:
+        if not self.policy.trading_enabled:
             raise GatewayError(
                 ErrorReason.TRADING_DISABLED,
                 f"account {self.account_id!r} is read-only; set accounts.{self.account_id}.trading.enabled: true",

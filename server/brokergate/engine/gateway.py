@@ -11,8 +11,10 @@ from brokergate.domain.accounts import BrokerBalance, BrokerPosition, Connection
 from brokergate.domain.commands import (
     CancelAllOrders,
     CancelOrder,
+    ClearFreeze,
     ClosePosition,
     CreatePaperAccount,
+    EmergencyStop,
     OrderFailure,
     OrderRef,
     Placed,
@@ -20,7 +22,10 @@ from brokergate.domain.commands import (
     PlaceResult,
     ReplaceOrder,
     Request,
+    ResolveOrder,
+    ResumeTrading,
 )
+from brokergate.domain.control import AuditRecord, Discrepancy
 from brokergate.domain.cursor import encode_cursor
 from brokergate.domain.errors import (
     ErrorReason,
@@ -35,6 +40,7 @@ from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import QuoteView
 from brokergate.domain.money import ZERO, format_decimal
 from brokergate.domain.orders import Order, OrderSpec, OrderType, Side
+from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.account import Account
 from brokergate.engine.connection import Metrics
 from brokergate.engine.gathering import Gathering
@@ -51,7 +57,7 @@ from brokergate.ports.broker import (
     TapeAction,
 )
 from brokergate.ports.clock import Clock
-from brokergate.ports.journal import FillFilter, Journal, OrderFilter, StoredOrder
+from brokergate.ports.journal import AuditFilter, FillFilter, Journal, OrderFilter, StoredOrder
 
 T = TypeVar("T")
 
@@ -83,7 +89,7 @@ class Gateway:
 
     # Accounts
 
-    async def add_account(self, account_id: str, broker: AbstractBroker, *, trading_enabled: bool) -> None:
+    async def add_account(self, account_id: str, broker: AbstractBroker, policy: AccountPolicy) -> None:
         """Takes in an account and connects its broker; one that cannot connect is shown in its connection's state."""
         account = Account(
             account_id,
@@ -92,7 +98,7 @@ class Gateway:
             self._clock,
             self._log,
             self._health_changed,
-            trading_enabled=trading_enabled,
+            policy=policy,
         )
         self.accounts[account_id] = account
         await self._connect(account)
@@ -105,7 +111,7 @@ class Gateway:
                 self._log("account of the configuration hides one made at run time", account=account_id)
                 continue
             await self.add_account(
-                account_id, self._make_paper(from_setting(account_id, text)), trading_enabled=True
+                account_id, self._make_paper(from_setting(account_id, text)), AccountPolicy()
             )
 
     async def close(self) -> None:
@@ -347,7 +353,7 @@ class Gateway:
             account_id=account.account_id,
             broker=account.broker.name,
             environment=account.broker.environment,
-            trading_enabled=account.trading_enabled,
+            trading_enabled=account.policy.trading_enabled,
             info=info,
             stale=info is None or account.connection.state is not ConnectionState.CONNECTED,
         )
@@ -383,6 +389,38 @@ class Gateway:
             [self.account(account_id)] if account_id else [self.accounts[name] for name in self.account_ids]
         )
         return [trading_view(account) for account in accounts]
+
+    # Control
+
+    async def emergency_stop(self, command: EmergencyStop, request: Request) -> bytes:
+        """Latches a stop, and answers when that is durable; `request.encode` gets a `StopView`."""
+        raise NotImplementedError
+
+    async def resume_trading(self, command: ResumeTrading, request: Request) -> bytes:
+        """Ends a stop; `request.encode` gets the accounts' `TradingView`s."""
+        raise NotImplementedError
+
+    async def clear_freeze(self, command: ClearFreeze, request: Request) -> bytes:
+        """Lets an instrument be traded, taking the broker's word; `request.encode` gets the account's `TradingView`."""
+        raise NotImplementedError
+
+    async def resolve_order(self, command: ResolveOrder, request: Request) -> bytes:
+        """Takes a person's word for what became of an order; `request.encode` gets the order."""
+        raise NotImplementedError
+
+    def list_discrepancies(
+        self, account_id: str, include_resolved: bool, before: int | None, limit: int
+    ) -> Sequence[tuple[int, Discrepancy]]:
+        """Up to `limit` disagreements below the number `before`, newest first."""
+        self._read(account_id)
+        return self.journal.discrepancies(account_id, include_resolved, before, limit)
+
+    def list_audit_records(
+        self, account_id: str, which: AuditFilter, before: int | None, limit: int
+    ) -> Sequence[AuditRecord]:
+        """Up to `limit` commands below the number `before`, newest first."""
+        self._read(account_id)
+        return self.journal.audit(account_id, which, before, limit)
 
     # Brokers
 
@@ -457,7 +495,7 @@ class Gateway:
                     f"account {account_id!r} exists; choose another id, or reset it",
                     violations=invalid_field("account_id", f"account {account_id!r} exists").violations,
                 )
-            await self.add_account(account_id, self._make_paper(command), trading_enabled=True)
+            await self.add_account(account_id, self._make_paper(command), AccountPolicy())
             self.journal.put_setting(_PAPER_SETTING + account_id, to_setting(command))
             created = ControlChanged(
                 ControlEventType.ACCOUNT_CREATED, request.request_id, "paper account", request.actor

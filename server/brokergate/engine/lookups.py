@@ -29,7 +29,7 @@ def no_position(account_id: str, symbol: str) -> GatewayError:
 def trading_view(account: Account) -> TradingView:
     """Whether the account takes new orders, and why not."""
     state, reason = TradingState.ACTIVE, ""
-    if not account.trading_enabled:
+    if not account.policy.trading_enabled:
         state, reason = TradingState.READ_ONLY, "trading.enabled is false"
     elif account.connection.state is not ConnectionState.CONNECTED:
         state, reason = TradingState.PAUSED, f"the broker is {account.connection.state.name}"

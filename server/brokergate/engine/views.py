@@ -68,3 +68,13 @@ class TradingView:
     state: TradingState
     reason: str
     since_ns: int
+    stop_operation_id: str = ""
+    frozen_symbols: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StopView:
+    """An emergency stop that was asked for: its id, and where the accounts stand."""
+
+    operation_id: str
+    states: Sequence[TradingView]

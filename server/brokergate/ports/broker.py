@@ -22,10 +22,10 @@ from brokergate.domain.accounts import (
 from brokergate.domain.capabilities import Capabilities
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
-from brokergate.domain.fills import Liquidity, Money
+from brokergate.domain.fills import FillOrigin, Liquidity, Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
-from brokergate.domain.orders import Order, OrderSpec, Side
+from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side, TimeInForce
 from brokergate.domain.values import value
 
 
@@ -60,6 +60,7 @@ class FillReport:
     liquidity: Liquidity
     event_time_ns: int
     fees_final: bool = True
+    origin: FillOrigin = FillOrigin.LIVE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +113,60 @@ class ReplaceCommand:
     quantity: Decimal
 
 
+@value
+class VenueOrder:
+    """One order as the venue shows it. `client_order_id` is the gateway's client's, empty for an order of others."""
+
+    client_order_id: str
+    broker_order_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    cum_quantity: Decimal
+    state: OrderState
+    """NEW, PARTIALLY_FILLED or an ended one."""
+    update_time_ns: int
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.UNSPECIFIED
+    reason: ErrorReason = ErrorReason.UNSPECIFIED
+    """Why it ended, for REJECTED."""
+    message: str = ""
+
+
+@value
+class Found:
+    """The venue shows the order."""
+
+    order: VenueOrder
+
+
+@value
+class Absent:
+    """The venue answered completely, for all the time since the order was sent, and does not have it."""
+
+
+@value
+class Failed:
+    """Nobody knows: the query failed, or its answer does not cover the time of sending (law 4)."""
+
+    message: str
+
+
+FindResult = Found | Absent | Failed
+
+
+@dataclass(frozen=True, slots=True)
+class FillPage:
+    """Executions after a watermark, oldest first. `watermark` goes into the next query; until `complete` there are
+    more. A watermark is the adapter's own text; '' asks for all that the venue still has."""
+
+    fills: Sequence[FillReport]
+    watermark: str
+    complete: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Preview:
     """What an order would do now. Notional, fees and funds as `PreviewOrderResponse` documents them."""
@@ -125,6 +180,28 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class VenueHistory:
+    """An in-process venue's state as of a snapshot, and the steps that were committed after it, in order."""
+
+    snapshot: bytes | None
+    steps: Sequence[bytes]
+
+
+@value
+class VenueStep:
+    """What the venue did since it was asked last: in the commit of its effects, after those of before."""
+
+    body: bytes
+
+
+@value
+class VenueSnapshot:
+    """The venue's whole state: takes the place of the snapshot and the steps of before."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RestoredState:
     """What the journal knows of an account at start: what the paper venue takes up again."""
 
@@ -135,6 +212,8 @@ class RestoredState:
     """Executions ever booked: the venue's execution ids go on from here."""
     orders: int
     """Orders ever placed: the venue's order ids go on from here."""
+    venue: VenueHistory | None = None
+    """What an in-process venue had the journal keep of its own state; None where there is nothing."""
 
 
 class AbstractBroker(ABC):
@@ -150,7 +229,9 @@ class AbstractBroker(ABC):
 
     @abstractmethod
     async def connect(self, state: RestoredState) -> None:
-        """Connects and, when it returns, is CONNECTED; raises a `BrokerError` otherwise."""
+        """Connects: when it returns, `events()` gives what happens from now on, and queries are answered. Raises a
+        `BrokerError` otherwise. May be called again after `close`, and after `events()` has ended; an in-process
+        venue then begins from `state`, which is what is durable."""
 
     @abstractmethod
     async def close(self) -> None:
@@ -181,6 +262,19 @@ class AbstractBroker(ABC):
     async def preview_order(self, spec: OrderSpec) -> Preview:
         """What an order would do now."""
 
+    async def find_order(self, order: Order) -> FindResult:
+        """What the venue knows of `order`, asked by its client id, and by the broker's where it has one. Raises for
+        nothing."""
+        return Failed(f"{self.name} cannot be asked for single orders")
+
+    async def list_open_orders(self) -> Sequence[VenueOrder]:
+        """Every order that works at the venue, those of others too: complete, or it raises a `BrokerError`."""
+        return ()
+
+    async def list_fills(self, watermark: str) -> FillPage:
+        """The executions after `watermark`, those of others too. Raises a `BrokerError`."""
+        return FillPage((), watermark, complete=True)
+
     @abstractmethod
     async def get_positions(self) -> Sequence[BrokerPosition]:
         """All positions, flat ones that were held before too, at the present marks."""
@@ -195,6 +289,10 @@ class AbstractBroker(ABC):
         commit holds a position without the fills that made it; others tell everything by themselves."""
         return ()
 
+    def unsaved(self) -> Sequence[VenueStep | VenueSnapshot]:
+        """What an in-process venue wants kept with the commit that is about to be made, asked after `untold`."""
+        return ()
+
     @abstractmethod
     async def get_account_info(self) -> BrokerAccountInfo:
         """The account as a whole, at the present marks."""
@@ -205,7 +303,9 @@ class AbstractBroker(ABC):
 
     @abstractmethod
     def events(self) -> AsyncIterator[Sequence[Report]]:
-        """What happens, in batches, until `close`. One reader."""
+        """What happens, in batches, until `close` or until the connection is lost. One reader. A broker outside the
+        process ends it when the connection is lost, by itself or with a `BrokerError`: the engine connects again and
+        fills the gap."""
 
     @abstractmethod
     def quote(self, symbol: str) -> QuoteView | None:

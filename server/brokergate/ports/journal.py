@@ -13,10 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
+from brokergate.domain.control import AuditRecord, Discrepancy
+from brokergate.domain.errors import GatewayError
 from brokergate.domain.events import EventKind, EventPayload
 from brokergate.domain.orders import Order, OrderState
 from brokergate.domain.values import value
+from brokergate.ports.broker import VenueHistory, VenueSnapshot, VenueStep
 
 
 @value
@@ -46,14 +50,19 @@ class StoredAnswer:
     method: str
     fingerprint: bytes
     body: bytes
+    refusal: GatewayError | None = None
+    """Set, and `body` empty, where the broker refused: the same refusal is given again."""
 
 
 @value
 class NewOrder:
-    """Registers a client_order_id for ever, beside the OrderChanged events that bring the order itself."""
+    """Registers a client_order_id for ever, beside the OrderChanged events that bring the order itself. `method` is the
+    RPC that brought it, for the audit."""
 
     client_order_id: str
     fingerprint: bytes
+    caller: Caller = GATEWAY
+    method: str = "PlaceOrder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,7 @@ class RequestDone:
 
     request_id: str
     answer: StoredAnswer
+    caller: Caller = GATEWAY
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +81,15 @@ class Tombstone:
     client_order_id: str
 
 
-Record = NewOrder | RequestDone | Tombstone
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A named text of the account, committed with what it belongs to: `watermark`, `stop`. None takes it away."""
+
+    key: str
+    value: str | None
+
+
+Record = NewOrder | RequestDone | Tombstone | Setting | VenueStep | VenueSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +113,21 @@ class FillFilter:
     end_time_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which commands a list shows; times are the journal's, start in, end out."""
+
+    actor: str = ""
+    start_time_ns: int | None = None
+    end_time_ns: int | None = None
+
+
 class JournalError(Exception):
     """The journal could not be read or written; nothing of the group was acknowledged."""
+
+
+class CommitUnknown(JournalError):
+    """The commit under way failed: whether it is on the disk is known when the journal was opened again."""
 
 
 class AlreadyJournalled(ValueError):
@@ -105,8 +136,9 @@ class AlreadyJournalled(ValueError):
 
 
 class Journal(ABC):
-    """See the module. Every method but `commit` returns at once; a failed write raises `JournalError` from `commit`
-    and from every later call until the journal is opened again."""
+    """See the module. Every method but `commit` returns at once. A failed write or sync closes the journal: whoever
+    waits for the commit gets `CommitUnknown`, every later call raises `JournalError`, `on_failure` is told, and so it
+    stays until `reopen`, after which only what is on the disk counts."""
 
     journal_id: str
     """Eight hex digits, drawn when the journal was made: cursors of other journals are told by it."""
@@ -114,8 +146,25 @@ class Journal(ABC):
     """Rises at every opening that cannot prove a clean tail (law 6)."""
 
     @abstractmethod
-    def open_account(self, account_id: str) -> None:
-        """Makes the account known; its events of earlier runs are found again."""
+    def open_account(self, account_id: str, *, durable: bool = False) -> None:
+        """Makes the account known; its events of earlier runs are found again. A commit with anything of a `durable`
+        account returns, is published and can be read when it is on the disk (`fsync`); another one survives the
+        death of the process, and maybe not that of the machine."""
+
+    @property
+    @abstractmethod
+    def failed(self) -> JournalError | None:
+        """Why the journal is closed; None while it works."""
+
+    @abstractmethod
+    def reopen(self) -> None:
+        """Opens the journal again after a failure and reads what is on the disk. The epoch rises where something that
+        was published is no longer there. Raises `JournalError` while that fails: try again later."""
+
+    @abstractmethod
+    def on_failure(self, listener: Callable[[JournalError], None]) -> Callable[[], None]:
+        """Calls `listener` once when the journal fails, and whenever it fails again after `reopen`. Returns what ends
+        that."""
 
     @abstractmethod
     def next_order_id(self, account_id: str) -> str:
@@ -238,6 +287,31 @@ class Journal(ABC):
     @abstractmethod
     def find_answer(self, account_id: str, request_id: str) -> StoredAnswer | None:
         """The answer that a mutation with this request_id gave."""
+
+    @abstractmethod
+    def account_setting(self, account_id: str, key: str) -> str | None:
+        """A `Setting` of the account, staged ones too."""
+
+    @abstractmethod
+    def venue_history(self, account_id: str) -> VenueHistory | None:
+        """What the account's in-process venue had kept."""
+
+    @abstractmethod
+    def discrepancies(
+        self, account_id: str, include_resolved: bool, before: int | None, limit: int
+    ) -> Sequence[tuple[int, Discrepancy]]:
+        """Up to `limit` disagreements as they now stand, each with its number, below the number `before`, newest
+        first."""
+
+    @abstractmethod
+    def next_discrepancy_id(self, account_id: str) -> str:
+        """A fresh id, unique for ever over all accounts: `paper-1-d3`."""
+
+    @abstractmethod
+    def audit(
+        self, account_id: str, which: AuditFilter, before: int | None, limit: int
+    ) -> Sequence[AuditRecord]:
+        """Up to `limit` commands with a number below `before`, newest first."""
 
     @abstractmethod
     def put_setting(self, key: str, value: str) -> None:

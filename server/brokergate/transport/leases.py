@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from brokergate.codec.encode.response import cancel_all_bytes
+from brokergate.domain.access import Caller
 from brokergate.domain.commands import OrderRef, Request
 from brokergate.domain.errors import GatewayError, StatusCode
 from brokergate.engine.gateway import Gateway
@@ -139,5 +140,5 @@ def _request(account_id: str, client_order_ids: Sequence[str], actor: str) -> Re
         method="CancelOnDisconnect",
         fingerprint=digest,
         encode=cancel_all_bytes,
-        actor=actor,
+        caller=Caller(actor),
     )

@@ -26,7 +26,7 @@ from brokergate.codec.encode.response import (
     order_response_bytes,
 )
 from brokergate.codec.encode.stream import encode_closing
-from brokergate.domain.access import Principal
+from brokergate.domain.access import Caller, Principal
 from brokergate.domain.commands import (
     CancelAllOrders,
     CancelOrder,
@@ -152,23 +152,23 @@ class _Session:
         request_id: str,
         mutation: Mutation[ReplaceOrder] | Mutation[CancelOrder] | Mutation[CancelAllOrders],
     ) -> bytes:
-        command, actor, gateway = mutation.command, self._principal.name, self._gateway
+        command, caller, gateway = mutation.command, Caller(self._principal.name), self._gateway
         require_account(self._principal, command.account_id)
         # As the RPCs name themselves: a command that is repeated by its RPC gets the same answer.
         match command:
             case ReplaceOrder():
                 request = Request(
-                    mutation.request_id, "ReplaceOrder", mutation.fingerprint, order_response_bytes, actor
+                    mutation.request_id, "ReplaceOrder", mutation.fingerprint, order_response_bytes, caller
                 )
                 return entry_order_bytes(request_id, await gateway.replace_order(command, request))
             case CancelOrder():
                 request = Request(
-                    mutation.request_id, "CancelOrder", mutation.fingerprint, order_response_bytes, actor
+                    mutation.request_id, "CancelOrder", mutation.fingerprint, order_response_bytes, caller
                 )
                 return entry_order_bytes(request_id, await gateway.cancel_order(command, request))
             case CancelAllOrders():
                 request = Request(
-                    mutation.request_id, "CancelAllOrders", mutation.fingerprint, cancel_all_bytes, actor
+                    mutation.request_id, "CancelAllOrders", mutation.fingerprint, cancel_all_bytes, caller
                 )
                 return entry_cancel_all_bytes(request_id, await gateway.cancel_all_orders(command, request))
 

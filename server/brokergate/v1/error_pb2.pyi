@@ -85,6 +85,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """FAILED_PRECONDITION: another replace of the order is under way."""
     ERROR_REASON_TOMBSTONED: _ErrorReason.ValueType  # 67
     """On a rejected order: a cancel with `if_unknown: TOMBSTONE` came first."""
+    ERROR_REASON_ORDER_NOT_UNCERTAIN: _ErrorReason.ValueType  # 68
+    """FAILED_PRECONDITION: nothing of the order is uncertain, so that there is nothing to resolve."""
+    ERROR_REASON_NOT_FROZEN: _ErrorReason.ValueType  # 69
+    """FAILED_PRECONDITION: the instrument is not frozen."""
     ERROR_REASON_UNSUPPORTED: _ErrorReason.ValueType  # 80
     """FAILED_PRECONDITION: the account's broker cannot do this (an order type, a flag, a data kind): see its capabilities."""
     ERROR_REASON_UNIMPLEMENTED: _ErrorReason.ValueType  # 81
@@ -143,6 +147,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """INTERNAL: a fault of the gateway; the log has the request id."""
     ERROR_REASON_DEADLINE_EXCEEDED: _ErrorReason.ValueType  # 164
     """DEADLINE_EXCEEDED: the call's deadline passed; repeat with the same id to learn the outcome."""
+    ERROR_REASON_OUTCOME_UNKNOWN: _ErrorReason.ValueType  # 165
+    """ABORTED: the journal failed while this was written, and nobody knows whether it was, or a cancel went to the broker
+    unwritten: repeat with the same id to learn the outcome.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Every reason that the gateway can give, with the gRPC status code that goes with it. A reason on a rejected
@@ -207,6 +215,10 @@ ERROR_REASON_REPLACE_PENDING: ErrorReason.ValueType  # 66
 """FAILED_PRECONDITION: another replace of the order is under way."""
 ERROR_REASON_TOMBSTONED: ErrorReason.ValueType  # 67
 """On a rejected order: a cancel with `if_unknown: TOMBSTONE` came first."""
+ERROR_REASON_ORDER_NOT_UNCERTAIN: ErrorReason.ValueType  # 68
+"""FAILED_PRECONDITION: nothing of the order is uncertain, so that there is nothing to resolve."""
+ERROR_REASON_NOT_FROZEN: ErrorReason.ValueType  # 69
+"""FAILED_PRECONDITION: the instrument is not frozen."""
 ERROR_REASON_UNSUPPORTED: ErrorReason.ValueType  # 80
 """FAILED_PRECONDITION: the account's broker cannot do this (an order type, a flag, a data kind): see its capabilities."""
 ERROR_REASON_UNIMPLEMENTED: ErrorReason.ValueType  # 81
@@ -265,6 +277,10 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 163
 """INTERNAL: a fault of the gateway; the log has the request id."""
 ERROR_REASON_DEADLINE_EXCEEDED: ErrorReason.ValueType  # 164
 """DEADLINE_EXCEEDED: the call's deadline passed; repeat with the same id to learn the outcome."""
+ERROR_REASON_OUTCOME_UNKNOWN: ErrorReason.ValueType  # 165
+"""ABORTED: the journal failed while this was written, and nobody knows whether it was, or a cancel went to the broker
+unwritten: repeat with the same id to learn the outcome.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -198,6 +198,8 @@ class _ControlEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cont
     """The feed of a paper account was paused, resumed or moved."""
     CONTROL_EVENT_TYPE_TOMBSTONED: _ControlEventType.ValueType  # 8
     """A client_order_id was set aside by a cancel that came before its order."""
+    CONTROL_EVENT_TYPE_ORDER_RESOLVED: _ControlEventType.ValueType  # 9
+    """A person said what became of an order, or a cancel that had gone out while the journal failed was written."""
 
 class ControlEventType(_ControlEventType, metaclass=_ControlEventTypeEnumTypeWrapper):
     """What changed in what may be traded."""
@@ -220,6 +222,8 @@ CONTROL_EVENT_TYPE_TAPE: ControlEventType.ValueType  # 7
 """The feed of a paper account was paused, resumed or moved."""
 CONTROL_EVENT_TYPE_TOMBSTONED: ControlEventType.ValueType  # 8
 """A client_order_id was set aside by a cancel that came before its order."""
+CONTROL_EVENT_TYPE_ORDER_RESOLVED: ControlEventType.ValueType  # 9
+"""A person said what became of an order, or a cancel that had gone out while the journal failed was written."""
 Global___ControlEventType: _TypeAlias = ControlEventType  # noqa: Y015
 
 class _StartPosition:
@@ -614,6 +618,8 @@ class ControlEvent(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    OPERATION_ID_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
     type: Global___ControlEventType.ValueType
     """What."""
     request_id: _builtins.str
@@ -621,7 +627,13 @@ class ControlEvent(_message.Message):
     message: _builtins.str
     """For people."""
     actor: _builtins.str
-    """Who did it: the token's name."""
+    """Who did it: the token's name; empty where the gateway did by itself."""
+    operation_id: _builtins.str
+    """The emergency stop that it is about, for STOPPED, STOP_PROGRESS and RESUMED."""
+    @_builtins.property
+    def stop(self) -> _trading_control_pb2.StopProgress:
+        """How far the stop is on this account, for STOPPED and STOP_PROGRESS."""
+
     def __init__(
         self,
         *,
@@ -629,10 +641,12 @@ class ControlEvent(_message.Message):
         request_id: _builtins.str = ...,
         message: _builtins.str = ...,
         actor: _builtins.str = ...,
+        operation_id: _builtins.str = ...,
+        stop: _trading_control_pb2.StopProgress | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["stop", b"stop"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "message", b"message", "request_id", b"request_id", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "message", b"message", "operation_id", b"operation_id", "request_id", b"request_id", "stop", b"stop", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -335,15 +335,23 @@ class PendingAction(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     SINCE_TIME_FIELD_NUMBER: _builtins.int
     UNCERTAIN_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    REPLACEMENT_FIELD_NUMBER: _builtins.int
     kind: Global___PendingActionKind.ValueType
     """What."""
     request_id: _builtins.str
     """The request that asked for it; for NEW the client_order_id."""
     uncertain: _builtins.bool
     """Whether the outcome is unknown and the gateway is asking the broker for it."""
+    held: _builtins.bool
+    """For NEW: whether the gateway holds the order back, nothing of it sent, until the broker is there again."""
     @_builtins.property
     def since_time(self) -> _timestamp_pb2.Timestamp:
         """Since when (the gateway's clock)."""
+
+    @_builtins.property
+    def replacement(self) -> Global___OrderSpec:
+        """For REPLACE: what the order shall become; its `quantity` is the new total."""
 
     def __init__(
         self,
@@ -352,10 +360,12 @@ class PendingAction(_message.Message):
         request_id: _builtins.str = ...,
         since_time: _timestamp_pb2.Timestamp | None = ...,
         uncertain: _builtins.bool = ...,
+        held: _builtins.bool = ...,
+        replacement: Global___OrderSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["since_time", b"since_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["replacement", b"replacement", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "request_id", b"request_id", "since_time", b"since_time", "uncertain", b"uncertain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "kind", b"kind", "replacement", b"replacement", "request_id", b"request_id", "since_time", b"since_time", "uncertain", b"uncertain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

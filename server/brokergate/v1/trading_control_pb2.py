@@ -26,45 +26,55 @@ from brokergate.v1 import order_pb2 as brokergate_dot_v1_dot_order__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#brokergate/v1/trading_control.proto\x12\rbrokergate.v1\x1a\x19\x62rokergate/v1/order.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x01\n\x13\x41\x63\x63ountTradingState\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.brokergate.v1.TradingState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11stop_operation_id\x18\x05 \x01(\t\x12\x16\n\x0e\x66rozen_symbols\x18\x06 \x03(\t\"\xef\x01\n\x0b\x44iscrepancy\x12\x16\n\x0e\x64iscrepancy_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12\x10\n\x08\x65xpected\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tual\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12/\n\x0b\x64\x65tect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05state\x18\t \x01(\x0e\x32\x1f.brokergate.v1.DiscrepancyState\",\n\x16GetTradingStateRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"M\n\x17GetTradingStateResponse\x12\x32\n\x06states\x18\x01 \x03(\x0b\x32\".brokergate.v1.AccountTradingState\"\x7f\n\x14\x45mergencyStopRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1d\n\x15keep_protective_stops\x18\x04 \x01(\x08\x12\x0f\n\x07\x66latten\x18\x05 \x01(\x08\"a\n\x15\x45mergencyStopResponse\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x32\n\x06states\x18\x02 \x03(\x0b\x32\".brokergate.v1.AccountTradingState\"O\n\x14ResumeTradingRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"K\n\x15ResumeTradingResponse\x12\x32\n\x06states\x18\x01 \x03(\x0b\x32\".brokergate.v1.AccountTradingState\"o\n\x18ListDiscrepanciesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x18\n\x10include_resolved\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"g\n\x19ListDiscrepanciesResponse\x12\x31\n\rdiscrepancies\x18\x01 \x03(\x0b\x32\x1a.brokergate.v1.Discrepancy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\\\n\x12\x43learFreezeRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"H\n\x13\x43learFreezeResponse\x12\x31\n\x05state\x18\x01 \x01(\x0b\x32\".brokergate.v1.AccountTradingState\"\xee\x01\n\x13ResolveOrderRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12&\n\x05order\x18\x02 \x01(\x0b\x32\x17.brokergate.v1.OrderRef\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x32\n\nresolution\x18\x04 \x01(\x0e\x32\x1e.brokergate.v1.OrderResolution\x12\x19\n\x0c\x63um_quantity\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0f\x62roker_order_id\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\tB\x0f\n\r_cum_quantity\";\n\x14ResolveOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.Order*\x99\x01\n\x0cTradingState\x12\x1d\n\x19TRADING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRADING_STATE_ACTIVE\x10\x01\x12\x1b\n\x17TRADING_STATE_READ_ONLY\x10\x02\x12\x19\n\x15TRADING_STATE_STOPPED\x10\x03\x12\x18\n\x14TRADING_STATE_PAUSED\x10\x04*q\n\x10\x44iscrepancyState\x12!\n\x1d\x44ISCREPANCY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ISCREPANCY_STATE_OPEN\x10\x01\x12\x1e\n\x1a\x44ISCREPANCY_STATE_RESOLVED\x10\x02*\x90\x01\n\x0fOrderResolution\x12 \n\x1cORDER_RESOLUTION_UNSPECIFIED\x10\x00\x12!\n\x1dORDER_RESOLUTION_NEVER_PLACED\x10\x01\x12\x1a\n\x16ORDER_RESOLUTION_ENDED\x10\x02\x12\x1c\n\x18ORDER_RESOLUTION_WORKING\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#brokergate/v1/trading_control.proto\x12\rbrokergate.v1\x1a\x19\x62rokergate/v1/order.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc8\x01\n\x13\x41\x63\x63ountTradingState\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12*\n\x05state\x18\x02 \x01(\x0e\x32\x1b.brokergate.v1.TradingState\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11stop_operation_id\x18\x05 \x01(\t\x12\x16\n\x0e\x66rozen_symbols\x18\x06 \x03(\t\"\xef\x01\n\x0b\x44iscrepancy\x12\x16\n\x0e\x64iscrepancy_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x10\n\x08order_id\x18\x04 \x01(\t\x12\x10\n\x08\x65xpected\x18\x05 \x01(\t\x12\x0e\n\x06\x61\x63tual\x18\x06 \x01(\t\x12\x0f\n\x07message\x18\x07 \x01(\t\x12/\n\x0b\x64\x65tect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05state\x18\t \x01(\x0e\x32\x1f.brokergate.v1.DiscrepancyState\"\xc3\x01\n\x0cStopProgress\x12\'\n\x05phase\x18\x01 \x01(\x0e\x32\x18.brokergate.v1.StopPhase\x12\x13\n\x0bopen_orders\x18\x02 \x01(\x05\x12\x14\n\x0c\x65nded_orders\x18\x03 \x01(\x05\x12\x18\n\x10remaining_orders\x18\x04 \x01(\x05\x12\x18\n\x10uncertain_orders\x18\x05 \x01(\x05\x12\x13\n\x0bkept_orders\x18\x06 \x01(\x05\x12\x16\n\x0eopen_positions\x18\x07 \x03(\t\",\n\x16GetTradingStateRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\"M\n\x17GetTradingStateResponse\x12\x32\n\x06states\x18\x01 \x03(\x0b\x32\".brokergate.v1.AccountTradingState\"\x7f\n\x14\x45mergencyStopRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x1d\n\x15keep_protective_stops\x18\x04 \x01(\x08\x12\x0f\n\x07\x66latten\x18\x05 \x01(\x08\"a\n\x15\x45mergencyStopResponse\x12\x14\n\x0coperation_id\x18\x01 \x01(\t\x12\x32\n\x06states\x18\x02 \x03(\x0b\x32\".brokergate.v1.AccountTradingState\"O\n\x14ResumeTradingRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x02 \x03(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\"K\n\x15ResumeTradingResponse\x12\x32\n\x06states\x18\x01 \x03(\x0b\x32\".brokergate.v1.AccountTradingState\"o\n\x18ListDiscrepanciesRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x18\n\x10include_resolved\x18\x02 \x01(\x08\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"g\n\x19ListDiscrepanciesResponse\x12\x31\n\rdiscrepancies\x18\x01 \x03(\x0b\x32\x1a.brokergate.v1.Discrepancy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\\\n\x12\x43learFreezeRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"H\n\x13\x43learFreezeResponse\x12\x31\n\x05state\x18\x01 \x01(\x0b\x32\".brokergate.v1.AccountTradingState\"\xcc\x01\n\x0b\x41uditRecord\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x13\n\x0b\x63lient_name\x18\x05 \x01(\t\x12\x0e\n\x06method\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x17\n\x0f\x63lient_order_id\x18\x08 \x01(\t\x12\x10\n\x08order_id\x18\t \x01(\t\"\xc1\x01\n\x17ListAuditRecordsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x02 \x01(\t\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"`\n\x18ListAuditRecordsResponse\x12+\n\x07records\x18\x01 \x03(\x0b\x32\x1a.brokergate.v1.AuditRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xee\x01\n\x13ResolveOrderRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12&\n\x05order\x18\x02 \x01(\x0b\x32\x17.brokergate.v1.OrderRef\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x32\n\nresolution\x18\x04 \x01(\x0e\x32\x1e.brokergate.v1.OrderResolution\x12\x19\n\x0c\x63um_quantity\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\x0f\x62roker_order_id\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\tB\x0f\n\r_cum_quantity\";\n\x14ResolveOrderResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.Order*\x99\x01\n\x0cTradingState\x12\x1d\n\x19TRADING_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14TRADING_STATE_ACTIVE\x10\x01\x12\x1b\n\x17TRADING_STATE_READ_ONLY\x10\x02\x12\x19\n\x15TRADING_STATE_STOPPED\x10\x03\x12\x18\n\x14TRADING_STATE_PAUSED\x10\x04*q\n\x10\x44iscrepancyState\x12!\n\x1d\x44ISCREPANCY_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ISCREPANCY_STATE_OPEN\x10\x01\x12\x1e\n\x1a\x44ISCREPANCY_STATE_RESOLVED\x10\x02*r\n\tStopPhase\x12\x1a\n\x16STOP_PHASE_UNSPECIFIED\x10\x00\x12\x19\n\x15STOP_PHASE_CANCELLING\x10\x01\x12\x19\n\x15STOP_PHASE_FLATTENING\x10\x02\x12\x13\n\x0fSTOP_PHASE_DONE\x10\x03*\x90\x01\n\x0fOrderResolution\x12 \n\x1cORDER_RESOLUTION_UNSPECIFIED\x10\x00\x12!\n\x1dORDER_RESOLUTION_NEVER_PLACED\x10\x01\x12\x1a\n\x16ORDER_RESOLUTION_ENDED\x10\x02\x12\x1c\n\x18ORDER_RESOLUTION_WORKING\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'brokergate.v1.trading_control_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRADINGSTATE']._serialized_start=1759
-  _globals['_TRADINGSTATE']._serialized_end=1912
-  _globals['_DISCREPANCYSTATE']._serialized_start=1914
-  _globals['_DISCREPANCYSTATE']._serialized_end=2027
-  _globals['_ORDERRESOLUTION']._serialized_start=2030
-  _globals['_ORDERRESOLUTION']._serialized_end=2174
+  _globals['_TRADINGSTATE']._serialized_start=2458
+  _globals['_TRADINGSTATE']._serialized_end=2611
+  _globals['_DISCREPANCYSTATE']._serialized_start=2613
+  _globals['_DISCREPANCYSTATE']._serialized_end=2726
+  _globals['_STOPPHASE']._serialized_start=2728
+  _globals['_STOPPHASE']._serialized_end=2842
+  _globals['_ORDERRESOLUTION']._serialized_start=2845
+  _globals['_ORDERRESOLUTION']._serialized_end=2989
   _globals['_ACCOUNTTRADINGSTATE']._serialized_start=115
   _globals['_ACCOUNTTRADINGSTATE']._serialized_end=315
   _globals['_DISCREPANCY']._serialized_start=318
   _globals['_DISCREPANCY']._serialized_end=557
-  _globals['_GETTRADINGSTATEREQUEST']._serialized_start=559
-  _globals['_GETTRADINGSTATEREQUEST']._serialized_end=603
-  _globals['_GETTRADINGSTATERESPONSE']._serialized_start=605
-  _globals['_GETTRADINGSTATERESPONSE']._serialized_end=682
-  _globals['_EMERGENCYSTOPREQUEST']._serialized_start=684
-  _globals['_EMERGENCYSTOPREQUEST']._serialized_end=811
-  _globals['_EMERGENCYSTOPRESPONSE']._serialized_start=813
-  _globals['_EMERGENCYSTOPRESPONSE']._serialized_end=910
-  _globals['_RESUMETRADINGREQUEST']._serialized_start=912
-  _globals['_RESUMETRADINGREQUEST']._serialized_end=991
-  _globals['_RESUMETRADINGRESPONSE']._serialized_start=993
-  _globals['_RESUMETRADINGRESPONSE']._serialized_end=1068
-  _globals['_LISTDISCREPANCIESREQUEST']._serialized_start=1070
-  _globals['_LISTDISCREPANCIESREQUEST']._serialized_end=1181
-  _globals['_LISTDISCREPANCIESRESPONSE']._serialized_start=1183
-  _globals['_LISTDISCREPANCIESRESPONSE']._serialized_end=1286
-  _globals['_CLEARFREEZEREQUEST']._serialized_start=1288
-  _globals['_CLEARFREEZEREQUEST']._serialized_end=1380
-  _globals['_CLEARFREEZERESPONSE']._serialized_start=1382
-  _globals['_CLEARFREEZERESPONSE']._serialized_end=1454
-  _globals['_RESOLVEORDERREQUEST']._serialized_start=1457
-  _globals['_RESOLVEORDERREQUEST']._serialized_end=1695
-  _globals['_RESOLVEORDERRESPONSE']._serialized_start=1697
-  _globals['_RESOLVEORDERRESPONSE']._serialized_end=1756
+  _globals['_STOPPROGRESS']._serialized_start=560
+  _globals['_STOPPROGRESS']._serialized_end=755
+  _globals['_GETTRADINGSTATEREQUEST']._serialized_start=757
+  _globals['_GETTRADINGSTATEREQUEST']._serialized_end=801
+  _globals['_GETTRADINGSTATERESPONSE']._serialized_start=803
+  _globals['_GETTRADINGSTATERESPONSE']._serialized_end=880
+  _globals['_EMERGENCYSTOPREQUEST']._serialized_start=882
+  _globals['_EMERGENCYSTOPREQUEST']._serialized_end=1009
+  _globals['_EMERGENCYSTOPRESPONSE']._serialized_start=1011
+  _globals['_EMERGENCYSTOPRESPONSE']._serialized_end=1108
+  _globals['_RESUMETRADINGREQUEST']._serialized_start=1110
+  _globals['_RESUMETRADINGREQUEST']._serialized_end=1189
+  _globals['_RESUMETRADINGRESPONSE']._serialized_start=1191
+  _globals['_RESUMETRADINGRESPONSE']._serialized_end=1266
+  _globals['_LISTDISCREPANCIESREQUEST']._serialized_start=1268
+  _globals['_LISTDISCREPANCIESREQUEST']._serialized_end=1379
+  _globals['_LISTDISCREPANCIESRESPONSE']._serialized_start=1381
+  _globals['_LISTDISCREPANCIESRESPONSE']._serialized_end=1484
+  _globals['_CLEARFREEZEREQUEST']._serialized_start=1486
+  _globals['_CLEARFREEZEREQUEST']._serialized_end=1578
+  _globals['_CLEARFREEZERESPONSE']._serialized_start=1580
+  _globals['_CLEARFREEZERESPONSE']._serialized_end=1652
+  _globals['_AUDITRECORD']._serialized_start=1655
+  _globals['_AUDITRECORD']._serialized_end=1859
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_start=1862
+  _globals['_LISTAUDITRECORDSREQUEST']._serialized_end=2055
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_start=2057
+  _globals['_LISTAUDITRECORDSRESPONSE']._serialized_end=2153
+  _globals['_RESOLVEORDERREQUEST']._serialized_start=2156
+  _globals['_RESOLVEORDERREQUEST']._serialized_end=2394
+  _globals['_RESOLVEORDERRESPONSE']._serialized_start=2396
+  _globals['_RESOLVEORDERRESPONSE']._serialized_end=2455
 # @@protoc_insertion_point(module_scope)

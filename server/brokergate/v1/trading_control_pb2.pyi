@@ -77,6 +77,34 @@ DISCREPANCY_STATE_RESOLVED: DiscrepancyState.ValueType  # 2
 """A person or the broker resolved it."""
 Global___DiscrepancyState: _TypeAlias = DiscrepancyState  # noqa: Y015
 
+class _StopPhase:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StopPhaseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StopPhase.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STOP_PHASE_UNSPECIFIED: _StopPhase.ValueType  # 0
+    """Never sent by the gateway."""
+    STOP_PHASE_CANCELLING: _StopPhase.ValueType  # 1
+    """Open orders are being cancelled at the venue, until none is open or uncertain."""
+    STOP_PHASE_FLATTENING: _StopPhase.ValueType  # 2
+    """Positions are being closed."""
+    STOP_PHASE_DONE: _StopPhase.ValueType  # 3
+    """Done: what the stop was asked for is proven."""
+
+class StopPhase(_StopPhase, metaclass=_StopPhaseEnumTypeWrapper):
+    """How far an emergency stop is on an account."""
+
+STOP_PHASE_UNSPECIFIED: StopPhase.ValueType  # 0
+"""Never sent by the gateway."""
+STOP_PHASE_CANCELLING: StopPhase.ValueType  # 1
+"""Open orders are being cancelled at the venue, until none is open or uncertain."""
+STOP_PHASE_FLATTENING: StopPhase.ValueType  # 2
+"""Positions are being closed."""
+STOP_PHASE_DONE: StopPhase.ValueType  # 3
+"""Done: what the stop was asked for is proven."""
+Global___StopPhase: _TypeAlias = StopPhase  # noqa: Y015
+
 class _OrderResolution:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -206,6 +234,54 @@ class Discrepancy(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Discrepancy: _TypeAlias = Discrepancy  # noqa: Y015
+
+@_typing.final
+class StopProgress(_message.Message):
+    """What an emergency stop found and did on an account, up to now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PHASE_FIELD_NUMBER: _builtins.int
+    OPEN_ORDERS_FIELD_NUMBER: _builtins.int
+    ENDED_ORDERS_FIELD_NUMBER: _builtins.int
+    REMAINING_ORDERS_FIELD_NUMBER: _builtins.int
+    UNCERTAIN_ORDERS_FIELD_NUMBER: _builtins.int
+    KEPT_ORDERS_FIELD_NUMBER: _builtins.int
+    OPEN_POSITIONS_FIELD_NUMBER: _builtins.int
+    phase: Global___StopPhase.ValueType
+    """How far it is."""
+    open_orders: _builtins.int
+    """Orders that were open when it began, those of others among them."""
+    ended_orders: _builtins.int
+    """Of these, ended since."""
+    remaining_orders: _builtins.int
+    """Still open, without those that are kept."""
+    uncertain_orders: _builtins.int
+    """Still open or not, nobody knows: the gateway is asking the broker."""
+    kept_orders: _builtins.int
+    """Protective stops that are left working."""
+    @_builtins.property
+    def open_positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Positions that are not flat, by symbol; at most 64."""
+
+    def __init__(
+        self,
+        *,
+        phase: Global___StopPhase.ValueType = ...,
+        open_orders: _builtins.int = ...,
+        ended_orders: _builtins.int = ...,
+        remaining_orders: _builtins.int = ...,
+        uncertain_orders: _builtins.int = ...,
+        kept_orders: _builtins.int = ...,
+        open_positions: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ended_orders", b"ended_orders", "kept_orders", b"kept_orders", "open_orders", b"open_orders", "open_positions", b"open_positions", "phase", b"phase", "remaining_orders", b"remaining_orders", "uncertain_orders", b"uncertain_orders"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StopProgress: _TypeAlias = StopProgress  # noqa: Y015
 
 @_typing.final
 class GetTradingStateRequest(_message.Message):
@@ -496,6 +572,136 @@ class ClearFreezeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClearFreezeResponse: _TypeAlias = ClearFreezeResponse  # noqa: Y015
+
+@_typing.final
+class AuditRecord(_message.Message):
+    """One command that the gateway took: who, what, when, from which request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    CLIENT_NAME_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_ORDER_ID_FIELD_NUMBER: _builtins.int
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    actor: _builtins.str
+    """The token's name, or the client certificate's; `anonymous` on an open loopback."""
+    peer: _builtins.str
+    """Where the call came from, as gRPC names it: `ipv4:127.0.0.1:40112`."""
+    client_name: _builtins.str
+    """What the client calls itself (its `user-agent`), cut to 128 characters."""
+    method: _builtins.str
+    """The RPC: `PlaceOrder`, `CancelOrder`."""
+    request_id: _builtins.str
+    """The request_id; empty for an order, whose client_order_id takes its place."""
+    client_order_id: _builtins.str
+    """The order that was placed, if one was."""
+    order_id: _builtins.str
+    """Its id."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was journalled: the gateway's clock."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        peer: _builtins.str = ...,
+        client_name: _builtins.str = ...,
+        method: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        client_order_id: _builtins.str = ...,
+        order_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "actor", b"actor", "client_name", b"client_name", "client_order_id", b"client_order_id", "method", b"method", "order_id", b"order_id", "peer", b"peer", "request_id", b"request_id", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditRecord: _TypeAlias = AuditRecord  # noqa: Y015
+
+@_typing.final
+class ListAuditRecordsRequest(_message.Message):
+    """Asks for commands, newest first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account. Required."""
+    actor: _builtins.str
+    """Only of this actor; empty means everybody."""
+    page_size: _builtins.int
+    """1 to 1000; 0 is 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; the filters must be the same."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Journalled at or after this time."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Journalled before this time."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "actor", b"actor", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditRecordsRequest: _TypeAlias = ListAuditRecordsRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditRecordsResponse(_message.Message):
+    """A page of commands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditRecord]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        records: _abc.Iterable[Global___AuditRecord] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "records", b"records"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditRecordsResponse: _TypeAlias = ListAuditRecordsResponse  # noqa: Y015
 
 @_typing.final
 class ResolveOrderRequest(_message.Message):

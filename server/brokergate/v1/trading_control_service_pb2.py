@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from brokergate.v1 import trading_control_pb2 as brokergate_dot_v1_dot_trading__control__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+brokergate/v1/trading_control_service.proto\x12\rbrokergate.v1\x1a#brokergate/v1/trading_control.proto2\xd2\x04\n\x15TradingControlService\x12\x65\n\x0fGetTradingState\x12%.brokergate.v1.GetTradingStateRequest\x1a&.brokergate.v1.GetTradingStateResponse\"\x03\x90\x02\x01\x12Z\n\rEmergencyStop\x12#.brokergate.v1.EmergencyStopRequest\x1a$.brokergate.v1.EmergencyStopResponse\x12Z\n\rResumeTrading\x12#.brokergate.v1.ResumeTradingRequest\x1a$.brokergate.v1.ResumeTradingResponse\x12k\n\x11ListDiscrepancies\x12\'.brokergate.v1.ListDiscrepanciesRequest\x1a(.brokergate.v1.ListDiscrepanciesResponse\"\x03\x90\x02\x01\x12T\n\x0b\x43learFreeze\x12!.brokergate.v1.ClearFreezeRequest\x1a\".brokergate.v1.ClearFreezeResponse\x12W\n\x0cResolveOrder\x12\".brokergate.v1.ResolveOrderRequest\x1a#.brokergate.v1.ResolveOrderResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+brokergate/v1/trading_control_service.proto\x12\rbrokergate.v1\x1a#brokergate/v1/trading_control.proto2\xbc\x05\n\x15TradingControlService\x12\x65\n\x0fGetTradingState\x12%.brokergate.v1.GetTradingStateRequest\x1a&.brokergate.v1.GetTradingStateResponse\"\x03\x90\x02\x01\x12Z\n\rEmergencyStop\x12#.brokergate.v1.EmergencyStopRequest\x1a$.brokergate.v1.EmergencyStopResponse\x12Z\n\rResumeTrading\x12#.brokergate.v1.ResumeTradingRequest\x1a$.brokergate.v1.ResumeTradingResponse\x12k\n\x11ListDiscrepancies\x12\'.brokergate.v1.ListDiscrepanciesRequest\x1a(.brokergate.v1.ListDiscrepanciesResponse\"\x03\x90\x02\x01\x12T\n\x0b\x43learFreeze\x12!.brokergate.v1.ClearFreezeRequest\x1a\".brokergate.v1.ClearFreezeResponse\x12W\n\x0cResolveOrder\x12\".brokergate.v1.ResolveOrderRequest\x1a#.brokergate.v1.ResolveOrderResponse\x12h\n\x10ListAuditRecords\x12&.brokergate.v1.ListAuditRecordsRequest\x1a\'.brokergate.v1.ListAuditRecordsResponse\"\x03\x90\x02\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,6 +36,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRADINGCONTROLSERVICE'].methods_by_name['GetTradingState']._serialized_options = b'\220\002\001'
   _globals['_TRADINGCONTROLSERVICE'].methods_by_name['ListDiscrepancies']._loaded_options = None
   _globals['_TRADINGCONTROLSERVICE'].methods_by_name['ListDiscrepancies']._serialized_options = b'\220\002\001'
+  _globals['_TRADINGCONTROLSERVICE'].methods_by_name['ListAuditRecords']._loaded_options = None
+  _globals['_TRADINGCONTROLSERVICE'].methods_by_name['ListAuditRecords']._serialized_options = b'\220\002\001'
   _globals['_TRADINGCONTROLSERVICE']._serialized_start=100
-  _globals['_TRADINGCONTROLSERVICE']._serialized_end=694
+  _globals['_TRADINGCONTROLSERVICE']._serialized_end=800
 # @@protoc_insertion_point(module_scope)

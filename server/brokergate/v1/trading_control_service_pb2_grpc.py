@@ -65,6 +65,11 @@ class TradingControlServiceStub(object):
                 request_serializer=brokergate_dot_v1_dot_trading__control__pb2.ResolveOrderRequest.SerializeToString,
                 response_deserializer=brokergate_dot_v1_dot_trading__control__pb2.ResolveOrderResponse.FromString,
                 _registered_method=True)
+        self.ListAuditRecords = channel.unary_unary(
+                '/brokergate.v1.TradingControlService/ListAuditRecords',
+                request_serializer=brokergate_dot_v1_dot_trading__control__pb2.ListAuditRecordsRequest.SerializeToString,
+                response_deserializer=brokergate_dot_v1_dot_trading__control__pb2.ListAuditRecordsResponse.FromString,
+                _registered_method=True)
 
 
 class TradingControlServiceServicer(object):
@@ -80,35 +85,49 @@ class TradingControlServiceServicer(object):
 
     def EmergencyStop(self, request, context):
         """Refuses new orders at once and for good, then cancels what is open at the venue. Answers when the stop is
-        latched. Errors: UNIMPLEMENTED in this release.
+        latched on the disk; how it comes forward is told by control events. A stop of an account that is stopped already
+        joins the one that holds, and adds what is asked for beyond it: `flatten`, or cancelling protective stops too.
+        Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResumeTrading(self, request, context):
-        """Ends an emergency stop. Errors: UNIMPLEMENTED in this release.
+        """Ends an emergency stop, also one that is still at work: what it has not cancelled stays. An account that is not
+        stopped stays as it is. Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDiscrepancies(self, request, context):
-        """Lists what the broker and the journal disagree on. Errors: UNIMPLEMENTED in this release.
+        """Lists what the broker and the journal disagree on. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ClearFreeze(self, request, context):
-        """Lets a frozen instrument be traded. Errors: UNIMPLEMENTED in this release.
+        """Lets a frozen instrument be traded, and takes the broker's word for what is held of it. An instrument that is
+        frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone. Errors: ACCOUNT_NOT_FOUND,
+        NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolveOrder(self, request, context):
-        """Says what became of an order whose outcome cannot be proven. Errors: UNIMPLEMENTED in this release.
+        """Says what became of an order whose outcome cannot be proven. Errors: ACCOUNT_NOT_FOUND, ORDER_NOT_FOUND,
+        ORDER_NOT_UNCERTAIN, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditRecords(self, request, context):
+        """Lists the commands that were taken on an account: who, what, when, from which request. What was refused before
+        it was journalled is in the log. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -146,6 +165,11 @@ def add_TradingControlServiceServicer_to_server(servicer, server):
                     servicer.ResolveOrder,
                     request_deserializer=brokergate_dot_v1_dot_trading__control__pb2.ResolveOrderRequest.FromString,
                     response_serializer=brokergate_dot_v1_dot_trading__control__pb2.ResolveOrderResponse.SerializeToString,
+            ),
+            'ListAuditRecords': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditRecords,
+                    request_deserializer=brokergate_dot_v1_dot_trading__control__pb2.ListAuditRecordsRequest.FromString,
+                    response_serializer=brokergate_dot_v1_dot_trading__control__pb2.ListAuditRecordsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -311,6 +335,33 @@ class TradingControlService(object):
             '/brokergate.v1.TradingControlService/ResolveOrder',
             brokergate_dot_v1_dot_trading__control__pb2.ResolveOrderRequest.SerializeToString,
             brokergate_dot_v1_dot_trading__control__pb2.ResolveOrderResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditRecords(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/brokergate.v1.TradingControlService/ListAuditRecords',
+            brokergate_dot_v1_dot_trading__control__pb2.ListAuditRecordsRequest.SerializeToString,
+            brokergate_dot_v1_dot_trading__control__pb2.ListAuditRecordsResponse.FromString,
             options,
             channel_credentials,
             insecure,

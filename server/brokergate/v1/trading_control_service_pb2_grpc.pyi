@@ -37,16 +37,29 @@ class TradingControlServiceStub:
     """Says whether accounts take new orders. Errors: ACCOUNT_NOT_FOUND."""
     EmergencyStop: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.EmergencyStopRequest, _trading_control_pb2.EmergencyStopResponse]
     """Refuses new orders at once and for good, then cancels what is open at the venue. Answers when the stop is
-    latched. Errors: UNIMPLEMENTED in this release.
+    latched on the disk; how it comes forward is told by control events. A stop of an account that is stopped already
+    joins the one that holds, and adds what is asked for beyond it: `flatten`, or cancelling protective stops too.
+    Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
     """
     ResumeTrading: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.ResumeTradingRequest, _trading_control_pb2.ResumeTradingResponse]
-    """Ends an emergency stop. Errors: UNIMPLEMENTED in this release."""
+    """Ends an emergency stop, also one that is still at work: what it has not cancelled stays. An account that is not
+    stopped stays as it is. Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
+    """
     ListDiscrepancies: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.ListDiscrepanciesRequest, _trading_control_pb2.ListDiscrepanciesResponse]
-    """Lists what the broker and the journal disagree on. Errors: UNIMPLEMENTED in this release."""
+    """Lists what the broker and the journal disagree on. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID."""
     ClearFreeze: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.ClearFreezeRequest, _trading_control_pb2.ClearFreezeResponse]
-    """Lets a frozen instrument be traded. Errors: UNIMPLEMENTED in this release."""
+    """Lets a frozen instrument be traded, and takes the broker's word for what is held of it. An instrument that is
+    frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone. Errors: ACCOUNT_NOT_FOUND,
+    NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
+    """
     ResolveOrder: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.ResolveOrderRequest, _trading_control_pb2.ResolveOrderResponse]
-    """Says what became of an order whose outcome cannot be proven. Errors: UNIMPLEMENTED in this release."""
+    """Says what became of an order whose outcome cannot be proven. Errors: ACCOUNT_NOT_FOUND, ORDER_NOT_FOUND,
+    ORDER_NOT_UNCERTAIN, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ListAuditRecords: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.ListAuditRecordsRequest, _trading_control_pb2.ListAuditRecordsResponse]
+    """Lists the commands that were taken on an account: who, what, when, from which request. What was refused before
+    it was journalled is in the log. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID.
+    """
 
 @_typing.type_check_only
 class TradingControlServiceAsyncStub(TradingControlServiceStub):
@@ -57,16 +70,29 @@ class TradingControlServiceAsyncStub(TradingControlServiceStub):
     """Says whether accounts take new orders. Errors: ACCOUNT_NOT_FOUND."""
     EmergencyStop: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.EmergencyStopRequest, _trading_control_pb2.EmergencyStopResponse]  # type: ignore[assignment]
     """Refuses new orders at once and for good, then cancels what is open at the venue. Answers when the stop is
-    latched. Errors: UNIMPLEMENTED in this release.
+    latched on the disk; how it comes forward is told by control events. A stop of an account that is stopped already
+    joins the one that holds, and adds what is asked for beyond it: `flatten`, or cancelling protective stops too.
+    Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
     """
     ResumeTrading: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.ResumeTradingRequest, _trading_control_pb2.ResumeTradingResponse]  # type: ignore[assignment]
-    """Ends an emergency stop. Errors: UNIMPLEMENTED in this release."""
+    """Ends an emergency stop, also one that is still at work: what it has not cancelled stays. An account that is not
+    stopped stays as it is. Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
+    """
     ListDiscrepancies: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.ListDiscrepanciesRequest, _trading_control_pb2.ListDiscrepanciesResponse]  # type: ignore[assignment]
-    """Lists what the broker and the journal disagree on. Errors: UNIMPLEMENTED in this release."""
+    """Lists what the broker and the journal disagree on. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID."""
     ClearFreeze: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.ClearFreezeRequest, _trading_control_pb2.ClearFreezeResponse]  # type: ignore[assignment]
-    """Lets a frozen instrument be traded. Errors: UNIMPLEMENTED in this release."""
+    """Lets a frozen instrument be traded, and takes the broker's word for what is held of it. An instrument that is
+    frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone. Errors: ACCOUNT_NOT_FOUND,
+    NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
+    """
     ResolveOrder: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.ResolveOrderRequest, _trading_control_pb2.ResolveOrderResponse]  # type: ignore[assignment]
-    """Says what became of an order whose outcome cannot be proven. Errors: UNIMPLEMENTED in this release."""
+    """Says what became of an order whose outcome cannot be proven. Errors: ACCOUNT_NOT_FOUND, ORDER_NOT_FOUND,
+    ORDER_NOT_UNCERTAIN, INVALID_FIELD, REQUEST_ID_REUSED.
+    """
+    ListAuditRecords: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.ListAuditRecordsRequest, _trading_control_pb2.ListAuditRecordsResponse]  # type: ignore[assignment]
+    """Lists the commands that were taken on an account: who, what, when, from which request. What was refused before
+    it was journalled is in the log. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID.
+    """
 
 class TradingControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """Control of what may be traded. All but GetTradingState needs the scope admin."""
@@ -86,7 +112,9 @@ class TradingControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trading_control_pb2.EmergencyStopResponse, _abc.Awaitable[_trading_control_pb2.EmergencyStopResponse]]:
         """Refuses new orders at once and for good, then cancels what is open at the venue. Answers when the stop is
-        latched. Errors: UNIMPLEMENTED in this release.
+        latched on the disk; how it comes forward is told by control events. A stop of an account that is stopped already
+        joins the one that holds, and adds what is asked for beyond it: `flatten`, or cancelling protective stops too.
+        Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
@@ -95,7 +123,9 @@ class TradingControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trading_control_pb2.ResumeTradingRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trading_control_pb2.ResumeTradingResponse, _abc.Awaitable[_trading_control_pb2.ResumeTradingResponse]]:
-        """Ends an emergency stop. Errors: UNIMPLEMENTED in this release."""
+        """Ends an emergency stop, also one that is still at work: what it has not cancelled stays. An account that is not
+        stopped stays as it is. Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
+        """
 
     @_abc_1.abstractmethod
     def ListDiscrepancies(
@@ -103,7 +133,7 @@ class TradingControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trading_control_pb2.ListDiscrepanciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trading_control_pb2.ListDiscrepanciesResponse, _abc.Awaitable[_trading_control_pb2.ListDiscrepanciesResponse]]:
-        """Lists what the broker and the journal disagree on. Errors: UNIMPLEMENTED in this release."""
+        """Lists what the broker and the journal disagree on. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID."""
 
     @_abc_1.abstractmethod
     def ClearFreeze(
@@ -111,7 +141,10 @@ class TradingControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trading_control_pb2.ClearFreezeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trading_control_pb2.ClearFreezeResponse, _abc.Awaitable[_trading_control_pb2.ClearFreezeResponse]]:
-        """Lets a frozen instrument be traded. Errors: UNIMPLEMENTED in this release."""
+        """Lets a frozen instrument be traded, and takes the broker's word for what is held of it. An instrument that is
+        frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone. Errors: ACCOUNT_NOT_FOUND,
+        NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
+        """
 
     @_abc_1.abstractmethod
     def ResolveOrder(
@@ -119,6 +152,18 @@ class TradingControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trading_control_pb2.ResolveOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trading_control_pb2.ResolveOrderResponse, _abc.Awaitable[_trading_control_pb2.ResolveOrderResponse]]:
-        """Says what became of an order whose outcome cannot be proven. Errors: UNIMPLEMENTED in this release."""
+        """Says what became of an order whose outcome cannot be proven. Errors: ACCOUNT_NOT_FOUND, ORDER_NOT_FOUND,
+        ORDER_NOT_UNCERTAIN, INVALID_FIELD, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditRecords(
+        self,
+        request: _trading_control_pb2.ListAuditRecordsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trading_control_pb2.ListAuditRecordsResponse, _abc.Awaitable[_trading_control_pb2.ListAuditRecordsResponse]]:
+        """Lists the commands that were taken on an account: who, what, when, from which request. What was refused before
+        it was journalled is in the log. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID.
+        """
 
 def add_TradingControlServiceServicer_to_server(servicer: TradingControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from brokergate.domain.commands import CreatePaperAccount
+from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.gateway import Gateway
 from brokergate.journal.memory import MemoryJournal
 from brokergate.ports.broker import AbstractBroker
@@ -36,7 +37,7 @@ async def house() -> AsyncIterator[House]:
     clock, broker = StillClock(), ScriptedBroker()
     journal = MemoryJournal(random.Random(1).getrandbits)
     gateway = Gateway(journal, clock, lambda *_, **__: None, no_paper)
-    await gateway.add_account("main", broker, trading_enabled=True)
+    await gateway.add_account("main", broker, AccountPolicy())
     yield House(gateway, broker, journal, clock)
     await gateway.close()
     journal.close()

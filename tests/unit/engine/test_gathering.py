@@ -12,6 +12,7 @@ import pytest
 from brokergate.domain.commands import CancelOrder, OrderRef, Placed, PlaceOrder, Request
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import OrderSpec, OrderState, OrderType, Side
+from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.gathering import LONE_ORDERS, MAX_TOGETHER, UNWAITED_ORDERS
 from brokergate.journal.memory import MemoryJournal
@@ -30,7 +31,7 @@ async def gateway() -> AsyncIterator[Gateway]:
     gateway = Gateway(journal, clock, lambda *_, **__: None, no_paper)
     for account_id in ("paper", "other"):
         paper = broker(clock, PUSHED, initial_balance={"USDT": "1000"})
-        await gateway.add_account(account_id, paper, trading_enabled=True)
+        await gateway.add_account(account_id, paper, AccountPolicy())
     journal.flush()
     yield gateway
     await gateway.close()

@@ -13,6 +13,7 @@ from brokergate.adapters.paper.broker import PaperTradingBroker
 from brokergate.domain.commands import CancelOrder, OrderRef, PlaceOrder, Request
 from brokergate.domain.market import QuoteView
 from brokergate.domain.orders import OrderSpec, OrderType, Side
+from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.gateway import Gateway
 from brokergate.journal.memory import MemoryJournal
 from brokergate.ports.broker import PushedUpdate
@@ -45,7 +46,7 @@ async def opened(journal: Journal) -> tuple[Gateway, PaperTradingBroker]:
         clock, PUSHED, initial_balance={"USDT": "1000"}, taker_fee_percent="0", maker_fee_percent="0"
     )
     gateway = Gateway(journal, clock, lambda *_, **__: None, no_paper)
-    await gateway.add_account("paper", paper, trading_enabled=True)
+    await gateway.add_account("paper", paper, AccountPolicy())
     return gateway, paper
 
 

@@ -22,6 +22,7 @@ from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.events import EventKind, OrderEventType
 from brokergate.domain.fills import Liquidity
 from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side
+from brokergate.domain.policy import AccountPolicy
 from brokergate.domain.values import changed
 from brokergate.ports.broker import Accepted, FillReport, OrderReport, Rejected, Report, Unknown
 from brokergate.v1 import event_pb2
@@ -310,7 +311,7 @@ async def test_a_broker_that_tells_nonsense_before_a_commit_holds_up_nobody(hous
         def untold(self) -> Sequence[Report]:
             raise ValueError("minus one lots")
 
-    await house.gateway.add_account("odd", Nonsense(), trading_enabled=True)
+    await house.gateway.add_account("odd", Nonsense(), AccountPolicy())
     placed = await asyncio.wait_for(accepted(house, "a"), 5)
 
     assert placed.state is OrderState.NEW

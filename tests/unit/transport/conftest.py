@@ -13,6 +13,7 @@ import grpc
 import pytest
 
 from brokergate.domain.commands import CreatePaperAccount
+from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.journal.memory import MemoryJournal
@@ -91,8 +92,8 @@ async def serve() -> AsyncIterator[Serve]:
             gateway = Gateway(journal, clock, lambda *_, **__: None, no_paper)
             stack.callback(journal.close)
             stack.push_async_callback(gateway.close)
-            await gateway.add_account("main", desk, trading_enabled=True)
-            await gateway.add_account("other", Desk(), trading_enabled=True)
+            await gateway.add_account("main", desk, AccountPolicy())
+            await gateway.add_account("other", Desk(), AccountPolicy())
             server = GatewayServer(
                 gateway,
                 EventStreams(journal, gateway.accounts, clock),

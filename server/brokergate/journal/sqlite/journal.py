@@ -10,13 +10,16 @@ from typing import Any
 
 from brokergate.codec.restore import restore_order
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
+from brokergate.domain.control import AuditRecord, Discrepancy
 from brokergate.domain.events import EventKind, EventPayload
 from brokergate.journal.sqlite import queries
 from brokergate.journal.sqlite.account import Account, load_account, multiplier_of
 from brokergate.journal.sqlite.ids import number_of
 from brokergate.journal.sqlite.schema import SEQUENCE_MASK, connect, prepare, read_meta, write_meta
 from brokergate.journal.sqlite.writer import COMMON_KINDS, Writer
+from brokergate.ports.broker import VenueHistory
 from brokergate.ports.journal import (
+    AuditFilter,
     FillFilter,
     Journal,
     JournalError,
@@ -84,7 +87,7 @@ class SqliteJournal(Journal):
         connection.execute("COMMIT")
         connection.execute("PRAGMA synchronous = NORMAL")
 
-    def open_account(self, account_id: str) -> None:
+    def open_account(self, account_id: str, *, durable: bool = False) -> None:
         if account_id in self._accounts:
             return
         self._writer.check()
@@ -443,6 +446,35 @@ class SqliteJournal(Journal):
             self._writer.absent.add((number, "request", request_id))
             return None
         return StoredAnswer(*row)
+
+    @property
+    def failed(self) -> JournalError | None:
+        raise NotImplementedError
+
+    def reopen(self) -> None:
+        raise NotImplementedError
+
+    def on_failure(self, listener: Callable[[JournalError], None]) -> Callable[[], None]:
+        return lambda: None
+
+    def account_setting(self, account_id: str, key: str) -> str | None:
+        return self.settings(f"account/{account_id}/{key}").get(f"account/{account_id}/{key}") or None
+
+    def venue_history(self, account_id: str) -> VenueHistory | None:
+        return None
+
+    def discrepancies(
+        self, account_id: str, include_resolved: bool, before: int | None, limit: int
+    ) -> Sequence[tuple[int, Discrepancy]]:
+        return ()
+
+    def next_discrepancy_id(self, account_id: str) -> str:
+        raise NotImplementedError
+
+    def audit(
+        self, account_id: str, which: AuditFilter, before: int | None, limit: int
+    ) -> Sequence[AuditRecord]:
+        return ()
 
     def settings(self, prefix: str) -> dict[str, str]:
         self._writer.flush()

@@ -21,12 +21,14 @@ from brokergate.journal.sqlite.facts import facts_of
 from brokergate.journal.sqlite.group import EventRow, Group
 from brokergate.journal.sqlite.queries import FIND_ANSWER, HAS_FILL, HAS_TOMBSTONES, ORDER_BY_CLIENT
 from brokergate.journal.sqlite.views import FillKey
+from brokergate.ports.broker import VenueSnapshot, VenueStep
 from brokergate.ports.journal import (
     AlreadyJournalled,
     JournalError,
     NewOrder,
     Record,
     RequestDone,
+    Setting,
     StoredEvent,
     Tombstone,
 )
@@ -153,7 +155,9 @@ class Writer:
                 case Tombstone(client_order_id):
                     self.tombstoned.add(account.number)
                     group.tombstones[account.number, client_order_id] = None
-                case NewOrder():
+                case Setting(key, value):
+                    group.settings[f"account/{account.account_id}/{key}"] = value or ""
+                case NewOrder() | VenueStep() | VenueSnapshot():
                     pass
         self.schedule()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from brokergate.codec.decode.order import Mutation
-from brokergate.domain.access import Principal
+from brokergate.domain.access import Caller, Principal
 from brokergate.domain.commands import Request
 
 
@@ -14,4 +14,4 @@ def request_of(
     mutation: Mutation[Any], method: str, encode: Callable[..., bytes], principal: Principal
 ) -> Request:
     """The engine's `Request`: `method` is the RPC's name, `encode` makes the answer that is journalled."""
-    return Request(mutation.request_id, method, mutation.fingerprint, encode, principal.name)
+    return Request(mutation.request_id, method, mutation.fingerprint, encode, Caller(principal.name))

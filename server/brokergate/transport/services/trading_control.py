@@ -60,3 +60,8 @@ class TradingControlService:
         self, request: trading_control_pb2.ResolveOrderRequest, principal: Principal
     ) -> NoReturn:
         decode_resolve_order(request)
+
+    async def list_audit_records(
+        self, request: trading_control_pb2.ListAuditRecordsRequest, principal: Principal
+    ) -> NoReturn:
+        raise NotImplementedError
