@@ -1,8 +1,9 @@
-"""The brokers by name: the one place that knows all adapters. A new broker is a folder and an entry here."""
+"""The brokers by name: the one place that knows all adapters. A new broker is a folder and an entry here and, for its
+section of the configuration, in `settings.py`; one from outside the tree is added by `register`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from pydantic import ValidationError
 
@@ -14,6 +15,7 @@ from brokergate.adapters.paper.config import (
     PushInstrumentConfig,
     SyntheticConfig,
 )
+from brokergate.adapters.settings import SETTINGS
 from brokergate.config.accounts import PAPER, AccountConfig
 from brokergate.config.section import Section
 from brokergate.domain.commands import CreatePaperAccount
@@ -29,11 +31,17 @@ def _paper(account: AccountConfig, clock: Clock) -> AbstractBroker:
     return PaperTradingBroker(account.settings(PaperTradingConfig), clock)
 
 
-FACTORIES: Mapping[str, BrokerFactory] = {PAPER: _paper}
+FACTORIES: dict[str, BrokerFactory] = {PAPER: _paper}
 """How to make each broker."""
 
-SETTINGS: Mapping[str, type[Section]] = {PAPER: PaperTradingConfig}
-"""Each broker's own section of an account's configuration."""
+
+def register(name: str, factory: BrokerFactory, settings: type[Section]) -> None:
+    """Adds a broker: accounts may name it, `settings` is its section of theirs, `factory` makes it. To be called before
+    a configuration is read. `ValueError` for a name that is taken."""
+    if name in FACTORIES:
+        raise ValueError(f"there is a broker {name!r} already; give this one another name")
+    FACTORIES[name] = factory
+    SETTINGS[name] = settings
 
 
 def create_broker(account: AccountConfig, clock: Clock) -> AbstractBroker:

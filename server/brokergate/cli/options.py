@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from brokergate.adapters.paper.config import PaperTradingConfig
+from brokergate.adapters.settings import SETTINGS
 from brokergate.config import GatewayConfig, Overrides, load_config
 
-BROKERS = {"paper": PaperTradingConfig}
-"""The brokers of this release, with the models of their own sections."""
+BROKERS = SETTINGS
+"""The brokers that an account may name, with the models of their own sections."""
 
 ConfigFiles = Annotated[
     list[Path],

@@ -12,7 +12,6 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from brokergate.adapters.registry import SETTINGS
 from brokergate.cli.options import BROKERS
 from brokergate.config import GatewayConfig, LimitsConfig, Section, gateway_model
 from brokergate.config.fields import Setting, is_secret, names_at, settings
@@ -82,11 +81,6 @@ def test_the_documentation_is_what_the_models_say(project_root: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-
-
-def test_the_brokers_are_those_of_the_registry() -> None:
-    """The command line knows the sections without loading the adapters; it knows the same ones."""
-    assert BROKERS == SETTINGS
 
 
 def test_the_limits_are_the_transports() -> None:
