@@ -17,6 +17,7 @@ from brokergate.domain.accounts import (
     LedgerEntryKind,
     ValueSource,
 )
+from brokergate.domain.control import Discrepancy, DiscrepancyState
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Fill, FillKind, FillOrigin, Liquidity, Money
 from brokergate.domain.orders import (
@@ -33,7 +34,7 @@ from brokergate.domain.orders import (
     TimeInForce,
     TriggerSource,
 )
-from brokergate.v1 import account_pb2, fill_pb2, money_pb2, order_pb2, position_pb2
+from brokergate.v1 import account_pb2, fill_pb2, money_pb2, order_pb2, position_pb2, trading_control_pb2
 
 
 def restore_time(time: Timestamp) -> int:
@@ -105,6 +106,8 @@ def restore_order(order: order_pb2.Order, multiplier: Decimal) -> Order:
                 action.request_id,
                 restore_time(action.since_time),
                 action.uncertain,
+                action.held,
+                restore_spec(action.replacement) if action.HasField("replacement") else None,
             )
             for action in order.pending
         ),
@@ -182,4 +185,19 @@ def restore_ledger_entry(entry: account_pb2.LedgerEntry) -> LedgerEntry:
         event_time_ns=restore_time(entry.event_time),
         symbol=entry.symbol,
         description=entry.description,
+    )
+
+
+def restore_discrepancy(discrepancy: trading_control_pb2.Discrepancy) -> Discrepancy:
+    """A disagreement."""
+    return Discrepancy(
+        discrepancy_id=discrepancy.discrepancy_id,
+        account_id=discrepancy.account_id,
+        symbol=discrepancy.symbol,
+        order_id=discrepancy.order_id,
+        expected=discrepancy.expected,
+        actual=discrepancy.actual,
+        message=discrepancy.message,
+        detect_time_ns=restore_time(discrepancy.detect_time),
+        state=DiscrepancyState(discrepancy.state),
     )

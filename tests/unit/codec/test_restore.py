@@ -5,12 +5,13 @@ from __future__ import annotations
 from hypothesis import given
 
 from brokergate.codec import restore
-from brokergate.codec.encode import account, fill, order
+from brokergate.codec.encode import account, control, fill, order
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, LedgerEntry
+from brokergate.domain.control import Discrepancy
 from brokergate.domain.fills import Fill
 from brokergate.domain.orders import Order
-from brokergate.v1 import account_pb2, fill_pb2, order_pb2, position_pb2
-from tests.unit.codec.values import BALANCES, FILLS, LEDGER_ENTRIES, POSITIONS, placed_orders
+from brokergate.v1 import account_pb2, fill_pb2, order_pb2, position_pb2, trading_control_pb2
+from tests.unit.codec.values import BALANCES, DISCREPANCIES, FILLS, LEDGER_ENTRIES, POSITIONS, placed_orders
 
 
 @given(placed_orders())
@@ -50,3 +51,10 @@ def test_ledger_entry(value: LedgerEntry) -> None:
         account.encode_ledger_entry("paper", value).SerializeToString()
     )
     assert restore.restore_ledger_entry(stored) == value
+
+
+@given(DISCREPANCIES)
+def test_discrepancy(value: Discrepancy) -> None:
+    """A disagreement's bytes give it back."""
+    stored = trading_control_pb2.Discrepancy.FromString(control.discrepancy_bytes(value))
+    assert restore.restore_discrepancy(stored) == value

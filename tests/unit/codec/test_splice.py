@@ -12,11 +12,12 @@ from brokergate.codec import wire
 from brokergate.codec.encode import account, error, event, fill, order, response, stream
 from brokergate.domain import events
 from brokergate.domain.commands import OrderFailure, Placed
+from brokergate.domain.control import Discrepancy, StopProgress
 from brokergate.domain.errors import ErrorReason, FieldViolation, GatewayError
 from brokergate.domain.fills import Fill
 from brokergate.domain.orders import Order
 from brokergate.v1 import account_pb2, event_pb2, order_pb2, position_pb2
-from tests.unit.codec.values import FILLS, PAYLOADS, TIMES, placed_orders
+from tests.unit.codec.values import FILLS, PAYLOADS, TIMES, field_names, placed_orders
 
 CURSOR = "1.0a1b2c3d.1.paper:7"
 PREFIX = "1.0a1b2c3d.1.paper:"
@@ -76,8 +77,15 @@ def payload_message(payload: events.EventPayload) -> dict[str, Any]:
                 }
             }
         case events.ControlChanged():
-            names = ("type", "request_id", "message", "actor")
-            return {"control": {name: getattr(payload, name) for name in names}}
+            names = ("type", "request_id", "message", "actor", "operation_id")
+            inner = {name: getattr(payload, name) for name in names}
+            if payload.stop is not None:
+                inner["stop"] = {name: getattr(payload.stop, name) for name in field_names(StopProgress)}
+            return {"control": inner}
+        case events.DiscrepancyChanged(found):
+            inner = {name: getattr(found, name) for name in field_names(Discrepancy) - {"detect_time_ns"}}
+            seconds, nanos = divmod(found.detect_time_ns, 10**9)
+            return {"discrepancy": {"discrepancy": {**inner, "detect_time": {"seconds": seconds, "nanos": nanos}}}}
 
 
 ENCODER = event.EventEncoder("paper", "paper-1-e", PREFIX)

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from brokergate.domain import accounts, events, fills, market, orders
+from brokergate.domain import accounts, control, events, fills, market, orders
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.money import ONE, ZERO
 
@@ -70,7 +70,15 @@ def specs(draw: st.DrawFn) -> orders.OrderSpec:
     )
 
 
-ACTIONS = st.builds(orders.PendingAction, members(orders.PendingActionKind), IDS, TIMES, st.booleans())
+ACTIONS = st.builds(
+    orders.PendingAction,
+    members(orders.PendingActionKind),
+    IDS,
+    TIMES,
+    st.booleans(),
+    st.booleans(),
+    optional(specs()),
+)
 
 
 @st.composite
@@ -158,6 +166,30 @@ LEDGER_ENTRIES = st.builds(
     description=TEXTS,
 )
 
+COUNTS = st.integers(0, 2**31 - 1)
+STOPS = st.builds(
+    control.StopProgress,
+    members(control.StopPhase),
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    COUNTS,
+    st.lists(SYMBOLS, max_size=3).map(tuple),
+)
+DISCREPANCIES = st.builds(
+    control.Discrepancy,
+    IDS,
+    IDS,
+    st.just("") | SYMBOLS,
+    st.just("") | IDS,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    TIMES,
+    members(control.DiscrepancyState),
+)
+
 PAYLOADS = st.one_of(
     st.builds(
         events.OrderChanged,
@@ -174,7 +206,16 @@ PAYLOADS = st.one_of(
     st.builds(events.LedgerEntryBooked, LEDGER_ENTRIES),
     st.builds(events.ConnectionChanged, members(accounts.ConnectionState), TEXTS),
     st.builds(events.GapFound, TIMES, TIMES, TEXTS),
-    st.builds(events.ControlChanged, members(events.ControlEventType), IDS, TEXTS, IDS),
+    st.builds(
+        events.ControlChanged,
+        members(events.ControlEventType),
+        IDS,
+        TEXTS,
+        IDS,
+        st.just("") | IDS,
+        optional(STOPS),
+    ),
+    st.builds(events.DiscrepancyChanged, DISCREPANCIES),
 )
 
 QUOTES = st.builds(

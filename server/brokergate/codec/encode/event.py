@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from brokergate.codec.encode.account import balance_bytes, ledger_entry_fields, position_bytes
+from brokergate.codec.encode.control import discrepancy_bytes, stop_progress_fields
 from brokergate.codec.encode.fill import fill_bytes
 from brokergate.codec.encode.order import order_bytes
 from brokergate.codec.encode.values import Fields, money_fields, timestamp_bytes, timestamp_fields
@@ -15,6 +16,7 @@ from brokergate.domain.events import (
     BalanceChanged,
     ConnectionChanged,
     ControlChanged,
+    DiscrepancyChanged,
     EventPayload,
     FillBooked,
     FillFeesKnown,
@@ -35,11 +37,13 @@ _BALANCE = delimited_tag(_EVENT, "balance")
 _LEDGER_ENTRY = delimited_tag(_EVENT, "ledger_entry")
 _CONNECTION = delimited_tag(_EVENT, "connection")
 _GAP = delimited_tag(_EVENT, "gap")
+_DISCREPANCY = delimited_tag(_EVENT, "discrepancy")
 _CONTROL = delimited_tag(_EVENT, "control")
 _ORDER_IN_EVENT = delimited_tag(event_pb2.OrderEvent.DESCRIPTOR, "order")
 _FILL_IN_EVENT = delimited_tag(event_pb2.FillEvent.DESCRIPTOR, "fill")
 _POSITION_IN_EVENT = delimited_tag(event_pb2.PositionEvent.DESCRIPTOR, "position")
 _BALANCE_IN_EVENT = delimited_tag(event_pb2.BalanceEvent.DESCRIPTOR, "balance")
+_DISCREPANCY_IN_EVENT = delimited_tag(event_pb2.DiscrepancyEvent.DESCRIPTOR, "discrepancy")
 _ORDER_EVENT_TYPES = {
     kind: event_pb2.OrderEvent(type=event_pb2.OrderEventType.ValueType(kind)).SerializeToString()
     for kind in OrderEventType
@@ -98,13 +102,20 @@ def _gap(account_id: str, payload: GapFound) -> bytes:
     return delimited(_GAP, event_pb2.GapEvent(**fields).SerializeToString())
 
 
+def _discrepancy(account_id: str, payload: DiscrepancyChanged) -> bytes:
+    return delimited(_DISCREPANCY, delimited(_DISCREPANCY_IN_EVENT, discrepancy_bytes(payload.discrepancy)))
+
+
 def _control(account_id: str, payload: ControlChanged) -> bytes:
     fields: Fields = {
         "type": payload.type,
         "request_id": payload.request_id,
         "message": payload.message,
         "actor": payload.actor,
+        "operation_id": payload.operation_id,
     }
+    if payload.stop is not None:
+        fields["stop"] = stop_progress_fields(payload.stop)
     return delimited(_CONTROL, event_pb2.ControlEvent(**fields).SerializeToString())
 
 
@@ -117,6 +128,7 @@ _PAYLOADS: dict[type, Callable[[str, Any], bytes]] = {
     LedgerEntryBooked: _ledger_entry,
     ConnectionChanged: _connection,
     GapFound: _gap,
+    DiscrepancyChanged: _discrepancy,
     ControlChanged: _control,
 }
 

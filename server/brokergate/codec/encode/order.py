@@ -66,6 +66,19 @@ def _rare_spec_fields(spec: OrderSpec, fields: Fields) -> Fields:
     return fields
 
 
+def _action_fields(action: PendingAction) -> Fields:
+    fields: Fields = {
+        "kind": action.kind,
+        "request_id": action.request_id,
+        "since_time": timestamp_fields(action.since_ns),
+        "uncertain": action.uncertain,
+        "held": action.held,
+    }
+    if action.replacement is not None:
+        fields["replacement"] = spec_fields(action.replacement)
+    return fields
+
+
 def order_fields(order: Order) -> Fields:
     """The fields of an Order."""
     fields: Fields = {
@@ -86,15 +99,7 @@ def order_fields(order: Order) -> Fields:
     if order.broker_order_id:
         fields["broker_order_id"] = order.broker_order_id
     if order.pending:
-        fields["pending"] = [
-            {
-                "kind": action.kind,
-                "request_id": action.request_id,
-                "since_time": timestamp_fields(action.since_ns),
-                "uncertain": action.uncertain,
-            }
-            for action in order.pending
-        ]
+        fields["pending"] = [_action_fields(action) for action in order.pending]
     if (average := order.average_price) is not None:
         fields["average_price"] = decimal_text(average)
     if order.reject_reason:
@@ -134,6 +139,8 @@ _COMMON = template(
 )
 _ACTION = template(_PENDING, "kind", "request_id", "since_time")
 _UNCERTAIN = varint_tag(_PENDING, "uncertain") + LENGTHS[True]
+_HELD = varint_tag(_PENDING, "held") + LENGTHS[True]
+_REPLACEMENT = delimited_tag(_PENDING, "replacement")
 _BROKER_ORDER_ID = delimited_tag(_ORDER, "broker_order_id")
 _ACTIONS = delimited_tag(_ORDER, "pending")
 _AVERAGE_PRICE = delimited_tag(_ORDER, "average_price")
@@ -160,7 +167,13 @@ def _action_bytes(action: PendingAction) -> bytes:
         LENGTHS[len(since)],
         since,
     )
-    return body + _UNCERTAIN if action.uncertain else body
+    if action.uncertain:
+        body += _UNCERTAIN
+    if action.held:
+        body += _HELD
+    if action.replacement is not None:
+        body += delimited(_REPLACEMENT, spec_bytes(action.replacement))
+    return body
 
 
 def _rest_bytes(order: Order) -> bytes:

@@ -10,6 +10,7 @@ from brokergate.domain.events import (
     BalanceChanged,
     ConnectionChanged,
     ControlChanged,
+    DiscrepancyChanged,
     EventKind,
     EventPayload,
     FillBooked,
@@ -24,7 +25,7 @@ from brokergate.journal.sqlite.ids import number_of
 
 Facts = tuple[EventKind, int, str, int, str | None]
 """The kind, the kind as a plain integer (SQLite adapts an enum's member at six times the cost), the symbol or '', the
-number of the order's or fill's id or 0, the multiplier as it is stored."""
+number of the order's, fill's or discrepancy's id or 0, the multiplier as it is stored."""
 
 
 def multiplier_text(multiplier: Decimal) -> str | None:
@@ -49,6 +50,11 @@ def _position(payload: PositionChanged) -> Facts:
     return EventKind.POSITION, 4, position.symbol, 0, multiplier_text(position.multiplier)
 
 
+def _discrepancy(payload: DiscrepancyChanged) -> Facts:
+    found = payload.discrepancy
+    return EventKind.DISCREPANCY, 9, found.symbol, number_of(found.discrepancy_id), None
+
+
 def _about_symbol(kind: EventKind) -> Callable[[Any], Facts]:
     return lambda payload: (kind, int(kind), payload.symbol, 0, None)
 
@@ -67,11 +73,12 @@ _FACTS: Mapping[type, Callable[[Any], Facts]] = {
     LedgerEntryBooked: lambda payload: (EventKind.LEDGER_ENTRY, 6, payload.entry.symbol, 0, None),
     ConnectionChanged: _about_nothing(EventKind.CONNECTION),
     GapFound: _about_nothing(EventKind.GAP),
+    DiscrepancyChanged: _discrepancy,
     ControlChanged: _about_nothing(EventKind.CONTROL),
 }
 
 
 def facts_of(payload: EventPayload) -> Facts:
-    """What is stored beside the body of an event with `payload`. Raises `ValueError` for an order or a fill whose id
-    the journal never gave."""
+    """What is stored beside the body of an event with `payload`. Raises `ValueError` for an order, a fill or a disagreement
+    whose id the journal never gave."""
     return _FACTS[type(payload)](payload)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 
 def number_of(identifier: str) -> int:
-    """The number at the end of an order's or a fill's id. Raises `ValueError` for what ends in no number: an id that
+    """The number at the end of an order's, a fill's or a discrepancy's id. Raises `ValueError` for what ends in no number: an id that
     no journal gave. (One that only looks like it is told apart by comparing the whole.)"""
     try:
         return int(identifier[identifier.rindex("-") + 2 :])
     except ValueError:
-        raise ValueError(f"id {identifier!r} was not drawn from next_order_id or next_fill_id") from None
+        raise ValueError(f"id {identifier!r} was not drawn from the journal") from None
