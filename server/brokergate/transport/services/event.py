@@ -19,7 +19,16 @@ from brokergate.codec.encode.stream import (
 from brokergate.domain.access import Principal
 from brokergate.domain.streams import StreamRequest
 from brokergate.engine.gateway import Gateway
-from brokergate.engine.streams import Batch, Beat, CaughtUp, EventStreams, Opened, SnapshotPage, StreamItem
+from brokergate.engine.streams import (
+    Batch,
+    Beat,
+    CaughtUp,
+    EventStreams,
+    FellBehind,
+    Opened,
+    SnapshotPage,
+    StreamItem,
+)
 from brokergate.transport.auth import require_account
 from brokergate.transport.calls import Stream, StreamEnded
 from brokergate.v1 import event_pb2
@@ -59,6 +68,10 @@ class EventService:
                     cursor = item.cursor or cursor
             except StreamEnded as end:
                 await stream.write(closing_bytes(cursor, end.error.reason, end.error.message))
+                raise
+            except FellBehind as error:
+                # It does read: there is a way to tell it.
+                await stream.write(closing_bytes(cursor, error.reason, error.message))
                 raise
 
 
