@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 from brokergate.domain.access import Principal
 from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.transport.clients import Client
 from brokergate.transport.settings import TransportSettings
 
 T = TypeVar("T")
@@ -40,8 +41,9 @@ class Stream:
     and one message more; a stream that is cut off keeps them until its client reads on or its connection ends.
     """
 
-    def __init__(self, context: Any, principal: Principal, settings: TransportSettings) -> None:
-        self.principal = principal
+    def __init__(self, context: Any, client: Client, settings: TransportSettings) -> None:
+        self.principal = client.principal
+        self.caller = client.caller
         self._context = context
         self._stall_s = settings.stall_timeout_ms / 1000
         self._abort_s = settings.abort_timeout_ms / 1000
@@ -129,7 +131,7 @@ class Calls:
         if self.draining and not self._unary and not self._streams:
             self._idle.set()
 
-    def open(self, context: Any, principal: Principal) -> Stream:
+    def open(self, context: Any, client: Client) -> Stream:
         """A stream begins. Raises GatewayError SHUTTING_DOWN or TOO_MANY_STREAMS."""
         self._refuse_draining()
         limit = self._settings.max_subscribers
@@ -139,7 +141,7 @@ class Calls:
                 f"{limit} streams are open, which is the most that this gateway serves; close one or try later",
                 metadata={"limit": str(limit)},
             )
-        stream = Stream(context, principal, self._settings)
+        stream = Stream(context, client, self._settings)
         self._streams.add(stream)
         return stream
 

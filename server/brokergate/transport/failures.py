@@ -18,7 +18,7 @@ from brokergate.domain.errors import (
     RateLimitError,
     RecoverableError,
 )
-from brokergate.ports.journal import JournalError
+from brokergate.ports.journal import CommitUnknown, JournalError
 
 _REASONS: Final[Mapping[type[BrokerError], ErrorReason]] = {
     RateLimitError: ErrorReason.RATE_LIMITED,
@@ -34,10 +34,16 @@ _REASONS: Final[Mapping[type[BrokerError], ErrorReason]] = {
 
 
 def translate(error: Exception, request_id: str) -> GatewayError:
-    """What the caller is told of `error`: a query that a broker refused or did not answer is the broker's; what
-    nobody foresaw is INTERNAL, its text kept for the log."""
+    """What the caller is told of `error`: a journal that fails is told by whether the call may have had its effect; a
+    query that a broker refused or did not answer is the broker's; what nobody foresaw is INTERNAL, its text kept for
+    the log."""
     if isinstance(error, GatewayError):
         return error
+    if isinstance(error, CommitUnknown):
+        return GatewayError(
+            ErrorReason.OUTCOME_UNKNOWN,
+            "the journal failed while this was written, and nobody knows yet whether it was; repeat with the same id",
+        )
     if isinstance(error, JournalError):
         return GatewayError(
             ErrorReason.JOURNAL_UNAVAILABLE, "the journal cannot be read or written; nothing was done"

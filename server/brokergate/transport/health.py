@@ -16,7 +16,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from brokergate.domain.errors import ErrorReason, GatewayError, shorten
-from brokergate.transport.auth import caller
+from brokergate.transport.auth import current_principal
 from brokergate.transport.calls import Stream, StreamEnded
 from brokergate.transport.methods import SERVICES, Wrapper, parse
 from brokergate.transport.status import rpc_status
@@ -31,9 +31,16 @@ SERVICE_UNKNOWN: Final = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 Status = int
 """A `HealthCheckResponse.ServingStatus`."""
 
+_WITHOUT_JOURNAL: Final = frozenset({"InstrumentService", "MarketDataService"})
+_JOURNALLED: Final = (
+    "",
+    *(service.full_name for service in SERVICES if service.name not in _WITHOUT_JOURNAL),
+)
+"""What cannot be served without the journal."""
+
 
 class Health:
-    """What is served. `set_broker` and `shut_down` change it; `handlers` are for the gRPC server."""
+    """What is served. `set_brokers`, `set_journal` and `shut_down` change it; `handlers` are for the gRPC server."""
 
     def __init__(self) -> None:
         names = ("", NAME, *(service.full_name for service in SERVICES))
@@ -47,6 +54,14 @@ class Health:
             return
         for name, connected in healthy:
             self._status[BROKER_PREFIX + name] = SERVING if connected else NOT_SERVING
+        self._announce()
+
+    def set_journal(self, failed: bool) -> None:
+        """Takes over whether the journal can be written: without it nothing is served but the market."""
+        if self._down:
+            return
+        for name in _JOURNALLED:
+            self._status[name] = NOT_SERVING if failed else SERVING
         self._announce()
 
     def shut_down(self) -> None:
@@ -76,7 +91,7 @@ class Health:
         try:
             request = parse(health_pb2.HealthCheckRequest, body)
             if request.service:
-                caller()
+                current_principal()
             status = self._status.get(request.service)
             if status is None:
                 raise GatewayError(

@@ -27,7 +27,10 @@ FIRST_PRUNING: Final = 1000
 
 FIRST_RETRY_S: Final = 1.0
 LAST_RETRY_S: Final = 30.0
-"""Between two tries to cancel while the broker is away."""
+"""Between two tries to cancel while the broker or the journal is away."""
+
+_AGAIN: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.ABORTED})
+"""What may be done later, or was done and not told: a cancel is repeated by its id."""
 
 
 class PlacedOrders:
@@ -79,9 +82,9 @@ class Leases:
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
 
-    def carry_out(self, orders: PlacedOrders, grace_s: float, actor: str) -> None:
+    def carry_out(self, orders: PlacedOrders, grace_s: float, caller: Caller) -> None:
         """Cancels, after `grace_s`, those of `orders` that then still work. Returns at once."""
-        task = asyncio.create_task(self._carry_out(orders, grace_s, actor), name="cancel on disconnect")
+        task = asyncio.create_task(self._carry_out(orders, grace_s, caller), name="cancel on disconnect")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -90,7 +93,7 @@ class Leases:
         self._draining.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _carry_out(self, orders: PlacedOrders, grace_s: float, actor: str) -> None:
+    async def _carry_out(self, orders: PlacedOrders, grace_s: float, caller: Caller) -> None:
         waits = {
             asyncio.ensure_future(self._clock.sleep(grace_s)),
             asyncio.ensure_future(self._draining.wait()),
@@ -101,12 +104,12 @@ class Leases:
             for wait in waits:
                 wait.cancel()
         for account_id, client_order_ids in _chunks(orders.working()):
-            await self._cancel(account_id, client_order_ids, actor)
+            await self._cancel(account_id, client_order_ids, caller)
 
-    async def _cancel(self, account_id: str, client_order_ids: Sequence[str], actor: str) -> None:
+    async def _cancel(self, account_id: str, client_order_ids: Sequence[str], caller: Caller) -> None:
         """Until it is done: the request is the same each time. Gives up when the gateway goes down."""
         refs = [OrderRef(client_order_id=name) for name in client_order_ids]
-        request = _request(account_id, client_order_ids, actor)
+        request = _request(account_id, client_order_ids, caller)
         facts = {"account_id": account_id, "orders": len(refs)}
         wait_s = FIRST_RETRY_S
         while True:
@@ -115,7 +118,7 @@ class Leases:
                 self._log.info("cancelled on disconnect", **facts)
                 return
             except (GatewayError, JournalError) as error:
-                again = translate(error, "").code is StatusCode.UNAVAILABLE and not self._draining.is_set()
+                again = translate(error, "").code in _AGAIN and not self._draining.is_set()
                 failed = {**facts, "error_class": type(error).__name__, "message": str(error)}
                 self._log.error("cancel on disconnect failed", **failed, retry_s=wait_s if again else None)
                 if not again:
@@ -132,7 +135,7 @@ def _chunks(by_account: Mapping[str, Sequence[str]]) -> list[tuple[str, Sequence
     ]
 
 
-def _request(account_id: str, client_order_ids: Sequence[str], actor: str) -> Request:
+def _request(account_id: str, client_order_ids: Sequence[str], caller: Caller) -> Request:
     """Named after what it cancels: repeating it is the same request."""
     digest = hashlib.sha256("\n".join((account_id, *client_order_ids)).encode()).digest()
     return Request(
@@ -140,5 +143,5 @@ def _request(account_id: str, client_order_ids: Sequence[str], actor: str) -> Re
         method="CancelOnDisconnect",
         fingerprint=digest,
         encode=cancel_all_bytes,
-        caller=Caller(actor),
+        caller=caller,
     )

@@ -4,7 +4,7 @@ gRPC hands bytes over and gets bytes back: the wrapper parses, so that bytes tha
 and not gRPC's INTERNAL, and what is stored goes out as stored. A service's module has one coroutine method an RPC,
 named in snake case, and nothing of gRPC:
 
-    unary            async def place_order(self, request, principal) -> bytes | Message
+    unary            async def place_order(self, request, client) -> bytes | Message
     server stream    async def stream_events(self, request, stream) -> None
     client stream    async def push_market_data(self, requests, stream) -> bytes | Message
     both             async def stream_order_entry(self, requests, stream) -> None
@@ -25,8 +25,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.ports.clock import Clock
-from brokergate.transport.auth import caller
+from brokergate.transport.auth import current_principal
 from brokergate.transport.calls import Calls, Stream, StreamEnded
+from brokergate.transport.clients import Clients
 from brokergate.transport.failures import translate
 from brokergate.transport.status import refuse, rpc_status
 from brokergate.v1 import (
@@ -45,6 +46,8 @@ MAX_REFUSALS_LOGGED: Final = 10
 """Lines a second about callers who are turned away."""
 
 NS_PER_S: Final = 1_000_000_000
+
+_JOURNAL_FAILED: Final = frozenset({ErrorReason.JOURNAL_UNAVAILABLE, ErrorReason.OUTCOME_UNKNOWN})
 
 M = TypeVar("M", bound=Message)
 Answer = bytes | Message
@@ -122,7 +125,7 @@ class Reporter:
         facts |= {"status": told.code.name, "reason": told.reason.name, "error_class": type(error).__name__}
         if told.reason is ErrorReason.INTERNAL:
             self._log.error("call failed", **facts, exc_info=error)
-        elif told.reason is ErrorReason.JOURNAL_UNAVAILABLE:
+        elif told.reason in _JOURNAL_FAILED:
             self._log.error("call refused", **facts, message=str(error))
         elif self.each_call:
             self._log.debug("call refused", **facts, message=told.message)
@@ -147,7 +150,7 @@ class Reporter:
             if value := getattr(request, name, ""):
                 facts[name] = value[:64]
         try:
-            facts["principal"] = caller().name
+            facts["principal"] = current_principal().name
         except (GatewayError, LookupError):
             facts["principal"] = ""
         facts["duration_ms"] = round((self.monotonic_ns() - began_ns) / 1e6, 3)
@@ -167,6 +170,7 @@ class Wrapper:
     def __init__(self, calls: Calls, reporter: Reporter) -> None:
         self._calls = calls
         self._reporter = reporter
+        self._clients = Clients()
 
     def handlers(self, service: ServiceDescriptor, implementation: object) -> grpc.GenericRpcHandler:
         """The handlers of all of the service's RPCs. Raises AttributeError where `implementation` lacks one."""
@@ -186,6 +190,7 @@ class Wrapper:
     def unary(self, path: str, kind: type[M], behaviour: Callable[..., Awaitable[Answer]]) -> Any:
         """The gRPC behaviour of a unary method."""
         calls, reporter, read = self._calls, self._reporter, kind.FromString
+        client_of = self._clients.of
         now, name = reporter.monotonic_ns, kind.DESCRIPTOR.full_name
 
         async def serve(body: bytes, context: Any) -> bytes:
@@ -199,7 +204,7 @@ class Wrapper:
                     request = read(body)
                 except DecodeError:
                     raise _malformed(name) from None
-                answer = await behaviour(request, caller())
+                answer = await behaviour(request, client_of(context))
                 if reporter.each_call:
                     reporter.succeeded(path, request, context, began_ns)
                 return answer if answer.__class__ is bytes else answer.SerializeToString()  # type: ignore[union-attr]
@@ -229,7 +234,7 @@ class Wrapper:
             request: Any = None
             stream = None
             try:
-                stream = self._calls.open(context, caller())
+                stream = self._calls.open(context, self._clients.of(context))
                 request = Requests(kind, context, stream) if reads else parse(kind, incoming)
                 answer = await behaviour(request, stream)
                 if self._reporter.each_call:

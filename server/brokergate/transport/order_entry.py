@@ -64,7 +64,7 @@ class OrderEntry:
     async def serve(self, requests: Requests[order_pb2.StreamOrderEntryRequest], stream: Stream) -> None:
         """Serves one stream to its end, and leaves its lease behind where the client did not close it."""
         outbox = Outbox(stream)
-        session = _Session(self._gateway, self._reporter, stream.principal)
+        session = _Session(self._gateway, self._reporter, stream.principal, stream.caller)
         closed_in_order = False
         try:
             while (request := await requests.read()) is not None:
@@ -88,23 +88,24 @@ class OrderEntry:
         finally:
             outbox.discard()
             if session.grace_s is not None and not closed_in_order:
-                self._leases.carry_out(session.placed, session.grace_s, stream.principal.name)
+                self._leases.carry_out(session.placed, session.grace_s, stream.caller)
 
 
 class _Session:
     """What one stream has asked for so far."""
 
-    def __init__(self, gateway: Gateway, reporter: Reporter, principal: Principal) -> None:
+    def __init__(self, gateway: Gateway, reporter: Reporter, principal: Principal, caller: Caller) -> None:
         self._gateway = gateway
         self._reporter = reporter
         self._principal = principal
+        self._caller = caller
         self.placed = PlacedOrders(gateway)
         self.grace_s: float | None = None
         """The lease's; None without one."""
 
     async def take(self, request: order_pb2.StreamOrderEntryRequest, outbox: Outbox) -> None:
         """Carries out one message. Raises GatewayError for what is wrong with the message itself."""
-        message = decode_entry(request)
+        message = decode_entry(request, self._caller)
         if message.lease is not None:
             self.grace_s = message.lease.grace_s if message.lease.enabled else None
         for account_id, entries in groupby(message.entries, _placed_on):
@@ -152,7 +153,7 @@ class _Session:
         request_id: str,
         mutation: Mutation[ReplaceOrder] | Mutation[CancelOrder] | Mutation[CancelAllOrders],
     ) -> bytes:
-        command, caller, gateway = mutation.command, Caller(self._principal.name), self._gateway
+        command, caller, gateway = mutation.command, self._caller, self._gateway
         require_account(self._principal, command.account_id)
         # As the RPCs name themselves: a command that is repeated by its RPC gets the same answer.
         match command:

@@ -19,7 +19,7 @@ _NEEDED: Mapping[Scope, Mapping[str, tuple[str, ...]]] = {
         "brokergate.v1.BrokerService": ("ListBrokers", "GetBroker"),
         "brokergate.v1.InstrumentService": ("ListInstruments", "GetInstrument"),
         "brokergate.v1.MarketDataService": ("GetQuote", "StreamMarketData"),
-        "brokergate.v1.TradingControlService": ("GetTradingState", "ListDiscrepancies"),
+        "brokergate.v1.TradingControlService": ("GetTradingState",),
         "grpc.health.v1.Health": ("Check", "Watch"),
         "grpc.reflection.v1.ServerReflection": ("ServerReflectionInfo",),
         "grpc.reflection.v1alpha.ServerReflection": ("ServerReflectionInfo",),
@@ -41,8 +41,10 @@ _NEEDED: Mapping[Scope, Mapping[str, tuple[str, ...]]] = {
         "brokergate.v1.TradingControlService": (
             "EmergencyStop",
             "ResumeTrading",
+            "ListDiscrepancies",
             "ClearFreeze",
             "ResolveOrder",
+            "ListAuditRecords",
         ),
         "brokergate.v1.SimulatorService": (
             "CreatePaperAccount",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -12,6 +12,7 @@ import grpc
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.ports.clock import Clock
+from brokergate.ports.journal import JournalError
 from brokergate.transport.auth import Authenticator, Gatekeeper, GuardedHandlers
 from brokergate.transport.calls import Calls
 from brokergate.transport.channelz import channelz_handlers
@@ -68,6 +69,8 @@ class GatewayServer:
         self._implementations = implementations(gateway, streams, entry, settings, clock)
         self._server: grpc.aio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._journal_failed = False
+        self._unfollow: Callable[[], None] = lambda: None
 
     @property
     def streams(self) -> int:
@@ -89,11 +92,12 @@ class GatewayServer:
         guarded = GuardedHandlers(self._gatekeeper, self._reporter.refused, handlers)
         server.add_generic_rpc_handlers((guarded,))
         addresses = [bind(server, listener) for listener in settings.listeners]
-        self._follow_brokers_now()
+        self._unfollow = self._gateway.journal.on_failure(self._lose_journal)
+        self._follow_health_now()
         await server.start()
         self._server = server
         self._tasks = [
-            asyncio.create_task(self._follow_brokers(), name="health of brokers"),
+            asyncio.create_task(self._follow_health(), name="health of brokers and journal"),
             asyncio.create_task(self._follow_tokens(), name="revoked tokens"),
         ]
         for address, listener in zip(addresses, settings.listeners, strict=True):
@@ -112,6 +116,7 @@ class GatewayServer:
 
     async def stop(self) -> None:
         """Closes the listeners and every connection; calls still under way are cancelled."""
+        self._unfollow()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -120,12 +125,20 @@ class GatewayServer:
             await self._server.stop(STOP_GRACE_S if self._calls.draining else None)
             self._server = None
 
-    def _follow_brokers_now(self) -> None:
-        self._health.set_brokers((broker.name, broker.healthy) for broker in self._gateway.brokers())
+    def _lose_journal(self, error: JournalError) -> None:
+        self._journal_failed = True
+        self._health.set_journal(failed=True)
+        self._log.error("journal failed", error_class=type(error).__name__, message=str(error))
 
-    async def _follow_brokers(self) -> None:
+    def _follow_health_now(self) -> None:
+        self._health.set_brokers((broker.name, broker.healthy) for broker in self._gateway.brokers())
+        if self._journal_failed and self._gateway.journal.failed is None:
+            self._journal_failed = False
+            self._health.set_journal(failed=False)
+
+    async def _follow_health(self) -> None:
         async for _ in self._gateway.on_health():
-            self._follow_brokers_now()
+            self._follow_health_now()
 
     async def _follow_tokens(self) -> None:
         """Ends the streams of tokens that were revoked or have expired."""

@@ -94,19 +94,20 @@ GOOD: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
         {"request_id": "r", "account_id": "paper", "pause": {}},
     ),
     "GetTradingStateRequest": (control.decode_get_trading_state, {}),
+    "EmergencyStopRequest": (control.decode_emergency_stop, REASON),
+    "ResumeTradingRequest": (control.decode_resume_trading, REASON),
+    "ListDiscrepanciesRequest": (lists.decode_list_discrepancies, {"account_id": "paper"}),
+    "ClearFreezeRequest": (control.decode_clear_freeze, {**REASON, "account_id": "paper", "symbol": "AAPL"}),
+    "ResolveOrderRequest": (
+        control.decode_resolve_order,
+        {**REASON, "account_id": "paper", "order": REF, "resolution": 1},
+    ),
+    "ListAuditRecordsRequest": (lists.decode_list_audit_records, {"account_id": "paper"}),
 }
 UNIMPLEMENTED: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "SetFaultsRequest": (
         control.decode_set_faults,
         {"request_id": "r", "account_id": "paper", "faults": [{"kind": 1, "rate_percent": "100"}]},
-    ),
-    "EmergencyStopRequest": (control.decode_emergency_stop, REASON),
-    "ResumeTradingRequest": (control.decode_resume_trading, REASON),
-    "ListDiscrepanciesRequest": (control.decode_list_discrepancies, {"account_id": "paper"}),
-    "ClearFreezeRequest": (control.decode_clear_freeze, {**REASON, "account_id": "paper", "symbol": "AAPL"}),
-    "ResolveOrderRequest": (
-        control.decode_resolve_order,
-        {**REASON, "account_id": "paper", "order": REF, "resolution": 1},
     ),
 }
 WITHOUT_FIELDS = {"ListAccountsRequest", "ListBrokersRequest"}
@@ -302,7 +303,21 @@ def test_bad_account_and_request_ids(name: str) -> None:
         ("EmergencyStopRequest", {"reason": ""}, ["reason"]),
         ("EmergencyStopRequest", {"reason": "x" * 257}, ["reason"]),
         ("ClearFreezeRequest", {"symbol": ""}, ["symbol"]),
+        ("EmergencyStopRequest", {"account_ids": ["a"] * 65}, ["account_ids"]),
+        ("ResumeTradingRequest", {"account_ids": ["a", "a b"], "reason": ""}, ["account_ids[1]", "reason"]),
+        ("ListDiscrepanciesRequest", {"page_size": 1001}, ["page_size"]),
+        ("ListAuditRecordsRequest", {"actor": "x" * 257}, ["actor"]),
+        (
+            "ListAuditRecordsRequest",
+            {"start_time": {"seconds": 2}, "end_time": {"seconds": 1}},
+            ["end_time"],
+        ),
         ("ResolveOrderRequest", {"resolution": 0}, ["resolution"]),
+        ("ResolveOrderRequest", {"resolution": 9, "cum_quantity": "1"}, ["resolution"]),
+        ("ResolveOrderRequest", {"resolution": 1, "cum_quantity": "1"}, ["cum_quantity"]),
+        ("ResolveOrderRequest", {"resolution": 2, "cum_quantity": "-1"}, ["cum_quantity"]),
+        ("ResolveOrderRequest", {"resolution": 1, "broker_order_id": "b"}, ["broker_order_id"]),
+        ("ResolveOrderRequest", {"resolution": 3, "broker_order_id": "b" * 129}, ["broker_order_id"]),
         ("ResolveOrderRequest", {"resolution": 2}, ["cum_quantity"]),
         ("ResolveOrderRequest", {"resolution": 3}, ["broker_order_id"]),
         ("SetFaultsRequest", {"faults": [{"kind": 1, "rate_percent": "101"}]}, ["faults[0].rate_percent"]),

@@ -28,8 +28,10 @@ ADMIN_BY_CONTRACT = {
     "ReconnectBroker",
     "EmergencyStop",
     "ResumeTrading",
+    "ListDiscrepancies",
     "ClearFreeze",
     "ResolveOrder",
+    "ListAuditRecords",
     *(
         method.name
         for service in SERVICES
@@ -69,10 +71,10 @@ def test_every_rpc_has_a_scope() -> None:
     for service in SERVICES:
         for method in service.methods:
             path = f"/{service.full_name}/{method.name}"
-            if method.GetOptions().idempotency_level == 1:  # NO_SIDE_EFFECTS
-                assert SCOPES[path] is Scope.READ, path
-            elif method.name in ADMIN_BY_CONTRACT:
+            if method.name in ADMIN_BY_CONTRACT:
                 assert SCOPES[path] is Scope.ADMIN, path
+            elif method.GetOptions().idempotency_level == 1:  # NO_SIDE_EFFECTS
+                assert SCOPES[path] is Scope.READ, path
             else:
                 assert SCOPES[path] is Scope.TRADE, path
 

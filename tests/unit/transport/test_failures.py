@@ -17,7 +17,7 @@ from brokergate.domain.errors import (
     TemporaryConnectionError,
     UnknownOrderError,
 )
-from brokergate.ports.journal import JournalError
+from brokergate.ports.journal import CommitUnknown, JournalError
 from brokergate.transport.failures import translate
 from brokergate.transport.status import rpc_status
 
@@ -56,3 +56,13 @@ def test_a_journal_that_fails_is_unavailable() -> None:
     """JournalError is JOURNAL_UNAVAILABLE: the caller may try again."""
     assert translate(JournalError("disk full: /secret/path"), "1").reason is ErrorReason.JOURNAL_UNAVAILABLE
     assert "path" not in translate(JournalError("disk full: /secret/path"), "1").message
+
+
+def test_a_commit_that_failed_under_way_leaves_the_outcome_open() -> None:
+    """CommitUnknown is OUTCOME_UNKNOWN, which is ABORTED: nobody is told that nothing was done, nor to just try
+    again, but to repeat with the same id."""
+    told = translate(CommitUnknown("disk full: /secret/path"), "1")
+    assert told.reason is ErrorReason.OUTCOME_UNKNOWN
+    assert rpc_status(told).code is grpc.StatusCode.ABORTED
+    assert "path" not in told.message
+    assert "same id" in told.message

@@ -8,6 +8,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from brokergate.domain.accounts import ConnectionState
+from brokergate.ports.journal import JournalError
 from brokergate.transport.methods import SERVICES
 from brokergate.v1 import error_pb2, event_pb2, event_service_pb2_grpc, order_service_pb2_grpc
 from tests.unit.transport.conftest import Served
@@ -48,6 +49,20 @@ async def test_a_broker_that_is_away_is_not_serving(served: Served) -> None:
     assert (await health(served).Check(request(""))).status == Response.SERVING
     connection.enter(ConnectionState.CONNECTED)
     assert (await watch.read()).status == Response.SERVING
+
+
+async def test_a_journal_that_failed_is_not_serving(served: Served) -> None:
+    """Without the journal the gateway as a whole and what it trades and reads by are NOT_SERVING, and a watch hears of
+    it; the market, which needs none, goes on, and so does the broker. When the journal is back, everything is."""
+    trading, market = "brokergate.v1.OrderService", "brokergate.v1.MarketDataService"
+    watches = [health(served).Watch(request(name)) for name in ("", trading)]
+    assert [(await watch.read()).status for watch in watches] == [Response.SERVING] * 2
+    served.server._lose_journal(JournalError("disk full"))
+    assert [(await watch.read()).status for watch in watches] == [Response.NOT_SERVING] * 2
+    for name in (market, BROKER):
+        assert (await health(served).Check(request(name))).status == Response.SERVING
+    served.gateway._health_changed()
+    assert [(await watch.read()).status for watch in watches] == [Response.SERVING] * 2
 
 
 async def test_watchers_leave_each_other_alone(served: Served) -> None:

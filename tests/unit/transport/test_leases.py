@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from brokergate.domain.access import Caller
 from brokergate.domain.accounts import ConnectionState
 from brokergate.transport.leases import FIRST_PRUNING, Leases, PlacedOrders
 from brokergate.v1 import enums_pb2
 from tests.unit.transport.conftest import Log, Served
 from tests.unit.transport.orders import get, limit, market, place
 from tests.unit.transport.test_streams import until
+
+STRATEGY = Caller("strategy", "ipv4:127.0.0.1:5", "robot/1")
 
 
 class Hand:
@@ -54,7 +57,7 @@ async def test_a_lease_waits_for_its_grace(served: Served) -> None:
     for name in ("c1", "c2"):
         placed.add("main", name)
     leases = Leases(served.gateway, clock, Log())
-    leases.carry_out(placed, 5, "strategy")
+    leases.carry_out(placed, 5, STRATEGY)
     await until(lambda: clock.slept == [5])
     assert served.desk.cancelled == []
     clock.wake.set()
@@ -71,7 +74,7 @@ async def test_a_lease_tries_again_while_the_broker_is_away(served: Served) -> N
     connection = served.gateway.account("main").connection
     connection.enter(ConnectionState.RECONNECTING)
     leases = Leases(served.gateway, clock, log)
-    leases.carry_out(placed, 0, "strategy")
+    leases.carry_out(placed, 0, STRATEGY)
     for slept in ([0], [0, 1], [0, 1, 2], [0, 1, 2, 4]):
         await until(lambda slept=slept: clock.slept == slept)
         clock.wake.set()
@@ -92,6 +95,6 @@ async def test_a_drain_ends_the_grace(served: Served, grace_s: float) -> None:
     placed.add("main", "c1")
     clock: Any = Hand()
     leases = Leases(served.gateway, clock, Log())
-    leases.carry_out(placed, grace_s, "strategy")
+    leases.carry_out(placed, grace_s, STRATEGY)
     await leases.drain()
     assert served.desk.cancelled == ["c1"]

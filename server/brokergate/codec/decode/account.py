@@ -8,6 +8,7 @@ from decimal import Decimal
 from brokergate.codec.decode.fields import Violations, identifier, positive, symbol
 from brokergate.codec.decode.fingerprint import fingerprint_of
 from brokergate.codec.decode.order import Mutation, mutation_at
+from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.commands import ClosePosition
 from brokergate.v1 import account_pb2, broker_pb2, instrument_pb2, market_data_pb2, position_pb2
 
@@ -58,8 +59,11 @@ def decode_holding(
     return holding
 
 
-def decode_close_position(request: position_pb2.ClosePositionRequest) -> ClosePosition:
-    """A ClosePositionRequest. Its request id is the client_order_id of the closing order, and repeats like one."""
+def decode_close_position(
+    request: position_pb2.ClosePositionRequest, caller: Caller = GATEWAY
+) -> ClosePosition:
+    """A ClosePositionRequest that `caller` sent. Its request id is the client_order_id of the closing order, and
+    repeats like one."""
     out = Violations()
     account_id = identifier(out, "account_id", request.account_id)
     name = symbol(out, "symbol", request.symbol)
@@ -69,7 +73,7 @@ def decode_close_position(request: position_pb2.ClosePositionRequest) -> ClosePo
         quantity = positive(out, "quantity", request.quantity)
     out.check()
     fingerprint = fingerprint_of("close", account_id, name, quantity)
-    return ClosePosition(account_id, name, request_id, quantity, fingerprint)
+    return ClosePosition(account_id, name, request_id, quantity, fingerprint, caller)
 
 
 def decode_broker(request: broker_pb2.GetBrokerRequest) -> str:

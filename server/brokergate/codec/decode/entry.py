@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from brokergate.codec.decode import order as orders
 from brokergate.codec.decode.fields import NS_PER_S, Violations, count, duration_ns, identifier
 from brokergate.codec.decode.order import MAX_BATCH, Mutation
+from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.commands import CancelAllOrders, CancelOrder, OrderFailure, PlaceOrder, ReplaceOrder
 from brokergate.domain.errors import GatewayError
 from brokergate.v1 import order_pb2
@@ -58,9 +59,9 @@ class EntryMessage:
     lease: Lease | None
 
 
-def decode_entry(request: order_pb2.StreamOrderEntryRequest) -> EntryMessage:
-    """A StreamOrderEntryRequest. A command that is wrong is a failure in its place; too many of them, or a lease
-    that is wrong, make the whole message wrong."""
+def decode_entry(request: order_pb2.StreamOrderEntryRequest, caller: Caller = GATEWAY) -> EntryMessage:
+    """A StreamOrderEntryRequest that `caller` sent. A command that is wrong is a failure in its place; too many of
+    them, or a lease that is wrong, make the whole message wrong."""
     out = Violations()
     count(out, "commands", request.commands, 0, MAX_BATCH)
     lease: Lease | None = None
@@ -71,20 +72,20 @@ def decode_entry(request: order_pb2.StreamOrderEntryRequest) -> EntryMessage:
     out.check()
     return EntryMessage(
         tuple(
-            Entry(command.request_id, index, _command(f"commands[{index}].", command))
+            Entry(command.request_id, index, _command(f"commands[{index}].", command, caller))
             for index, command in enumerate(request.commands)
         ),
         lease,
     )
 
 
-def _command(path: str, command: order_pb2.OrderCommand) -> EntryCommand:
+def _command(path: str, command: order_pb2.OrderCommand, caller: Caller) -> EntryCommand:
     out = Violations()
     name = identifier(out, f"{path}request_id", command.request_id)
     try:
         match command.WhichOneof("command"):
             case "place":
-                return orders.place_at(out, f"{path}place.", command.place)
+                return orders.place_at(out, f"{path}place.", command.place, caller)
             case "replace":
                 path += "replace."
                 replace = orders.replace_at(out, path, command.replace)

@@ -27,8 +27,11 @@ from brokergate.codec.page_token import (
 from brokergate.domain.accounts import LedgerEntryKind
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.domain.orders import OrderState
-from brokergate.ports.journal import FillFilter, OrderFilter
-from brokergate.v1 import account_pb2, instrument_pb2, order_pb2
+from brokergate.ports.journal import AuditFilter, FillFilter, OrderFilter
+from brokergate.v1 import account_pb2, instrument_pb2, order_pb2, trading_control_pb2
+
+MAX_ACTOR_LENGTH = 256
+"""Characters of a token's or a certificate's name to filter by."""
 
 _STATES = members(OrderState)
 _LEDGER_KINDS = members(LedgerEntryKind)
@@ -111,6 +114,31 @@ def decode_list_ledger_entries(
     account_id = identifier(out, "account_id", request.account_id)
     kinds = choices(out, "kinds", request.kinds, _LEDGER_KINDS)
     return _numbered(out, "ledger", account_id, kinds, request.page_size, request.page_token)
+
+
+def decode_list_discrepancies(request: trading_control_pb2.ListDiscrepanciesRequest) -> Page[bool, int]:
+    """A ListDiscrepanciesRequest: whether resolved ones are shown too; the place is the disagreement's number."""
+    out = Violations()
+    account_id = identifier(out, "account_id", request.account_id)
+    resolved = request.include_resolved
+    return _numbered(out, "discrepancies", account_id, resolved, request.page_size, request.page_token)
+
+
+def decode_list_audit_records(
+    request: trading_control_pb2.ListAuditRecordsRequest,
+) -> Page[AuditFilter, int]:
+    """A ListAuditRecordsRequest; the place is `AuditRecord.number`."""
+    out = Violations()
+    account_id = identifier(out, "account_id", request.account_id)
+    if len(request.actor) > MAX_ACTOR_LENGTH:
+        out.add("actor", f"must have at most {MAX_ACTOR_LENGTH} characters", request.actor)
+    which = AuditFilter(
+        actor=request.actor,
+        start_time_ns=_time(out, "start_time", request.HasField("start_time"), request.start_time),
+        end_time_ns=_time(out, "end_time", request.HasField("end_time"), request.end_time),
+    )
+    _check_times(out, which.start_time_ns, which.end_time_ns)
+    return _numbered(out, "audit", account_id, which, request.page_size, request.page_token)
 
 
 def _numbered(out: Violations, name: str, account_id: str, which: F, size: int, token: str) -> Page[F, int]:

@@ -17,6 +17,7 @@ from brokergate.codec.decode.fields import (
 )
 from brokergate.codec.decode.fingerprint import fingerprint, fingerprint_of
 from brokergate.codec.decode.spec import decode_expire_time, decode_spec, decode_trail_percent
+from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.commands import (
     CancelAllOrders,
     CancelOrder,
@@ -129,7 +130,9 @@ def ref_at(out: Violations, field: str, ref: order_pb2.OrderRef) -> OrderRef:
             return OrderRef()
 
 
-def place_at(out: Violations, path: str, request: order_pb2.PlaceOrderRequest) -> PlaceOrder:
+def place_at(
+    out: Violations, path: str, request: order_pb2.PlaceOrderRequest, caller: Caller = GATEWAY
+) -> PlaceOrder:
     """The place whose fields are at `path`; raises what is wrong with it and what `out` had before."""
     account_id = _target(out, path, request)
     client_order_id = identifier(out, f"{path}client_order_id", request.client_order_id)
@@ -147,7 +150,7 @@ def place_at(out: Violations, path: str, request: order_pb2.PlaceOrderRequest) -
         raise unimplemented("an OCO group (oco_orders)")
     _check_bracket(spec)
     body = fingerprint(f"account:{account_id}", spec, others, request.allow_emulated)
-    return PlaceOrder(account_id, client_order_id, spec, body)
+    return PlaceOrder(account_id, client_order_id, spec, body, caller)
 
 
 def _linked(out: Violations, path: str, linked: Any) -> tuple[tuple[str, OrderSpec], ...]:
@@ -164,13 +167,14 @@ def _linked(out: Violations, path: str, linked: Any) -> tuple[tuple[str, OrderSp
     return tuple(others)
 
 
-def decode_place(request: order_pb2.PlaceOrderRequest) -> PlaceOrder:
-    """A PlaceOrderRequest."""
-    return place_at(Violations(), "", request)
+def decode_place(request: order_pb2.PlaceOrderRequest, caller: Caller = GATEWAY) -> PlaceOrder:
+    """A PlaceOrderRequest that `caller` sent."""
+    return place_at(Violations(), "", request, caller)
 
 
-def decode_batch_place(request: order_pb2.BatchPlaceOrdersRequest) -> PlaceBatch:
-    """A BatchPlaceOrdersRequest. An order that is wrong is a failure in its place; the others are taken."""
+def decode_batch_place(request: order_pb2.BatchPlaceOrdersRequest, caller: Caller = GATEWAY) -> PlaceBatch:
+    """A BatchPlaceOrdersRequest that `caller` sent. An order that is wrong is a failure in its place; the others
+    are taken."""
     out = Violations()
     account_id = _target(out, "", request)
     count(out, "orders", request.orders, 1, MAX_BATCH)
@@ -178,11 +182,13 @@ def decode_batch_place(request: order_pb2.BatchPlaceOrdersRequest) -> PlaceBatch
     _check_supported(request)
     return PlaceBatch(
         account_id,
-        tuple(_batch_order(account_id, index, order) for index, order in enumerate(request.orders)),
+        tuple(_batch_order(account_id, index, order, caller) for index, order in enumerate(request.orders)),
     )
 
 
-def _batch_order(account_id: str, index: int, order: order_pb2.BatchOrder) -> PlaceOrder | OrderFailure:
+def _batch_order(
+    account_id: str, index: int, order: order_pb2.BatchOrder, caller: Caller
+) -> PlaceOrder | OrderFailure:
     out = Violations()
     client_order_id = identifier(out, f"orders[{index}].client_order_id", order.client_order_id)
     if not order.HasField("order"):
@@ -195,7 +201,8 @@ def _batch_order(account_id: str, index: int, order: order_pb2.BatchOrder) -> Pl
         _check_bracket(spec)
     except GatewayError as error:
         return OrderFailure(error)
-    return PlaceOrder(account_id, client_order_id, spec, fingerprint(f"account:{account_id}", spec))
+    body = fingerprint(f"account:{account_id}", spec)
+    return PlaceOrder(account_id, client_order_id, spec, body, caller)
 
 
 def decode_preview(request: order_pb2.PreviewOrderRequest) -> PreviewOrder:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from brokergate.codec.encode.values import Fields, timestamp_fields
-from brokergate.domain.accounts import ConnectionState, Environment, TradingState
+from brokergate.domain.accounts import ConnectionState, Environment
 from brokergate.domain.capabilities import Capabilities
-from brokergate.v1 import broker_pb2, trading_control_pb2
+from brokergate.v1 import broker_pb2
 
 NS_PER_MS = 1_000_000
 NS_PER_S = 1_000_000_000
@@ -49,19 +49,6 @@ class MetricsLike(Protocol):
     def order_latency_mean_ns(self) -> int: ...
     @property
     def order_latency_p99_ns(self) -> int: ...
-
-
-class TradingLike(Protocol):
-    """What an AccountTradingState shows."""
-
-    @property
-    def account_id(self) -> str: ...
-    @property
-    def state(self) -> TradingState: ...
-    @property
-    def reason(self) -> str: ...
-    @property
-    def since_ns(self) -> int: ...
 
 
 def connection_fields(connection: ConnectionLike) -> Fields:
@@ -135,14 +122,3 @@ def encode_broker(
         },
     }
     return broker_pb2.Broker(**fields)
-
-
-def encode_trading_state(trading: TradingLike) -> trading_control_pb2.AccountTradingState:
-    """An AccountTradingState."""
-    fields: Fields = {
-        "account_id": trading.account_id,
-        "state": trading.state,
-        "reason": trading.reason,
-        "since_time": timestamp_fields(trading.since_ns),
-    }
-    return trading_control_pb2.AccountTradingState(**fields)

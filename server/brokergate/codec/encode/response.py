@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from google.protobuf.descriptor import Descriptor
+
 from brokergate.codec.encode.error import encode_error
 from brokergate.codec.encode.order import order_bytes
 from brokergate.codec.wire import delimited, delimited_tag, varint, varint_tag
 from brokergate.domain.commands import OrderFailure, Placed
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import Order
-from brokergate.v1 import account_pb2, order_pb2
+from brokergate.v1 import account_pb2, order_pb2, trading_control_pb2
 
 _TRUE = b"\x01"
 
@@ -40,6 +42,8 @@ _ENTRY_EXISTED = varint_tag(_ENTRY, "already_existed") + _TRUE
 _PAGE = order_pb2.ListOrdersResponse.DESCRIPTOR
 _FILLS = order_pb2.ListFillsResponse.DESCRIPTOR
 _LEDGER = account_pb2.ListLedgerEntriesResponse.DESCRIPTOR
+_DISCREPANCIES = trading_control_pb2.ListDiscrepanciesResponse.DESCRIPTOR
+_AUDIT = trading_control_pb2.ListAuditRecordsResponse.DESCRIPTOR
 
 OrderOutcome = Order | Placed | OrderFailure
 
@@ -51,7 +55,8 @@ def place_response_bytes(order: Order, already_existed: bool) -> bytes:
 
 
 def order_response_bytes(order: Order | None) -> bytes:
-    """A serialised ReplaceOrderResponse, or CancelOrderResponse: without an order after a tombstone."""
+    """A serialised ReplaceOrderResponse, or CancelOrderResponse: without an order after a tombstone.
+    ResolveOrderResponse is the same on the wire."""
     return b"" if order is None else delimited(_CHANGED, order_bytes(order))
 
 
@@ -126,34 +131,40 @@ def entry_response_bytes(results: Iterable[bytes]) -> bytes:
 
 
 class _Page:
-    """A list's answer: the items as bytes, the next page's token, the cursor."""
+    """A list's answer: the items as bytes, and the next page's token."""
 
-    def __init__(self, items: bytes, token: bytes, cursor: bytes) -> None:
-        self._items = items
-        self._token = token
-        self._cursor = cursor
+    def __init__(self, message: Descriptor, items: str) -> None:
+        self._items = delimited_tag(message, items)
+        self._token = delimited_tag(message, "next_page_token")
 
-    def __call__(self, items: Iterable[bytes], next_page_token: str, cursor: str) -> bytes:
+    def __call__(self, items: Iterable[bytes], next_page_token: str) -> bytes:
         tag = self._items
         body = b"".join([delimited(tag, item) for item in items])
-        if next_page_token:
-            body += delimited(self._token, next_page_token.encode())
-        return body + delimited(self._cursor, cursor.encode())
+        return body + delimited(self._token, next_page_token.encode()) if next_page_token else body
 
 
-orders_page_bytes = _Page(
-    delimited_tag(_PAGE, "orders"), delimited_tag(_PAGE, "next_page_token"), delimited_tag(_PAGE, "cursor")
-)
+class _PageAt:
+    """The same with the cursor that it was read at."""
+
+    def __init__(self, message: Descriptor, items: str) -> None:
+        self._page = _Page(message, items)
+        self._cursor = delimited_tag(message, "cursor")
+
+    def __call__(self, items: Iterable[bytes], next_page_token: str, cursor: str) -> bytes:
+        return self._page(items, next_page_token) + delimited(self._cursor, cursor.encode())
+
+
+orders_page_bytes = _PageAt(_PAGE, "orders")
 """A serialised ListOrdersResponse of `order_bytes`, with a token ('' on the last page) and the cursor."""
 
-fills_page_bytes = _Page(
-    delimited_tag(_FILLS, "fills"), delimited_tag(_FILLS, "next_page_token"), delimited_tag(_FILLS, "cursor")
-)
+fills_page_bytes = _PageAt(_FILLS, "fills")
 """A serialised ListFillsResponse of serialised fills, likewise."""
 
-ledger_page_bytes = _Page(
-    delimited_tag(_LEDGER, "entries"),
-    delimited_tag(_LEDGER, "next_page_token"),
-    delimited_tag(_LEDGER, "cursor"),
-)
+ledger_page_bytes = _PageAt(_LEDGER, "entries")
 """A serialised ListLedgerEntriesResponse of serialised entries, likewise."""
+
+discrepancies_page_bytes = _Page(_DISCREPANCIES, "discrepancies")
+"""A serialised ListDiscrepanciesResponse of serialised disagreements, with a token."""
+
+audit_page_bytes = _Page(_AUDIT, "records")
+"""A serialised ListAuditRecordsResponse of serialised records, with a token."""

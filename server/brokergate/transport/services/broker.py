@@ -11,6 +11,7 @@ from brokergate.domain.errors import ErrorReason, FieldViolation, GatewayError, 
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.views import BrokerView, ConnectionView
 from brokergate.transport.auth import require_account
+from brokergate.transport.clients import Client
 from brokergate.transport.services.mutations import request_of
 from brokergate.v1 import broker_pb2
 
@@ -22,30 +23,28 @@ class BrokerService:
         self._gateway = gateway
 
     async def list_brokers(
-        self, request: broker_pb2.ListBrokersRequest, principal: Principal
+        self, request: broker_pb2.ListBrokersRequest, client: Client
     ) -> broker_pb2.ListBrokersResponse:
-        brokers = [_encode(broker, principal) for broker in self._visible(principal)]
+        brokers = [_encode(broker, client.principal) for broker in self._visible(client.principal)]
         return broker_pb2.ListBrokersResponse(brokers=brokers)
 
     async def get_broker(
-        self, request: broker_pb2.GetBrokerRequest, principal: Principal
+        self, request: broker_pb2.GetBrokerRequest, client: Client
     ) -> broker_pb2.GetBrokerResponse:
         name = decode_broker(request)
-        for broker in self._visible(principal):
+        for broker in self._visible(client.principal):
             if broker.name == name:
-                return broker_pb2.GetBrokerResponse(broker=_encode(broker, principal))
+                return broker_pb2.GetBrokerResponse(broker=_encode(broker, client.principal))
         problem = f"no broker {shorten(name)!r} has an account here; ListBrokers shows those that do"
         raise GatewayError(
             ErrorReason.BROKER_NOT_FOUND, problem, violations=[FieldViolation("name", problem)]
         )
 
-    async def reconnect_broker(
-        self, request: broker_pb2.ReconnectBrokerRequest, principal: Principal
-    ) -> bytes:
+    async def reconnect_broker(self, request: broker_pb2.ReconnectBrokerRequest, client: Client) -> bytes:
         mutation = decode_reconnect(request)
-        require_account(principal, mutation.command)
+        require_account(client.principal, mutation.command)
         return await self._gateway.reconnect(
-            mutation.command, request_of(mutation, "ReconnectBroker", _reconnected, principal)
+            mutation.command, request_of(mutation, "ReconnectBroker", _reconnected, client)
         )
 
     def _visible(self, principal: Principal) -> Sequence[BrokerView]:

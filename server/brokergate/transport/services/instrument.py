@@ -5,9 +5,9 @@ from __future__ import annotations
 from brokergate.codec.decode.account import decode_holding
 from brokergate.codec.decode.lists import decode_list_instruments
 from brokergate.codec.encode.instrument import encode_instrument
-from brokergate.domain.access import Principal
 from brokergate.engine.gateway import Gateway
 from brokergate.transport.auth import require_account
+from brokergate.transport.clients import Client
 from brokergate.v1 import instrument_pb2
 
 
@@ -18,10 +18,10 @@ class InstrumentService:
         self._gateway = gateway
 
     async def list_instruments(
-        self, request: instrument_pb2.ListInstrumentsRequest, principal: Principal
+        self, request: instrument_pb2.ListInstrumentsRequest, client: Client
     ) -> instrument_pb2.ListInstrumentsResponse:
         page = decode_list_instruments(request)
-        require_account(principal, page.account_id)
+        require_account(client.principal, page.account_id)
         found = [
             instrument
             for instrument in self._gateway.list_instruments(page.account_id)
@@ -36,9 +36,9 @@ class InstrumentService:
         )
 
     async def get_instrument(
-        self, request: instrument_pb2.GetInstrumentRequest, principal: Principal
+        self, request: instrument_pb2.GetInstrumentRequest, client: Client
     ) -> instrument_pb2.GetInstrumentResponse:
         wanted = decode_holding(request)
-        require_account(principal, wanted.account_id)
+        require_account(client.principal, wanted.account_id)
         instrument = self._gateway.get_instrument(wanted.account_id, wanted.symbol)
         return instrument_pb2.GetInstrumentResponse(instrument=encode_instrument(instrument))

@@ -10,7 +10,6 @@ from brokergate.codec.decode.account import decode_holding
 from brokergate.codec.decode.stream import MarketDataKind, MarketDataRequest, decode_stream_market_data
 from brokergate.codec.encode.market import encode_quote, encode_update
 from brokergate.codec.encode.stream import encode_closing
-from brokergate.domain.access import Principal
 from brokergate.domain.capabilities import Capabilities
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.market import BookChanged, BookView, MarketDatum, QuoteView, TradeView
@@ -19,6 +18,7 @@ from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock
 from brokergate.transport.auth import require_account
 from brokergate.transport.calls import Stream, StreamEnded
+from brokergate.transport.clients import Client
 from brokergate.transport.conflation import Conflation
 from brokergate.v1 import market_data_pb2
 
@@ -37,10 +37,10 @@ class MarketDataService:
         self._max_trades = max_trades
 
     async def get_quote(
-        self, request: market_data_pb2.GetQuoteRequest, principal: Principal
+        self, request: market_data_pb2.GetQuoteRequest, client: Client
     ) -> market_data_pb2.GetQuoteResponse:
         wanted = decode_holding(request)
-        require_account(principal, wanted.account_id)
+        require_account(client.principal, wanted.account_id)
         quote = self._gateway.get_quote(wanted.account_id, wanted.symbol)
         return market_data_pb2.GetQuoteResponse(quote=encode_quote(quote))
 

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 from brokergate.codec.decode.order import Mutation
-from brokergate.domain.access import Caller, Principal
 from brokergate.domain.commands import Request
+from brokergate.transport.clients import Client
 
 
-def request_of(
-    mutation: Mutation[Any], method: str, encode: Callable[..., bytes], principal: Principal
-) -> Request:
+def request_of(mutation: Mutation[Any], method: str, encode: Callable[..., bytes], client: Client) -> Request:
     """The engine's `Request`: `method` is the RPC's name, `encode` makes the answer that is journalled."""
-    return Request(mutation.request_id, method, mutation.fingerprint, encode, Caller(principal.name))
+    return Request(mutation.request_id, method, mutation.fingerprint, encode, client.caller)

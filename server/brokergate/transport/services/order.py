@@ -25,12 +25,12 @@ from brokergate.codec.encode.response import (
     results_bytes,
 )
 from brokergate.codec.encode.venue import encode_preview
-from brokergate.domain.access import Principal
 from brokergate.domain.commands import OrderFailure, PlaceOrder, PlaceResult
 from brokergate.domain.errors import within
 from brokergate.engine.gateway import Gateway
 from brokergate.transport.auth import require_account
 from brokergate.transport.calls import Stream
+from brokergate.transport.clients import Client
 from brokergate.transport.methods import Requests
 from brokergate.transport.order_entry import OrderEntry
 from brokergate.transport.pages import fit
@@ -45,48 +45,44 @@ class OrderService:
         self._gateway = gateway
         self._entry = entry
 
-    async def place_order(self, request: order_pb2.PlaceOrderRequest, principal: Principal) -> bytes:
-        command = decode_place(request)
-        require_account(principal, command.account_id)
+    async def place_order(self, request: order_pb2.PlaceOrderRequest, client: Client) -> bytes:
+        command = decode_place(request, client.caller)
+        require_account(client.principal, command.account_id)
         placed = await self._gateway.place_order(command)
         return place_response_bytes(placed.order, placed.already_existed)
 
     async def preview_order(
-        self, request: order_pb2.PreviewOrderRequest, principal: Principal
+        self, request: order_pb2.PreviewOrderRequest, client: Client
     ) -> order_pb2.PreviewOrderResponse:
         wanted = decode_preview(request)
-        require_account(principal, wanted.account_id)
+        require_account(client.principal, wanted.account_id)
         preview = await self._gateway.preview_order(wanted.account_id, wanted.spec)
         return encode_preview(wanted.account_id, preview)
 
-    async def replace_order(self, request: order_pb2.ReplaceOrderRequest, principal: Principal) -> bytes:
+    async def replace_order(self, request: order_pb2.ReplaceOrderRequest, client: Client) -> bytes:
         mutation = decode_replace(request)
-        require_account(principal, mutation.command.account_id)
+        require_account(client.principal, mutation.command.account_id)
         return await self._gateway.replace_order(
-            mutation.command, request_of(mutation, "ReplaceOrder", order_response_bytes, principal)
+            mutation.command, request_of(mutation, "ReplaceOrder", order_response_bytes, client)
         )
 
-    async def cancel_order(self, request: order_pb2.CancelOrderRequest, principal: Principal) -> bytes:
+    async def cancel_order(self, request: order_pb2.CancelOrderRequest, client: Client) -> bytes:
         mutation = decode_cancel(request)
-        require_account(principal, mutation.command.account_id)
+        require_account(client.principal, mutation.command.account_id)
         return await self._gateway.cancel_order(
-            mutation.command, request_of(mutation, "CancelOrder", order_response_bytes, principal)
+            mutation.command, request_of(mutation, "CancelOrder", order_response_bytes, client)
         )
 
-    async def cancel_all_orders(
-        self, request: order_pb2.CancelAllOrdersRequest, principal: Principal
-    ) -> bytes:
+    async def cancel_all_orders(self, request: order_pb2.CancelAllOrdersRequest, client: Client) -> bytes:
         mutation = decode_cancel_all(request)
-        require_account(principal, mutation.command.account_id)
+        require_account(client.principal, mutation.command.account_id)
         return await self._gateway.cancel_all_orders(
-            mutation.command, request_of(mutation, "CancelAllOrders", cancel_all_bytes, principal)
+            mutation.command, request_of(mutation, "CancelAllOrders", cancel_all_bytes, client)
         )
 
-    async def batch_place_orders(
-        self, request: order_pb2.BatchPlaceOrdersRequest, principal: Principal
-    ) -> bytes:
-        batch = decode_batch_place(request)
-        require_account(principal, batch.account_id)
+    async def batch_place_orders(self, request: order_pb2.BatchPlaceOrdersRequest, client: Client) -> bytes:
+        batch = decode_batch_place(request, client.caller)
+        require_account(client.principal, batch.account_id)
         orders = [order for order in batch.orders if isinstance(order, PlaceOrder)]
         if not orders:
             self._gateway.account(batch.account_id)
@@ -99,36 +95,34 @@ class OrderService:
             results.append(result)
         return results_bytes(results)
 
-    async def batch_cancel_orders(
-        self, request: order_pb2.BatchCancelOrdersRequest, principal: Principal
-    ) -> bytes:
+    async def batch_cancel_orders(self, request: order_pb2.BatchCancelOrdersRequest, client: Client) -> bytes:
         mutation = decode_batch_cancel(request)
         batch = mutation.command
-        require_account(principal, batch.account_id)
+        require_account(client.principal, batch.account_id)
         return await self._gateway.cancel_orders(
             batch.account_id,
             batch.orders,
-            request_of(mutation, "BatchCancelOrders", results_bytes, principal),
+            request_of(mutation, "BatchCancelOrders", results_bytes, client),
         )
 
-    async def get_order(self, request: order_pb2.GetOrderRequest, principal: Principal) -> bytes:
+    async def get_order(self, request: order_pb2.GetOrderRequest, client: Client) -> bytes:
         wanted = decode_get_order(request)
-        require_account(principal, wanted.account_id)
+        require_account(client.principal, wanted.account_id)
         order = self._gateway.get_order(wanted.account_id, wanted.order)
         return get_order_bytes(order, self._gateway.cursor(wanted.account_id))
 
-    async def list_orders(self, request: order_pb2.ListOrdersRequest, principal: Principal) -> bytes:
+    async def list_orders(self, request: order_pb2.ListOrdersRequest, client: Client) -> bytes:
         page = decode_list_orders(request)
-        require_account(principal, page.account_id)
+        require_account(client.principal, page.account_id)
         rows = self._gateway.list_orders(page.account_id, page.which, page.place, page.limit + 1)
         bodies, token = fit(
             rows, page.limit, lambda row: order_bytes(row.order), lambda row: page.next_token(row.number)
         )
         return orders_page_bytes(bodies, token, self._gateway.cursor(page.account_id))
 
-    async def list_fills(self, request: order_pb2.ListFillsRequest, principal: Principal) -> bytes:
+    async def list_fills(self, request: order_pb2.ListFillsRequest, client: Client) -> bytes:
         page = decode_list_fills(request)
-        require_account(principal, page.account_id)
+        require_account(client.principal, page.account_id)
         rows = self._gateway.list_fills(page.account_id, page.which, page.place, page.limit + 1)
         bodies, token = fit(rows, page.limit, lambda row: row[1], lambda row: page.next_token(row[0]))
         return fills_page_bytes(bodies, token, self._gateway.cursor(page.account_id))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from brokergate.codec.decode.account import decode_close_position, decode_holding, decode_list_positions
 from brokergate.codec.encode.account import encode_position
 from brokergate.codec.encode.response import place_response_bytes
-from brokergate.domain.access import Principal
 from brokergate.engine.gateway import Gateway
 from brokergate.transport.auth import require_account
+from brokergate.transport.clients import Client
 from brokergate.v1 import position_pb2
 
 
@@ -18,11 +18,11 @@ class PositionService:
         self._gateway = gateway
 
     async def list_positions(
-        self, request: position_pb2.ListPositionsRequest, principal: Principal
+        self, request: position_pb2.ListPositionsRequest, client: Client
     ) -> position_pb2.ListPositionsResponse:
         wanted = decode_list_positions(request)
         account_id = wanted.account_id
-        require_account(principal, account_id)
+        require_account(client.principal, account_id)
         positions = await self._gateway.list_positions(account_id, wanted.include_flat)
         return position_pb2.ListPositionsResponse(
             positions=[encode_position(account_id, position) for position in positions],
@@ -30,18 +30,18 @@ class PositionService:
         )
 
     async def get_position(
-        self, request: position_pb2.GetPositionRequest, principal: Principal
+        self, request: position_pb2.GetPositionRequest, client: Client
     ) -> position_pb2.GetPositionResponse:
         wanted = decode_holding(request)
         account_id = wanted.account_id
-        require_account(principal, account_id)
+        require_account(client.principal, account_id)
         position = await self._gateway.get_position(account_id, wanted.symbol)
         return position_pb2.GetPositionResponse(
             position=encode_position(account_id, position), cursor=self._gateway.cursor(account_id)
         )
 
-    async def close_position(self, request: position_pb2.ClosePositionRequest, principal: Principal) -> bytes:
-        command = decode_close_position(request)
-        require_account(principal, command.account_id)
+    async def close_position(self, request: position_pb2.ClosePositionRequest, client: Client) -> bytes:
+        command = decode_close_position(request, client.caller)
+        require_account(client.principal, command.account_id)
         placed = await self._gateway.close_position(command)
         return place_response_bytes(placed.order, placed.already_existed)

@@ -8,7 +8,6 @@ from brokergate.codec.decode.control import decode_set_faults
 from brokergate.codec.decode.simulator import decode_control_tape, decode_create, decode_push, decode_reset
 from brokergate.codec.encode.account import encode_account
 from brokergate.codec.encode.venue import encode_tape
-from brokergate.domain.access import Principal
 from brokergate.domain.errors import invalid_field
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.views import AccountView
@@ -16,6 +15,7 @@ from brokergate.ports.broker import TapeStatus
 from brokergate.ports.clock import Clock
 from brokergate.transport.auth import require_account
 from brokergate.transport.calls import Stream
+from brokergate.transport.clients import Client
 from brokergate.transport.methods import Requests
 from brokergate.transport.services.mutations import request_of
 from brokergate.v1 import simulator_pb2
@@ -29,24 +29,24 @@ class SimulatorService:
         self._clock = clock
 
     async def create_paper_account(
-        self, request: simulator_pb2.CreatePaperAccountRequest, principal: Principal
+        self, request: simulator_pb2.CreatePaperAccountRequest, client: Client
     ) -> bytes:
         mutation = decode_create(request)
-        require_account(principal, mutation.command.account_id)
+        require_account(client.principal, mutation.command.account_id)
         return await self._gateway.create_paper_account(
-            mutation.command, request_of(mutation, "CreatePaperAccount", _account_answer, principal)
+            mutation.command, request_of(mutation, "CreatePaperAccount", _account_answer, client)
         )
 
     async def reset_paper_account(
-        self, request: simulator_pb2.ResetPaperAccountRequest, principal: Principal
+        self, request: simulator_pb2.ResetPaperAccountRequest, client: Client
     ) -> bytes:
         mutation = decode_reset(request)
         account_id, balances = mutation.command.account_id, mutation.command.initial_balances
-        require_account(principal, account_id)
+        require_account(client.principal, account_id)
         return await self._gateway.reset_paper_account(
             account_id,
             None if balances is None else {balance.currency: balance.amount for balance in balances},
-            request_of(mutation, "ResetPaperAccount", _account_answer, principal),
+            request_of(mutation, "ResetPaperAccount", _account_answer, client),
         )
 
     async def push_market_data(
@@ -70,16 +70,16 @@ class SimulatorService:
             accepted += len(pushed.updates)
         return simulator_pb2.PushMarketDataResponse(accepted_updates=accepted)
 
-    async def control_tape(self, request: simulator_pb2.ControlTapeRequest, principal: Principal) -> bytes:
+    async def control_tape(self, request: simulator_pb2.ControlTapeRequest, client: Client) -> bytes:
         mutation = decode_control_tape(request)
-        require_account(principal, mutation.command.account_id)
+        require_account(client.principal, mutation.command.account_id)
         return await self._gateway.control_tape(
             mutation.command.account_id,
             mutation.command.action,
-            request_of(mutation, "ControlTape", _tape_answer, principal),
+            request_of(mutation, "ControlTape", _tape_answer, client),
         )
 
-    async def set_faults(self, request: simulator_pb2.SetFaultsRequest, principal: Principal) -> NoReturn:
+    async def set_faults(self, request: simulator_pb2.SetFaultsRequest, client: Client) -> NoReturn:
         decode_set_faults(request)
 
 
