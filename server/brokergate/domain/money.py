@@ -46,6 +46,7 @@ _matches = re.compile(DECIMAL_PATTERN, re.ASCII).fullmatch
 add = CONTEXT.add
 subtract = CONTEXT.subtract
 multiply = CONTEXT.multiply
+remainder = CONTEXT.remainder
 
 
 def parse_decimal(text: str) -> Decimal:
@@ -92,6 +93,11 @@ def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
 def round_places(value: Decimal, places: int) -> Decimal:
     """`value` rounded half to even to `places` digits after the point. Fees round here, once, by their currency."""
     return _ROUNDING.quantize(value, Decimal(1).scaleb(-places))
+
+
+def round_down(value: Decimal, step: Decimal) -> Decimal:
+    """The largest whole number of `step`s that is not above `value`, which is zero or more."""
+    return CONTEXT.subtract(value, CONTEXT.remainder(value, step))
 
 
 def is_multiple(value: Decimal, step: Decimal) -> bool:
