@@ -31,8 +31,8 @@ class StopProgress:
 
 @value
 class Stop:
-    """An emergency stop that holds on an account. `operation_id` is `stop-` and the request's id, or names its cause
-    where the gateway stopped by itself."""
+    """An emergency stop that holds on an account. `operation_id` follows from the request's id; `actor` is empty where
+    the gateway stopped by itself."""
 
     operation_id: str
     request_id: str
@@ -42,6 +42,8 @@ class Stop:
     keep_protective_stops: bool = False
     flatten: bool = False
     phase: StopPhase = StopPhase.CANCELLING
+    open_orders: int = 0
+    """Orders that were open when it began."""
 
 
 class DiscrepancyState(IntEnum):

@@ -13,7 +13,7 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType as E
 from brokergate.domain.fills import Fill
 from brokergate.domain.money import ZERO, add, multiply, subtract
-from brokergate.domain.orders import Order, OrderSpec, PendingAction, PendingActionKind
+from brokergate.domain.orders import Order, OrderOrigin, OrderSpec, PendingAction, PendingActionKind
 from brokergate.domain.orders import OrderState as S
 from brokergate.domain.values import changed
 
@@ -103,6 +103,55 @@ def intend(
         update_time_ns=now_ns,
         route_id=route_id,
         group_id=group_id,
+    )
+
+
+def hold_back(order: Order) -> Order:
+    """A new order that waits, nothing of it sent, until the broker is there."""
+    return changed(order, pending=tuple(changed(action, held=True) for action in order.pending))
+
+
+def dispatch(order: Order, now_ns: int) -> Order:
+    """An order that waited is about to be sent."""
+    return changed(
+        order,
+        state=_next(order, E.DISPATCHED),
+        pending=tuple(changed(action, held=False, since_ns=now_ns) for action in order.pending),
+        update_time_ns=now_ns,
+    )
+
+
+def external(
+    *,
+    order_id: str,
+    account_id: str,
+    spec: OrderSpec,
+    quantity: Decimal,
+    multiplier: Decimal,
+    broker_order_id: str,
+    now_ns: int,
+) -> Order:
+    """An order of others, as the venue shows it. Its filled quantity counts from the fills that are booked."""
+    return Order(
+        order_id=order_id,
+        client_order_id="",
+        account_id=account_id,
+        spec=spec,
+        quantity=quantity,
+        leaves_quantity=quantity,
+        multiplier=multiplier,
+        state=TRANSITIONS[S.UNSPECIFIED, E.EXTERNAL],
+        broker_order_id=broker_order_id,
+        origin=OrderOrigin.EXTERNAL,
+        create_time_ns=now_ns,
+        update_time_ns=now_ns,
+    )
+
+
+def settled(order: Order, kind: PendingActionKind, now_ns: int) -> Order:
+    """What was uncertain is known: it did not come about, and the order is as it was."""
+    return changed(
+        order, state=_next(order, E.RESOLVED), pending=_without(order, kind), update_time_ns=now_ns
     )
 
 

@@ -179,6 +179,20 @@ class Order:
         return self.state in ENDED
 
     @property
+    def held(self) -> bool:
+        """Whether the gateway holds it back: nothing of it was sent."""
+        return bool(self.pending) and self.pending[0].held
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether nobody knows the outcome of something that is under way (law 3)."""
+        return any(action.uncertain for action in self.pending)
+
+    def action(self, kind: PendingActionKind) -> PendingAction | None:
+        """What of this kind is under way."""
+        return next((action for action in self.pending if action.kind is kind), None)
+
+    @property
     def average_price(self) -> Decimal | None:
         """`cum_notional / (cum_quantity × multiplier)` to 18 places; None before the first fill."""
         if not self.cum_quantity:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from brokergate.domain.accounts import ConnectionState
+from brokergate.domain.accounts import BrokerPosition, ConnectionState
 from brokergate.engine.views import ConnectionView, MetricsView
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock
@@ -26,6 +26,12 @@ class Connection:
         self.message = ""
         self.since_ns = clock.now_ns()
         self.last_data_ns = 0
+        self.recovering = False
+        """Whether the broker is there and the gateway fills the gap."""
+        self.maintenance = False
+        """Whether the broker says that it is under maintenance."""
+        self.told_positions: dict[str, BrokerPosition] = {}
+        """The positions as the broker itself told them last, by symbol: derived ones are held against them."""
         self._clock = clock
         self._changed = changed
 

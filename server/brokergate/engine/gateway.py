@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from decimal import Decimal
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState
@@ -30,38 +31,46 @@ from brokergate.domain.cursor import encode_cursor
 from brokergate.domain.errors import (
     ErrorReason,
     GatewayError,
-    RecoverableError,
     invalid_field,
     outside,
     shorten,
 )
-from brokergate.domain.events import ControlChanged, ControlEventType, EventPayload
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import QuoteView
 from brokergate.domain.money import ZERO, format_decimal
 from brokergate.domain.orders import Order, OrderSpec, OrderType, Side
 from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.account import Account
+from brokergate.engine.changing import Changing
 from brokergate.engine.connection import Metrics
 from brokergate.engine.gathering import Gathering
-from brokergate.engine.lookups import no_position, simulated_venue, trading_view
-from brokergate.engine.paper_setting import from_setting, to_setting
+from brokergate.engine.journal_guard import JournalGuard
+from brokergate.engine.lookups import account_view, no_position, trading_view
+from brokergate.engine.placing import Placing
 from brokergate.engine.requests import check_same_request
 from brokergate.engine.rules import check_order
+from brokergate.engine.simulators import Simulators
+from brokergate.engine.stopping import StopOperation
+from brokergate.engine.supervisor import Supervisor
 from brokergate.engine.tasks import OwnedTasks, to_its_end
+from brokergate.engine.trading_control import STOP_KIND, TradingControl
 from brokergate.engine.views import AccountView, BrokerView, TradingView
-from brokergate.ports.broker import (
-    AbstractBroker,
-    Preview,
-    PushedUpdate,
-    TapeAction,
-)
+from brokergate.ports.broker import AbstractBroker, Preview
 from brokergate.ports.clock import Clock
-from brokergate.ports.journal import AuditFilter, FillFilter, Journal, OrderFilter, StoredOrder
+from brokergate.ports.journal import (
+    AuditFilter,
+    FillFilter,
+    Journal,
+    JournalError,
+    OrderFilter,
+    StoredOrder,
+)
 
 T = TypeVar("T")
 
-_PAPER_SETTING = "paper-account/"
+ASKED = "asked for by ReconnectBroker"
+CANCEL_KIND = "cancel"
+"""What the journal's guard owes after the stops."""
 
 
 class Gateway:
@@ -74,71 +83,134 @@ class Gateway:
         clock: Clock,
         log: Callable[..., object],
         make_paper: Callable[[CreatePaperAccount], AbstractBroker],
+        rng: random.Random | None = None,
     ) -> None:
+        """`rng` spreads the attempts to connect again."""
         self.journal = journal
         self.accounts: dict[str, Account] = {}
+        self.tasks = OwnedTasks()
+        self.simulators = Simulators(
+            self.accounts, journal, log, self.tasks, make_paper, self.add_account, self.account
+        )
         self._clock = clock
         self._log = log
-        self._make_paper = make_paper
+        self._rng = rng or random.Random(0)
         self._gathering = Gathering()
+        self._placing: dict[Account, Placing] = {}
+        self._changing: dict[Account, Changing] = {}
+        self._supervisors: dict[str, Supervisor] = {}
         self._pumps: dict[str, asyncio.Task[None]] = {}
-        self.tasks = OwnedTasks()
         self._under_way: dict[tuple[str, str], tuple[Request, asyncio.Task[bytes]]] = {}
-        self._control = asyncio.Lock()
+        self._reconnecting = asyncio.Lock()
         self._health_waiters: set[asyncio.Event] = set()
+        self._guard = JournalGuard(journal, clock, log, self._rebuild, self._health_changed)
+        self._control = TradingControl(self.accounts, journal, clock, self._guard, self._stop_operation)
 
     # Accounts
 
     async def add_account(self, account_id: str, broker: AbstractBroker, policy: AccountPolicy) -> None:
-        """Takes in an account and connects its broker; one that cannot connect is shown in its connection's state."""
+        """Takes in an account, and returns when the first attempt to connect its broker has ended; one that cannot
+        connect is shown in its connection's state."""
+        self.open_account(account_id, broker, policy)
+        await self.tried(account_id)
+
+    def open_account(self, account_id: str, broker: AbstractBroker, policy: AccountPolicy) -> None:
+        """Takes in an account; a broker outside the process is connected from now on, in the background."""
         account = Account(
-            account_id,
-            broker,
-            self.journal,
-            self._clock,
-            self._log,
-            self._health_changed,
-            policy=policy,
+            account_id, broker, self.journal, self._clock, self._log, self._health_changed, policy=policy
         )
         self.accounts[account_id] = account
-        await self._connect(account)
+        placing = self._placing[account] = Placing(account)
+        self._changing[account] = Changing(account)
+        if not broker.in_process:
+            supervisor = Supervisor(account, placing, self._rng, self._guard.works, self._control.suspended)
+            self._supervisors[account_id] = supervisor
+            supervisor.start()
+        self._control.adopt(account)
 
-    async def restore_paper_accounts(self) -> None:
-        """Takes in the paper accounts that were made at run time. One that the configuration names too is skipped."""
-        for key, text in sorted(self.journal.settings(_PAPER_SETTING).items()):
-            account_id = key.removeprefix(_PAPER_SETTING)
-            if account_id in self.accounts:
-                self._log("account of the configuration hides one made at run time", account=account_id)
-                continue
-            await self.add_account(
-                account_id, self._make_paper(from_setting(account_id, text)), AccountPolicy()
-            )
+    async def tried(self, account_id: str) -> None:
+        """Returns when the first attempt to connect the account has ended. An in-process broker is connected here."""
+        supervisor = self._supervisors.get(account_id)
+        if supervisor is not None:
+            await supervisor.tried.wait()
+        elif account_id not in self._pumps:
+            await self._connect(self.accounts[account_id])
 
     async def close(self) -> None:
         """Ends the brokers' connections; what they told until then is staged."""
         self._gathering.settle()
+        await self._control.close()
+        await self._guard.close()
+        for supervisor in self._supervisors.values():
+            await supervisor.stop()
         for account in self.accounts.values():
-            await account.broker.close()
+            if account.broker.in_process:
+                await account.broker.close()
         await self.tasks.finish()
         await asyncio.gather(*self._pumps.values(), return_exceptions=True)
-        self.journal.flush()
+        if self.journal.failed is None:
+            for account in self.accounts.values():
+                account.stage(())
+            self.journal.flush()
 
     async def _connect(self, account: Account) -> None:
+        """Connects an in-process broker."""
+        account.connection.enter(ConnectionState.CONNECTING)
         try:
-            await account.connect()
+            await account.open()
         except Exception as error:  # noqa: BLE001 - one broker that fails, however it does, leaves the others alone
+            account.enter(ConnectionState.ERROR, str(error))
             self._log("broker not connected", account=account.account_id, error=str(error))
             return
+        account.enter(ConnectionState.CONNECTED, "")
         task = asyncio.create_task(self._pump(account), name=f"events of {account.account_id}")
         self._pumps[account.account_id] = task
+
+    async def _disconnect(self, account: Account) -> None:
+        await account.broker.close()
+        if (pump := self._pumps.pop(account.account_id, None)) is not None:
+            await pump
 
     async def _pump(self, account: Account) -> None:
         try:
             async for reports in account.broker.events():
-                account.take(reports)
+                with suppress(JournalError):
+                    # While the journal fails the venue goes on for itself, and is then put back to what is durable.
+                    account.take(reports)
         except Exception as error:  # noqa: BLE001 - likewise
             account.enter(ConnectionState.ERROR, str(error))
             self._log("broker's events ended", account=account.account_id, error=repr(error))
+
+    async def _rebuild(self) -> None:
+        """The journal was opened again: every account is made anew from what is on the disk."""
+        for account in self.accounts.values():
+            account.connection.enter(ConnectionState.RECONNECTING, "the journal was opened again")
+            account.load()
+        await self._guard.pay(STOP_KIND)
+        for account in self.accounts.values():
+            supervisor = self._supervisors.get(account.account_id)
+            if supervisor is not None:
+                await supervisor.stop()
+                supervisor.start()
+            else:
+                await self._disconnect(account)
+                await self._connect(account)
+            self._control.take_up(account)
+        self.tasks.start(self._pay_cancels())
+
+    async def _pay_cancels(self) -> None:
+        await self._guard.works()
+        for account_id in self.accounts:
+            await self.tried(account_id)
+        with suppress(JournalError):
+            await self._guard.pay(CANCEL_KIND)
+
+    def _stop_operation(self, account: Account) -> StopOperation:
+        supervisor = self._supervisors.get(account.account_id)
+        look = _nothing if supervisor is None else supervisor.gap.poll
+        return StopOperation(
+            account, self._placing[account], self._changing[account], look, self._guard.works, self.tasks
+        )
 
     @property
     def account_ids(self) -> Sequence[str]:
@@ -177,7 +249,7 @@ class Gateway:
         # Not by `account`, which settles what is gathered.
         account = self.accounts.get(command.account_id) or self.account(command.account_id)
         if account.broker.in_process:
-            result = await self._gathering.stage(account, command)
+            result = await self._gathering.stage(self._placing[account], command)
             await self.journal.commit_now()
         else:
             (result,) = await self.place_orders((command,))
@@ -185,10 +257,12 @@ class Gateway:
             raise result.error
         return result
 
-    async def place_orders(self, commands: Sequence[PlaceOrder]) -> Sequence[PlaceResult]:
-        """Places orders of one account in turn; one that fails stops none."""
+    async def place_orders(
+        self, commands: Sequence[PlaceOrder], method: str = "PlaceOrder"
+    ) -> Sequence[PlaceResult]:
+        """Places orders of one account in turn; one that fails stops none. `method` is the RPC that brought them."""
         account = self.account(commands[0].account_id)
-        return await self._run(account, account.place(commands))
+        return await self._run(account, self._placing[account].place(commands, method))
 
     async def preview_order(self, account_id: str, spec: OrderSpec) -> Preview:
         """What an order would do now; what the rules refuse raises."""
@@ -201,24 +275,59 @@ class Gateway:
     async def replace_order(self, command: ReplaceOrder, request: Request) -> bytes:
         """Changes a working order."""
         account = self.account(command.account_id)
-        return await self._change(account, request, account.replace(command, request))
+        return await self._change(account, request, self._changing[account].replace(command, request))
 
     async def cancel_order(self, command: CancelOrder, request: Request) -> bytes:
         """Cancels a working order; `request.encode` gets None after a tombstone."""
         account = self.account(command.account_id)
-        return await self._change(account, request, account.cancel(command, request))
+        if self.journal.failed is not None:
+            raise await self._cancel_unwritten(
+                account, [command.order], request, lambda: self.cancel_order(command, request)
+            )
+        return await self._change(account, request, self._changing[account].cancel(command, request))
 
     async def cancel_orders(self, account_id: str, orders: Sequence[OrderRef], request: Request) -> bytes:
         """Cancels several orders."""
         account = self.account(account_id)
-        return await self._change(account, request, account.cancel_many(orders, request))
+        if self.journal.failed is not None:
+            raise await self._cancel_unwritten(
+                account, orders, request, lambda: self.cancel_orders(account_id, orders, request)
+            )
+        return await self._change(account, request, self._changing[account].cancel_many(orders, request))
 
     async def cancel_all_orders(self, command: CancelAllOrders, request: Request) -> bytes:
         """Cancels every working order of the account, of one symbol and side where given."""
         account = self.account(command.account_id)
         if command.symbol:
             account.instrument(command.symbol)
-        return await self._change(account, request, account.cancel_all(command.symbol, command.side, request))
+        if self.journal.failed is not None:
+            refs = [
+                OrderRef(order.order_id)
+                for order in account.tracker.open.values()
+                if command.symbol in ("", order.spec.symbol)
+                and command.side in (Side.UNSPECIFIED, order.spec.side)
+            ]
+            raise await self._cancel_unwritten(
+                account, refs, request, lambda: self.cancel_all_orders(command, request)
+            )
+        work = self._changing[account].cancel_all(command.symbol, command.side, request)
+        return await self._change(account, request, work)
+
+    async def _cancel_unwritten(
+        self,
+        account: Account,
+        refs: Sequence[OrderRef],
+        request: Request,
+        again: Callable[[], Coroutine[object, object, bytes]],
+    ) -> GatewayError:
+        """Sends cancels while the journal fails, and keeps them for when it works; what the caller is told."""
+        told = self._guard.owe(CANCEL_KIND, f"{account.account_id}/{request.request_id}", again)
+        known = [
+            account.tracker.open.get(ref.order_id) or account.tracker.working(ref.client_order_id)
+            for ref in refs
+        ]
+        await self._send_unwritten(account, [order for order in known if order is not None])
+        return told
 
     async def close_position(self, command: ClosePosition) -> Placed:
         """Closes a position by a market order whose client_order_id is the request_id."""
@@ -339,24 +448,9 @@ class Gateway:
     async def get_account(self, account_id: str) -> AccountView:
         """The account with its figures."""
         account = self._read(account_id)
-        view = await self._view(account)
+        view = await account_view(account)
         account.tell()
         return view
-
-    async def _view(self, account: Account) -> AccountView:
-        try:
-            info = await account.broker.get_account_info()
-        except RecoverableError:
-            # Shown as stale and without figures: the other accounts of a list are there all the same.
-            info = None
-        return AccountView(
-            account_id=account.account_id,
-            broker=account.broker.name,
-            environment=account.broker.environment,
-            trading_enabled=account.policy.trading_enabled,
-            info=info,
-            stale=info is None or account.connection.state is not ConnectionState.CONNECTED,
-        )
 
     def list_instruments(self, account_id: str) -> Sequence[Instrument]:
         """By symbol."""
@@ -393,20 +487,48 @@ class Gateway:
     # Control
 
     async def emergency_stop(self, command: EmergencyStop, request: Request) -> bytes:
-        """Latches a stop, and answers when that is durable; `request.encode` gets a `StopView`."""
-        raise NotImplementedError
+        """Latches a stop, and answers when that is durable; `request.encode` gets a `StopView`. It passes while the
+        journal cannot be written: then what is open is cancelled, and the latch follows."""
+        accounts = self._several(command.account_ids)
+        if self.journal.failed is None:
+            return await self.tasks.run(self._control.stop(command, accounts, request))
+        told = self._guard.owe(
+            STOP_KIND, request.request_id, lambda: self._control.stop(command, accounts, request)
+        )
+        for account in accounts:
+            await self._send_unwritten(account, list(account.tracker.open.values()))
+        raise told
 
     async def resume_trading(self, command: ResumeTrading, request: Request) -> bytes:
         """Ends a stop; `request.encode` gets the accounts' `TradingView`s."""
-        raise NotImplementedError
+        return await self.tasks.run(
+            self._control.resume(command, self._several(command.account_ids), request)
+        )
 
     async def clear_freeze(self, command: ClearFreeze, request: Request) -> bytes:
         """Lets an instrument be traded, taking the broker's word; `request.encode` gets the account's `TradingView`."""
-        raise NotImplementedError
+        account = self.account(command.account_id)
+        account.instrument(command.symbol)
+        return await self._change(account, request, self._control.clear_freeze(account, command, request))
 
     async def resolve_order(self, command: ResolveOrder, request: Request) -> bytes:
         """Takes a person's word for what became of an order; `request.encode` gets the order."""
-        raise NotImplementedError
+        account = self.account(command.account_id)
+        return await self._change(account, request, self._control.resolve_order(account, command, request))
+
+    def _several(self, account_ids: Sequence[str]) -> list[Account]:
+        """The accounts, all when none is named."""
+        names = sorted(set(account_ids)) or self.account_ids
+        return [self.account(name, "account_ids") for name in names]
+
+    async def _send_unwritten(self, account: Account, orders: Sequence[Order]) -> None:
+        """Cancels at the broker while the journal fails: that much may go out unwritten."""
+        sending = [order for order in orders if not order.held]
+        if sending and not account.broker.in_process:
+            with suppress(
+                Exception
+            ):  # whatever it was, the cancel is carried out again when the journal works
+                await account.broker.cancel_all_orders(sending)
 
     def list_discrepancies(
         self, account_id: str, include_resolved: bool, before: int | None, limit: int
@@ -459,80 +581,23 @@ class Gateway:
     @to_its_end
     async def reconnect(self, account_id: str, request: Request) -> bytes:
         """Drops an account's connection and makes a new one; BROKER_UNAVAILABLE when that fails."""
-        async with self._control:
+        async with self._reconnecting:
             account = self.account(account_id)
             if (answer := account.answered(request)) is not None:
                 return answer
-            await account.broker.close()
-            if (pump := self._pumps.pop(account_id, None)) is not None:
-                await pump
-            account.enter(ConnectionState.RECONNECTING, "asked for by ReconnectBroker")
-            await self._connect(account)
+            supervisor = self._supervisors.get(account_id)
+            if supervisor is not None:
+                await supervisor.reconnect(ASKED)
+            else:
+                await self._disconnect(account)
+                account.enter(ConnectionState.RECONNECTING, ASKED)
+                await self._connect(account)
             account.check_connected()
-            return await self._answer(account, request, account.connection.view(), ())
+            record, body = account.done(request, account.connection.view())
+            account.stage((), (record,))
+            await self.journal.commit()
+            return body
 
-    async def _answer(
-        self, account: Account, request: Request, result: object, payloads: Sequence[EventPayload]
-    ) -> bytes:
-        record, body = account.done(request, result)
-        account.stage(payloads, (record,))
-        await self.journal.commit()
-        return body
 
-    # Paper accounts
-
-    @to_its_end
-    async def create_paper_account(self, command: CreatePaperAccount, request: Request) -> bytes:
-        """Makes a paper account that is there again after a restart; ACCOUNT_EXISTS when the id is taken."""
-        async with self._control:
-            account_id = command.account_id
-            if account_id in self.accounts:
-                account = self.accounts[account_id]
-                if (answer := account.answered(request)) is not None:
-                    return answer
-                raise GatewayError(
-                    ErrorReason.ACCOUNT_EXISTS,
-                    f"account {account_id!r} exists; choose another id, or reset it",
-                    violations=invalid_field("account_id", f"account {account_id!r} exists").violations,
-                )
-            await self.add_account(account_id, self._make_paper(command), AccountPolicy())
-            self.journal.put_setting(_PAPER_SETTING + account_id, to_setting(command))
-            created = ControlChanged(
-                ControlEventType.ACCOUNT_CREATED, request.request_id, "paper account", request.actor
-            )
-            account = self.accounts[account_id]
-            return await self._answer(account, request, await self._view(account), (created,))
-
-    @to_its_end
-    async def reset_paper_account(
-        self, account_id: str, initial_balances: Mapping[str, Decimal] | None, request: Request
-    ) -> bytes:
-        """Puts a paper account back to its beginning; its journal and its used ids go on."""
-        async with self._control:
-            account = self.account(account_id)
-            if (answer := account.answered(request)) is not None:
-                return answer
-            reports = await simulated_venue(account).reset(initial_balances)
-            done = ControlChanged(ControlEventType.ACCOUNT_RESET, request.request_id, "", request.actor)
-            payloads = [*account.tracker.apply(reports), done]
-            return await self._answer(account, request, await self._view(account), payloads)
-
-    @to_its_end
-    async def control_tape(self, account_id: str, action: TapeAction, request: Request) -> bytes:
-        """Steers the tape of a paper account."""
-        async with self._control:
-            account = self.account(account_id)
-            if (answer := account.answered(request)) is not None:
-                return answer
-            status = await simulated_venue(account).control_tape(action)
-            moved = ControlChanged(
-                ControlEventType.TAPE,
-                request.request_id,
-                f"{status.state} at {status.tape_time_ns}",
-                request.actor,
-            )
-            return await self._answer(account, request, status, (moved,))
-
-    async def push_market_data(self, account_id: str, updates: Sequence[PushedUpdate]) -> None:
-        """Gives a paper account market data."""
-        await simulated_venue(self.account(account_id)).push(updates)
+async def _nothing() -> None:
+    """An in-process venue has told all that there is."""

@@ -13,7 +13,7 @@ from collections.abc import Coroutine, Sequence
 from typing import TypeVar
 
 from brokergate.domain.commands import PlaceOrder, PlaceResult
-from brokergate.engine.account import Account
+from brokergate.engine.placing import Placing
 
 T = TypeVar("T")
 
@@ -36,20 +36,20 @@ class Gathering:
     """The orders of all in-process accounts that wait for company."""
 
     def __init__(self) -> None:
-        self._waiting: dict[Account, list[Waiting]] = {}
+        self._waiting: dict[Placing, list[Waiting]] = {}
         self._count = 0
         self._quiet_turns = 0
         self._lone = 0
         self._unwaited = 0
 
-    async def stage(self, account: Account, command: PlaceOrder) -> PlaceResult:
+    async def stage(self, placing: Placing, command: PlaceOrder) -> PlaceResult:
         """Stages an order, maybe together with others. It is placed even when the caller goes away meanwhile."""
         if self._unwaited and not self._count:
             self._unwaited -= 1
-            return (await account.stage_orders((command,)))[0]
+            return (await placing.stage((command,)))[0]
         loop = asyncio.get_running_loop()
         future: asyncio.Future[PlaceResult] = loop.create_future()
-        self._waiting.setdefault(account, []).append((command, future))
+        self._waiting.setdefault(placing, []).append((command, future))
         self._count += 1
         self._quiet_turns = 0
         if self._count == 1:
@@ -61,8 +61,8 @@ class Gathering:
         if not self._count:
             return
         waiting, self._waiting, self._count = self._waiting, {}, 0
-        for account, orders in waiting.items():
-            _place(account, orders)
+        for placing, orders in waiting.items():
+            _place(placing, orders)
 
     def _turn(self, loop: asyncio.AbstractEventLoop, count: int) -> None:
         """One turn of the loop went by, before which `count` orders waited."""
@@ -80,9 +80,9 @@ class Gathering:
         self.settle()
 
 
-def _place(account: Account, orders: Sequence[Waiting]) -> None:
+def _place(placing: Placing, orders: Sequence[Waiting]) -> None:
     try:
-        results = _at_once(account.stage_orders([command for command, _ in orders]))
+        results = _at_once(placing.stage([command for command, _ in orders]))
     except Exception as error:  # noqa: BLE001 - each caller's to handle
         for _, future in orders:
             if not future.done():

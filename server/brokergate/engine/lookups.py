@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from brokergate.domain.accounts import ConnectionState, TradingState
-from brokergate.domain.errors import ErrorReason, GatewayError, shorten
+from brokergate.domain.errors import ErrorReason, GatewayError, RecoverableError, shorten
 from brokergate.engine.account import Account
-from brokergate.engine.views import TradingView
+from brokergate.engine.views import AccountView, TradingView
 from brokergate.ports.broker import SimulatedVenue
 
 
@@ -28,9 +28,38 @@ def no_position(account_id: str, symbol: str) -> GatewayError:
 
 def trading_view(account: Account) -> TradingView:
     """Whether the account takes new orders, and why not."""
-    state, reason = TradingState.ACTIVE, ""
+    state, reason, since_ns = TradingState.ACTIVE, "", account.connection.since_ns
+    stop = account.control.stop
     if not account.policy.trading_enabled:
         state, reason = TradingState.READ_ONLY, "trading.enabled is false"
+    elif stop is not None:
+        state, reason, since_ns = TradingState.STOPPED, stop.reason, stop.since_ns
+    elif account.journal.failed is not None:
+        state, reason = TradingState.PAUSED, "the journal cannot be written"
     elif account.connection.state is not ConnectionState.CONNECTED:
         state, reason = TradingState.PAUSED, f"the broker is {account.connection.state.name}"
-    return TradingView(account.account_id, state, reason, account.connection.since_ns)
+    return TradingView(
+        account.account_id,
+        state,
+        reason,
+        since_ns,
+        "" if stop is None else stop.operation_id,
+        account.control.frozen(account.unprovable),
+    )
+
+
+async def account_view(account: Account) -> AccountView:
+    """The account with its figures."""
+    try:
+        info = await account.broker.get_account_info()
+    except RecoverableError:
+        # Shown as stale and without figures: the other accounts of a list are there all the same.
+        info = None
+    return AccountView(
+        account_id=account.account_id,
+        broker=account.broker.name,
+        environment=account.broker.environment,
+        trading_enabled=account.policy.trading_enabled,
+        info=info,
+        stale=info is None or account.connection.state is not ConnectionState.CONNECTED,
+    )

@@ -9,6 +9,9 @@ from brokergate.domain.commands import CreatePaperAccount, PushInstrument
 from brokergate.domain.fills import Money
 from brokergate.domain.money import format_decimal
 
+PAPER_SETTING = "paper-account/"
+"""What the keys of such definitions begin with."""
+
 
 def to_setting(command: CreatePaperAccount) -> str:
     """A paper account's definition as the journal keeps it."""

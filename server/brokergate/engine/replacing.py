@@ -30,10 +30,15 @@ def change(order: Order, command: ReplaceOrder) -> tuple[OrderSpec, Decimal]:
             "look at it again",
             metadata={"generation": str(order.generation)},
         )
-    if any(action.kind is PendingActionKind.REPLACE for action in order.pending):
+    if order.action(PendingActionKind.REPLACE) is not None:
         raise GatewayError(
             ErrorReason.REPLACE_PENDING, f"order {order.order_id!r} is being replaced; wait for that to end"
         )
+    if order.action(PendingActionKind.NEW) is not None:
+        problem = (
+            f"order {order.order_id!r} is not known to be at the broker yet; wait for that, or cancel it"
+        )
+        raise GatewayError(ErrorReason.REPLACE_PENDING, problem)
     quantity = order.quantity if command.quantity is None else command.quantity
     if quantity <= order.cum_quantity:
         filled = format_decimal(order.cum_quantity)

@@ -6,9 +6,9 @@ the broker's order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from brokergate.domain import lifecycle
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, LedgerEntry
@@ -24,10 +24,25 @@ from brokergate.domain.events import (
     PositionChanged,
 )
 from brokergate.domain.fills import Fill
-from brokergate.domain.orders import Order, OrderSpec, OrderState, PendingActionKind
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.orders import Order, OrderState, PendingActionKind, Side
+from brokergate.engine.holdings import DerivedPositions
 from brokergate.ports.broker import ConnectionReport, FillReport, OrderReport, Report
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import Journal
+
+
+class Exposure(Protocol):
+    """What is told of every change that bears on the account's limits (`engine/risk`)."""
+
+    def hold(self, before: Order | None, after: Order) -> None:
+        """An order changed; `before` is None for a new one."""
+
+    def filled(self, symbol: str, side: Side, quantity: Decimal) -> None:
+        """An execution was booked."""
+
+    def position(self, position: BrokerPosition) -> None:
+        """The absolute word on a position."""
 
 
 class Tracker:
@@ -43,9 +58,14 @@ class Tracker:
         clock: Clock,
         log: Callable[..., object],
         connection_changed: Callable[[ConnectionState, str], None],
+        derived: DerivedPositions | None = None,
+        risk: Exposure | None = None,
     ) -> None:
+        """`derived` holds the positions of an account whose broker is outside the process; `risk` its limits."""
         self.account_id = account_id
         self.open: dict[str, Order] = {}
+        self.uncertain: dict[str, Order] = {}
+        """Those of the working orders of which something is uncertain, by order id."""
         self.holdings: dict[tuple[str, str], PositionChanged | BalanceChanged] = {}
         """The latest positions and balances that are not staged yet. They are absolute: one word a commit is enough."""
         self.fills = 0
@@ -53,27 +73,37 @@ class Tracker:
         self._clock = clock
         self._log = log
         self._connection_changed = connection_changed
+        self.instruments: Mapping[str, Instrument] = {}
+        self._derived = derived
+        self._risk = risk
         self._by_client: dict[str, str] = {}
         self._by_broker: dict[str, str] = {}
-        self._replacing: dict[str, tuple[OrderSpec, Decimal]] = {}
         # Orders that ended and fills that came since the last `settle`: not yet staged, so that the journal cannot
         # show them.
         self._ended: dict[str, Order] = {}
+        self._ended_by_client: dict[str, Order] = {}
         self._booked: set[tuple[str, str, str]] = set()
         for stored in journal.open_orders(account_id):
             self.hold(stored.order)
 
     def hold(self, order: Order) -> None:
         """Takes in `order` as it now stands; forgets it when it has ended."""
+        if self._risk is not None:
+            self._risk.hold(self.open.get(order.order_id), order)
+        if self.uncertain or order.uncertain:
+            self.uncertain.pop(order.order_id, None)
+            if order.uncertain and not order.ended:
+                self.uncertain[order.order_id] = order
         if order.ended:
             self.open.pop(order.order_id, None)
             self._by_client.pop(order.client_order_id, None)
             self._by_broker.pop(order.broker_order_id, None)
-            self._replacing.pop(order.order_id, None)
-            self._ended[order.client_order_id] = order
+            self._ended[order.order_id] = order
+            self._ended_by_client[order.client_order_id] = order
             return
         self.open[order.order_id] = order
-        self._by_client[order.client_order_id] = order.order_id
+        if order.client_order_id:
+            self._by_client[order.client_order_id] = order.order_id
         if order.broker_order_id:
             self._by_broker[order.broker_order_id] = order.order_id
 
@@ -83,17 +113,18 @@ class Tracker:
         return None if order_id is None else self.open[order_id]
 
     def latest(self, order: Order) -> Order:
-        """`order` as it stands after everything applied since the last `settle`."""
-        return self.open.get(order.order_id) or self._ended.get(order.client_order_id) or order
+        """`order` as it now stands. One that ended while its caller waited for the broker is found in the journal."""
+        now = self.open.get(order.order_id) or self._ended.get(order.order_id)
+        if now is None:
+            stored = self._journal.get_order(self.account_id, order.order_id)
+            now = None if stored is None else stored.order
+        return order if now is None else now
 
     def settle(self) -> None:
         """Everything applied so far is staged: the journal shows what has ended."""
         self._ended.clear()
+        self._ended_by_client.clear()
         self._booked.clear()
-
-    def expect_replace(self, order_id: str, spec: OrderSpec, quantity: Decimal) -> None:
-        """A replace goes to the broker; its REPLACED report will make the order this."""
-        self._replacing[order_id] = (spec, quantity)
 
     def apply(self, reports: Iterable[Report]) -> list[EventPayload]:
         """What the journal shall say of `reports`. A report of no consequence gives nothing."""
@@ -103,14 +134,20 @@ class Tracker:
             if isinstance(report, FillReport):
                 self._fill(report, now_ns, payloads)
             elif isinstance(report, OrderReport):
-                self._order(report, now_ns, payloads)
+                try:
+                    self._order(report, now_ns, payloads)
+                except lifecycle.IllegalTransition as contradiction:
+                    # What was proven stands. Where the broker really has it otherwise, the next poll shows it.
+                    self._log("report that contradicts what was proven", problem=str(contradiction))
             elif isinstance(report, BrokerPosition):
-                self.holdings["position", report.symbol] = PositionChanged(report)
+                self._position(report)
             elif isinstance(report, BrokerBalance):
                 self.holdings["balance", report.currency] = BalanceChanged(report)
             elif isinstance(report, LedgerEntry):
                 payloads.append(LedgerEntryBooked(report))
             elif isinstance(report, ConnectionReport):
+                if self._derived is not None:
+                    continue  # the supervisor says where the connection stands: CONNECTED is when the gap is filled
                 self._connection_changed(report.state, report.message)
                 payloads.append(ConnectionChanged(report.state, report.message))
             else:
@@ -135,12 +172,38 @@ class Tracker:
         payloads.append(OrderChanged(OrderEventType.REJECTED, order, reason=reason, message=message))
         return order
 
+    def adopt(self, order: Order, payloads: list[EventPayload]) -> Order:
+        """Takes in an order of others that the venue shows."""
+        self.hold(order)
+        payloads.append(OrderChanged(OrderEventType.EXTERNAL, order))
+        return order
+
+    def moved(
+        self, kind: OrderEventType, order: Order, payloads: list[EventPayload], message: str = ""
+    ) -> Order:
+        """Takes in `order` after `kind` happened to it."""
+        self.hold(order)
+        payloads.append(OrderChanged(kind, order, message=message))
+        return order
+
+    def find(self, client_order_id: str, broker_order_id: str) -> Order | None:
+        """The order with the client's id, else the broker's; ended or not."""
+        return self._find(client_order_id, broker_order_id)
+
+    def _position(self, position: BrokerPosition) -> None:
+        """What a broker outside the process says of its positions is held against the derived ones elsewhere."""
+        if self._derived is not None:
+            return
+        self.holdings["position", position.symbol] = PositionChanged(position)
+        if self._risk is not None:
+            self._risk.position(position)
+
     def _find(self, client_order_id: str, broker_order_id: str) -> Order | None:
         order_id = self._by_client.get(client_order_id) or self._by_broker.get(broker_order_id)
         if order_id is not None:
             return self.open[order_id]
-        if client_order_id in self._ended:
-            return self._ended[client_order_id]
+        if client_order_id in self._ended_by_client:
+            return self._ended_by_client[client_order_id]
         stored = None
         if client_order_id:
             stored = self._journal.find_order(self.account_id, client_order_id)
@@ -170,11 +233,20 @@ class Tracker:
             event_time_ns=report.event_time_ns,
             receive_time_ns=now_ns,
             fees_final=report.fees_final,
+            origin=report.origin,
         )
         self.fills += 1
+        if self._risk is not None:
+            self._risk.filled(booked.symbol, booked.side, booked.quantity)
+        if self._derived is not None:
+            position = self._derived.fill(booked, self.instruments.get(booked.symbol))
+            self.holdings["position", booked.symbol] = PositionChanged(position)
+            if self._risk is not None:
+                self._risk.position(position)
         _drop_overtaken(order, payloads)
         payloads.append(FillBooked(booked))
         if order is None:
+            # Somebody else's, of an order that was never seen open: it counts for the position all the same.
             self._log("fill without a known order", broker_order_id=report.broker_order_id)
             return
         order, event = lifecycle.fill(order, booked, now_ns)
@@ -208,17 +280,23 @@ class Tracker:
         elif kind is OrderEventType.EXPIRED:
             order = lifecycle.expire(order, now_ns)
         elif kind is OrderEventType.REPLACED:
-            spec, quantity = self._replacing.pop(order.order_id, (order.spec, order.quantity))
-            order = lifecycle.replaced(order, spec, quantity, report.broker_order_id, now_ns)
+            order = self._replaced(order, report.broker_order_id, now_ns)
         elif kind is OrderEventType.CANCEL_REJECTED:
             order = lifecycle.refuse(order, PendingActionKind.CANCEL, now_ns)
         elif kind is OrderEventType.REPLACE_REJECTED:
-            self._replacing.pop(order.order_id, None)
             order = lifecycle.refuse(order, PendingActionKind.REPLACE, now_ns)
         else:
             raise ValueError(f"a broker does not report {kind.name}")
         self.hold(order)
         payloads.append(OrderChanged(kind, order, reason=report.reason, message=report.message))
+
+    @staticmethod
+    def _replaced(order: Order, broker_order_id: str, now_ns: int) -> Order:
+        """The generation that the replace under way asked for."""
+        action = order.action(PendingActionKind.REPLACE)
+        spec = order.spec if action is None or action.replacement is None else action.replacement
+        quantity = order.quantity if spec.quantity is None else spec.quantity
+        return lifecycle.replaced(order, spec, quantity, broker_order_id, now_ns)
 
 
 def _drop_overtaken(order: Order | None, payloads: list[EventPayload]) -> None:

@@ -1,0 +1,300 @@
+"""Changing and cancelling orders. Cancels pass where orders are held back (law 11)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from brokergate.domain import lifecycle
+from brokergate.domain.commands import (
+    CancelOrder,
+    CancelResult,
+    IfUnknown,
+    OrderFailure,
+    OrderRef,
+    ReplaceOrder,
+    Request,
+)
+from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.events import (
+    ControlChanged,
+    ControlEventType,
+    EventPayload,
+    OrderChanged,
+    OrderEventType,
+)
+from brokergate.domain.orders import Order, OrderSpec, PendingAction, PendingActionKind, Side
+from brokergate.engine.account import Account
+from brokergate.engine.replacing import change
+from brokergate.engine.rules import check_order, check_replace_support
+from brokergate.ports.broker import Outcome, Rejected, ReplaceCommand, Unknown
+from brokergate.ports.journal import CommitUnknown, JournalError, Record, Tombstone
+
+_REPLACE, _CANCEL = PendingActionKind.REPLACE, PendingActionKind.CANCEL
+
+
+class Changing:
+    """Replaces and cancels on one account. Each method answers after the commit, and a repeat gets what the first one
+    got, the broker's refusal too."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    async def replace(self, command: ReplaceOrder, request: Request) -> bytes:
+        """Changes a working order."""
+        account = self._account
+        if (answer := account.answered(request)) is not None:
+            return await self._committed(answer)
+        order = self._working(command.order)
+        spec = self._checked(order, command)
+        payloads: list[EventPayload] = []
+        before = order
+        order = self._request(order, _REPLACE, request, payloads, spec)
+        if account.broker.in_process:
+            # Told by its outcome alone: it cannot be under way when anybody looks.
+            payloads = []
+        else:
+            account.stage(payloads)
+            await account.journal.commit_now()
+            payloads = []
+            order = self._still(order)
+        outcome = await self._sent_replace(order, spec)
+        self._report(outcome, payloads)
+        order = account.tracker.latest(order)
+        if isinstance(outcome, Rejected):
+            error = GatewayError(outcome.reason, outcome.message)
+            if account.broker.in_process:
+                if not order.ended:
+                    account.tracker.hold(lifecycle.refuse(order, _REPLACE, before.update_time_ns))
+            else:
+                self._refused(order, _REPLACE, outcome, payloads)
+            self._stage(payloads, (account.refused(request, error),))
+            await account.journal.commit()
+            raise error
+        if isinstance(outcome, Unknown):
+            order = account.doubt(order, _REPLACE, outcome.message, payloads)
+        record, body = account.done(request, order)
+        self._stage(payloads, (record,))
+        return await self._committed(body)
+
+    def _checked(self, order: Order, command: ReplaceOrder) -> OrderSpec:
+        """The spec that the order shall have. Raises what is against it."""
+        account = self._account
+        account.check_tradable()
+        account.check_connected()
+        broker = account.broker
+        check_replace_support(broker.capabilities, broker.name)
+        spec, quantity = change(order, command)
+        instrument = account.instrument(spec.symbol)
+        check_order(spec, instrument, broker.capabilities, broker.name, account.clock.now_ns(), at="")
+        refusal = account.refusal(spec.symbol)
+        if refusal is not None:
+            raise GatewayError(*refusal)
+        if account.risk is not None:
+            breach = account.risk.check(spec, quantity, instrument, order)
+            if breach is not None:
+                raise GatewayError(breach.reason, breach.message)
+        return spec
+
+    def _still(self, order: Order) -> Order:
+        """The order after its request was committed, if it may still be sent; raises where it may not."""
+        account = self._account
+        order = account.tracker.latest(order)
+        if order.ended:
+            raise _ended(order)
+        refusal = account.control.refusal(order.spec.symbol, ()) if account.control.stop else None
+        if refusal is not None:
+            payloads: list[EventPayload] = []
+            self._refused(order, _REPLACE, Rejected(*refusal), payloads)
+            account.stage(payloads)
+            raise GatewayError(*refusal)
+        return order
+
+    async def _sent_replace(self, order: Order, spec: OrderSpec) -> Outcome:
+        quantity = order.quantity if spec.quantity is None else spec.quantity
+        try:
+            return await self._account.broker.replace_order(ReplaceCommand(order, spec, quantity))
+        except Exception as error:  # noqa: BLE001 - the port allows none: what was sent is unknown
+            self._account.log("broker failed while replacing", order_id=order.order_id, error=repr(error))
+            return Unknown(f"the adapter failed: {type(error).__name__}")
+
+    async def cancel(self, command: CancelOrder, request: Request) -> bytes:
+        """Cancels a working order, or sets its id aside."""
+        account = self._account
+        if (answer := account.answered(request)) is not None:
+            return await self._committed(answer)
+        if command.if_unknown is IfUnknown.TOMBSTONE and account.find(command.order) is None:
+            record, body = account.done(request, None)
+            aside = ControlChanged(
+                ControlEventType.TOMBSTONED, request.request_id, command.order.client_order_id, request.actor
+            )
+            account.stage((aside,), (record, Tombstone(command.order.client_order_id)))
+            return await self._committed(body)
+        (result,) = await self.cancel_each([self._working(command.order)], request)
+        if isinstance(result, OrderFailure):
+            assert isinstance(result.error, GatewayError)
+            self._stage((), (account.refused(request, result.error),))
+            await account.journal.commit()
+            raise result.error
+        record, body = account.done(request, result)
+        self._stage((), (record,))
+        return await self._committed(body)
+
+    async def cancel_many(self, refs: Sequence[OrderRef], request: Request) -> bytes:
+        """Cancels several orders; each answers for itself."""
+        account = self._account
+        if (answer := account.answered(request)) is not None:
+            return await self._committed(answer)
+        results: list[CancelResult | None] = [None] * len(refs)
+        orders: dict[str, Order] = {}
+        places: list[tuple[int, str]] = []
+        for index, ref in enumerate(refs):
+            try:
+                order = self._working(ref, f"orders[{index}]")
+                orders[order.order_id] = order
+                places.append((index, order.order_id))
+            except GatewayError as error:
+                results[index] = OrderFailure(error)
+        ended = dict(zip(orders, await self.cancel_each(list(orders.values()), request), strict=True))
+        for index, order_id in places:
+            results[index] = ended[order_id]
+        record, body = account.done(request, [result for result in results if result is not None])
+        self._stage((), (record,))
+        return await self._committed(body)
+
+    async def cancel_all(self, symbol: str, side: Side, request: Request) -> bytes:
+        """Cancels every working order, of one symbol and side where given, oldest first."""
+        account = self._account
+        if (answer := account.answered(request)) is not None:
+            return await self._committed(answer)
+        orders = [
+            order
+            for order in account.tracker.open.values()
+            if (not symbol or order.spec.symbol == symbol) and (not side or order.spec.side == side)
+        ]
+        record, body = account.done(request, await self.cancel_each(orders, request))
+        self._stage((), (record,))
+        return await self._committed(body)
+
+    async def cancel_each(self, orders: Sequence[Order], request: Request) -> list[CancelResult]:
+        """Cancels working orders; what the broker told is staged. BROKER_UNAVAILABLE where one of them is at a broker
+        that is away."""
+        results: dict[str, CancelResult] = {}
+        payloads: list[EventPayload] = []
+        sending = [order for order in orders if not order.held]
+        if sending:
+            self._account.check_connected()
+        for order in orders:
+            if order.held:
+                results[order.order_id] = self._dropped(order, request, payloads)
+        if sending:
+            for result, order in zip(await self._sent(sending, request, payloads), sending, strict=True):
+                results[order.order_id] = result
+        self._stage(payloads, ())
+        return [results[order.order_id] for order in orders]
+
+    def drop_held(self, orders: Sequence[Order], request: Request) -> None:
+        """Ends orders that are held back; nothing of them was sent."""
+        payloads: list[EventPayload] = []
+        for order in orders:
+            self._dropped(order, request, payloads)
+        self._account.stage(payloads)
+
+    def _dropped(self, order: Order, request: Request, payloads: list[EventPayload]) -> Order:
+        now_ns = self._account.clock.now_ns()
+        order = lifecycle.cancel(order, now_ns, ErrorReason.NOT_SENT, "cancelled while it was held back")
+        self._account.tracker.hold(order)
+        payloads.append(OrderChanged(OrderEventType.CANCELED, order, request_id=request.request_id))
+        return order
+
+    async def _sent(
+        self, orders: Sequence[Order], request: Request, payloads: list[EventPayload]
+    ) -> list[CancelResult]:
+        account, broker = self._account, self._account.broker
+        if not broker.in_process:
+            orders = [self._request(order, _CANCEL, request, payloads) for order in orders]
+            account.stage(payloads)
+            payloads.clear()
+            await account.journal.commit_now()
+        try:
+            outcomes = await broker.cancel_all_orders(orders)
+        except Exception as error:  # noqa: BLE001 - the port allows none: what was sent is unknown
+            account.log("broker failed while cancelling", orders=len(orders), error=repr(error))
+            outcomes = [Unknown(f"the adapter failed: {type(error).__name__}")] * len(orders)
+        for outcome in outcomes:
+            self._report(outcome, payloads)
+        return [
+            self._cancelled(order, outcome, payloads) for order, outcome in zip(orders, outcomes, strict=True)
+        ]
+
+    def _cancelled(self, order: Order, outcome: Outcome, payloads: list[EventPayload]) -> CancelResult:
+        account = self._account
+        order = account.tracker.latest(order)
+        placing = order.action(PendingActionKind.NEW)
+        if isinstance(outcome, Rejected) and placing is not None and not account.broker.in_process:
+            # The venue does not have it yet, and it may still come: the cancel stands until that is known.
+            return account.doubt(order, _CANCEL, outcome.message, payloads)
+        if isinstance(outcome, Unknown):
+            return account.doubt(order, _CANCEL, outcome.message, payloads)
+        if isinstance(outcome, Rejected) and not order.ended:
+            if not account.broker.in_process:
+                self._refused(order, _CANCEL, outcome, payloads)
+            return OrderFailure(GatewayError(outcome.reason, outcome.message))
+        return order
+
+    def _refused(
+        self, order: Order, kind: PendingActionKind, outcome: Rejected, payloads: list[EventPayload]
+    ) -> None:
+        """The broker's word that the request under way came to nothing; once, however often it says so."""
+        account = self._account
+        if order.ended or order.action(kind) is None:
+            return
+        order = lifecycle.refuse(order, kind, account.clock.now_ns())
+        account.tracker.hold(order)
+        event = OrderEventType.REPLACE_REJECTED if kind is _REPLACE else OrderEventType.CANCEL_REJECTED
+        payloads.append(OrderChanged(event, order, reason=outcome.reason, message=outcome.message))
+
+    def _working(self, ref: OrderRef, field: str = "order") -> Order:
+        order = self._account.get(ref, field)
+        if order.ended:
+            raise _ended(order)
+        return order
+
+    def _request(
+        self,
+        order: Order,
+        kind: PendingActionKind,
+        request: Request,
+        payloads: list[EventPayload],
+        replacement: OrderSpec | None = None,
+    ) -> Order:
+        account = self._account
+        action = PendingAction(kind, request.request_id, account.clock.now_ns(), replacement=replacement)
+        order = lifecycle.request(order, action)
+        account.tracker.hold(order)
+        event = OrderEventType.REPLACE_REQUESTED if kind is _REPLACE else OrderEventType.CANCEL_REQUESTED
+        payloads.append(OrderChanged(event, order, request_id=request.request_id))
+        return order
+
+    def _report(self, outcome: Outcome, payloads: list[EventPayload]) -> None:
+        """Applies what the broker told with its answer."""
+        if outcome.reports:
+            payloads.extend(self._account.tracker.apply(outcome.reports))
+
+    def _stage(self, payloads: Sequence[EventPayload], records: Sequence[Record]) -> None:
+        """Stages what came of what was sent: where that fails, nobody knows it."""
+        try:
+            self._account.stage(payloads, records)
+        except JournalError as error:
+            raise CommitUnknown(str(error)) from error
+
+    async def _committed(self, answer: bytes) -> bytes:
+        await self._account.journal.commit()
+        return answer
+
+
+def _ended(order: Order) -> GatewayError:
+    return GatewayError(
+        ErrorReason.ORDER_ENDED,
+        f"order {order.order_id!r} has ended: {order.state.name}",
+        metadata={"state": order.state.name, "order_id": order.order_id},
+    )

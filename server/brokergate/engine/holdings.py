@@ -1,0 +1,133 @@
+"""Positions of an account whose broker is outside the process: derived from the fills that are booked.
+
+So that a position in the journal is the sum of its fills, and the broker's own word can be held against it. Lots are
+closed first in, first out; lots of before a start are one, of the cost that the journal has.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from brokergate.domain.accounts import BrokerPosition, ValueSource
+from brokergate.domain.fills import Fill, Money
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.money import ONE, ZERO, add, multiply, quotient, subtract
+from brokergate.domain.orders import Side
+from brokergate.domain.values import changed
+
+MAX_LOTS = 1_000
+"""Lots that a position tells apart; beyond it the two oldest are pooled, so that memory stays bounded."""
+
+
+class _Lots:
+    """What is held of one instrument: [quantity, cost] without signs, the oldest first."""
+
+    __slots__ = ("entries", "side")
+
+    def __init__(self, quantity: Decimal, cost: Decimal) -> None:
+        self.side = 1 if quantity >= ZERO else -1
+        self.entries: deque[list[Decimal]] = deque()
+        if quantity:
+            self.entries.append([quantity.copy_abs(), cost.copy_abs()])
+
+    def open(self, quantity: Decimal, cost: Decimal) -> None:
+        self.entries.append([quantity, cost])
+        if len(self.entries) > MAX_LOTS:
+            oldest, second = self.entries.popleft(), self.entries.popleft()
+            self.entries.appendleft([add(oldest[0], second[0]), add(oldest[1], second[1])])
+
+    def close(self, quantity: Decimal) -> Decimal:
+        """Takes the oldest `quantity` away; what it cost. A part of a lot costs its part to 18 places,
+        and the rest stays with the lot: the sum of costs is exact."""
+        cost = ZERO
+        while quantity and self.entries:
+            entry = self.entries[0]
+            if quantity >= entry[0]:
+                cost = add(cost, entry[1])
+                quantity = subtract(quantity, entry[0])
+                self.entries.popleft()
+            else:
+                part = quotient(multiply(entry[1], quantity), entry[0])
+                entry[0], entry[1] = subtract(entry[0], quantity), subtract(entry[1], part)
+                return add(cost, part)
+        return cost
+
+
+class DerivedPositions:
+    """The positions of one account by symbol, as its booked fills make them."""
+
+    def __init__(self, positions: Iterable[BrokerPosition]) -> None:
+        self._positions: dict[str, BrokerPosition] = {}
+        self._lots: dict[str, _Lots] = {}
+        for position in positions:
+            self.take(position)
+
+    @property
+    def all(self) -> Mapping[str, BrokerPosition]:
+        """By symbol, flat ones that were held before too."""
+        return self._positions
+
+    def quantity(self, symbol: str) -> Decimal:
+        """Units held; below zero is short."""
+        position = self._positions.get(symbol)
+        return ZERO if position is None else position.quantity
+
+    def take(self, position: BrokerPosition) -> None:
+        """The position is this, by the journal or by a person who takes the broker's word."""
+        self._positions[position.symbol] = position
+        self._lots[position.symbol] = _Lots(position.quantity, position.cost)
+
+    def fill(self, fill: Fill, instrument: Instrument | None) -> BrokerPosition:
+        """The position after `fill`."""
+        before = self._positions.get(fill.symbol)
+        if before is None:
+            before = BrokerPosition(
+                fill.symbol,
+                ZERO,
+                ZERO,
+                instrument.quote_currency if instrument else "",
+                fill.receive_time_ns,
+                multiplier=instrument.multiplier if instrument else ONE,
+                source=ValueSource.DERIVED,
+            )
+            self._lots[fill.symbol] = _Lots(ZERO, ZERO)
+        position = changed(
+            self._traded(before, fill),
+            fees=_added(before.fees, fill.fees),
+            as_of_ns=fill.receive_time_ns,
+            mark_price=None,
+            unrealized_pnl=None,
+            source=ValueSource.DERIVED,
+        )
+        self._positions[fill.symbol] = position
+        return position
+
+    def _traded(self, before: BrokerPosition, fill: Fill) -> BrokerPosition:
+        lots = self._lots[fill.symbol]
+        side = 1 if fill.side is Side.BUY else -1
+        unit = multiply(fill.price, before.multiplier)
+        held = before.quantity.copy_abs()
+        closing = min(fill.quantity, held) if before.quantity and lots.side != side else ZERO
+        realized, cost = before.realized_pnl, before.cost.copy_abs()
+        if closing:
+            released = lots.close(closing)
+            proceeds = multiply(unit, closing)
+            gain = subtract(proceeds, released) if side < 0 else subtract(released, proceeds)
+            realized, cost, held = add(realized, gain), subtract(cost, released), subtract(held, closing)
+        opening = subtract(fill.quantity, closing)
+        if opening:
+            lots.side = side
+            lots.open(opening, multiply(unit, opening))
+            held, cost = add(held, opening), add(cost, multiply(unit, opening))
+        if lots.side < 0:
+            held, cost = held.copy_negate() if held else ZERO, cost.copy_negate() if cost else ZERO
+        return changed(before, quantity=held, cost=cost, realized_pnl=realized)
+
+
+def _added(fees: tuple[Money, ...], more: tuple[Money, ...]) -> tuple[Money, ...]:
+    amounts = {fee.currency: fee.amount for fee in fees}
+    for fee in more:
+        amounts[fee.currency] = add(amounts.get(fee.currency, ZERO), fee.amount)
+    return tuple(Money(amount, currency) for currency, amount in sorted(amounts.items()))

@@ -1,0 +1,237 @@
+"""An emergency stop at work on one account: cancel what is open at the venue, prove it, flatten where asked for.
+
+The latch is durable before this begins and holds on its own; this goes on from wherever it was after a restart, waits
+while the broker is away, and looks again for as long as the stop holds, since what was uncertain may still come.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from decimal import Decimal
+
+from brokergate.domain.access import GATEWAY
+from brokergate.domain.accounts import ConnectionState
+from brokergate.domain.commands import OrderFailure, PlaceOrder, Request
+from brokergate.domain.control import Stop, StopPhase, StopProgress
+from brokergate.domain.errors import BrokerError, GatewayError
+from brokergate.domain.events import ControlChanged, ControlEventType
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.money import ZERO, add, remainder, subtract
+from brokergate.domain.orders import Order, OrderSpec, OrderType, PendingActionKind, Side
+from brokergate.domain.values import changed
+from brokergate.engine.account import Account
+from brokergate.engine.changing import Changing
+from brokergate.engine.control import stop_setting
+from brokergate.engine.placing import Placing
+from brokergate.engine.recovery import NS_PER_S
+from brokergate.engine.tasks import OwnedTasks
+from brokergate.ports.journal import JournalError
+
+PROTECTIVE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
+FIRST_WAIT_S = 0.1
+LAST_WAIT_S = 5.0
+AGAIN_NS = 5 * NS_PER_S
+"""How long a cancel that the broker has taken may be without effect before it is sent again."""
+MAX_TOLD = 64
+"""Positions that a progress names."""
+
+
+class StopOperation:
+    """The work of the stop that holds on `account`."""
+
+    def __init__(
+        self,
+        account: Account,
+        placing: Placing,
+        changing: Changing,
+        look: Callable[[], Awaitable[None]],
+        journal_works: Callable[[], Awaitable[None]],
+        tasks: OwnedTasks,
+    ) -> None:
+        """`look` brings the account up to date with its broker; it raises a `BrokerError`. What is sent goes on in
+        `tasks` when the stop is ended."""
+        self._account = account
+        self._placing = placing
+        self._changing = changing
+        self._look = look
+        self._journal_works = journal_works
+        self._tasks = tasks
+        self._told: StopProgress | None = None
+
+    async def run(self) -> None:
+        """Works until it is cancelled; after DONE it looks again now and then."""
+        account = self._account
+        wait_s = FIRST_WAIT_S
+        while (stop := account.control.stop) is not None:
+            await self._journal_works()
+            before = self._told
+            try:
+                await self._step(stop)
+            except (BrokerError, GatewayError, JournalError) as error:
+                account.log("emergency stop waits", account=account.account_id, error=str(error))
+            now = account.control.stop
+            if now is not None and now.phase is StopPhase.DONE:
+                wait_s = account.policy.poll_interval_ns / NS_PER_S
+            elif self._told != before:
+                wait_s = FIRST_WAIT_S
+            else:
+                wait_s = min(2 * wait_s, LAST_WAIT_S)
+            await account.clock.sleep(wait_s)
+
+    async def _step(self, stop: Stop) -> None:
+        account = self._account
+        self._drop_held(stop)
+        if account.connection.state is not ConnectionState.CONNECTED:
+            self._tell(stop, self._progress(stop))
+            return
+        await self._look()
+        await self._cancel(stop)
+        await self._look()
+        progress = self._progress(stop)
+        if progress.remaining_orders or progress.uncertain_orders:
+            self._tell(stop, changed(progress, phase=StopPhase.CANCELLING))
+        elif stop.flatten and await self._positions():
+            flattening = changed(progress, phase=StopPhase.FLATTENING)
+            self._tell(stop, flattening)
+            await self._flatten(stop)
+        elif progress.kept_orders and stop.flatten:
+            # Nothing is left to protect: a stop order that stays would open a position.
+            await self._cancel(changed(stop, keep_protective_stops=False))
+        else:
+            self._tell(stop, changed(progress, phase=StopPhase.DONE))
+
+    # Cancelling
+
+    def _drop_held(self, stop: Stop) -> None:
+        held = [order for order in self._account.tracker.open.values() if order.held]
+        if held:
+            self._changing.drop_held(held, _request(stop))
+
+    async def _cancel(self, stop: Stop) -> None:
+        now_ns = self._account.clock.now_ns()
+        kept = self._kept(stop)
+        orders = [
+            order
+            for order in self._account.tracker.open.values()
+            if order.order_id not in kept and _may_be_cancelled(order, now_ns)
+        ]
+        if orders:
+            await self._tasks.run(self._changing.cancel_each(orders, _request(stop)))
+            await self._account.journal.commit()
+
+    def _kept(self, stop: Stop) -> set[str]:
+        """The stop orders that only close what is held, oldest first as far as there is something to close."""
+        if not stop.keep_protective_stops:
+            return set()
+        kept: set[str] = set()
+        closing: dict[tuple[str, Side], Decimal] = {}
+        for order in self._account.tracker.open.values():
+            spec = order.spec
+            if spec.type not in PROTECTIVE or order.triggered:
+                continue
+            held = self._account.position(spec.symbol)
+            closable = max(ZERO, held if spec.side is Side.SELL else held.copy_negate())
+            total = add(closing.get((spec.symbol, spec.side), ZERO), order.leaves_quantity)
+            if total <= closable:
+                closing[spec.symbol, spec.side] = total
+                kept.add(order.order_id)
+        return kept
+
+    # Flattening
+
+    async def _positions(self) -> Sequence[tuple[str, Decimal]]:
+        """What can be closed: positions of at least one lot."""
+        account = self._account
+        found = []
+        for symbol, quantity in account.open_positions():
+            instrument = account.instruments.get(symbol)
+            if instrument is not None and _closable(quantity.copy_abs(), instrument):
+                found.append((symbol, quantity))
+        return found
+
+    async def _flatten(self, stop: Stop) -> None:
+        account = self._account
+        for symbol, quantity in await self._positions():
+            if symbol in account.control.frozen(account.unprovable):
+                continue  # what is held of it is not known; a person says so by ClearFreeze, and it goes on
+            if any(order.spec.symbol == symbol for order in account.tracker.open.values()):
+                continue
+            instrument = account.instruments[symbol]
+            spec = OrderSpec(
+                symbol=symbol,
+                side=Side.SELL if quantity > ZERO else Side.BUY,
+                type=OrderType.MARKET,
+                quantity=_closable(quantity.copy_abs(), instrument),
+                reduce_only=account.broker.capabilities.reduce_only,
+            )
+            name = self._name(stop, symbol)
+            command = PlaceOrder(account.account_id, name, spec, name.encode(), GATEWAY)
+            (result,) = await self._tasks.run(self._placing.close_out((command,)))
+            if isinstance(result, OrderFailure):
+                account.log("position not closed", symbol=symbol, error=str(result.error))
+
+    def _name(self, stop: Stop, symbol: str) -> str:
+        """The client_order_id of the next order that closes `symbol`, derived from the stop's: the same after a
+        restart, so that nothing is closed twice."""
+        account = self._account
+        digest = hashlib.blake2b(symbol.encode(), digest_size=4).hexdigest()
+        attempt = 1
+        while True:
+            name = f"{stop.operation_id}-{digest}-{attempt}"
+            stored = account.journal.find_order(account.account_id, name)
+            if stored is None or not stored.order.ended:
+                return name
+            attempt += 1
+
+    # Telling
+
+    def _progress(self, stop: Stop) -> StopProgress:
+        account = self._account
+        kept = self._kept(stop)
+        open_orders = [order for order in account.tracker.open.values() if order.order_id not in kept]
+        uncertain = sum(order.uncertain for order in open_orders)
+        return StopProgress(
+            phase=StopPhase.CANCELLING if stop.phase is StopPhase.DONE and open_orders else stop.phase,
+            open_orders=stop.open_orders,
+            ended_orders=max(0, stop.open_orders - len(open_orders) - len(kept)),
+            remaining_orders=len(open_orders) - uncertain,
+            uncertain_orders=uncertain,
+            kept_orders=len(kept),
+            open_positions=tuple(symbol for symbol, _ in account.open_positions())[:MAX_TOLD],
+        )
+
+    def _tell(self, stop: Stop, progress: StopProgress) -> None:
+        """Journals how far it is, where that is news."""
+        account = self._account
+        if progress == self._told or account.control.stop is not stop:
+            return
+        self._told = progress
+        told = ControlChanged(
+            ControlEventType.STOP_PROGRESS, stop.request_id, "", "", stop.operation_id, progress
+        )
+        after = changed(stop, phase=progress.phase)
+        account.control.stop = after
+        account.stage((told,), (stop_setting(after),) if after.phase is not stop.phase else ())
+
+
+def stop_id(request_id: str) -> str:
+    """The operation's id: the same for the same request."""
+    return f"stop-{hashlib.blake2b(request_id.encode(), digest_size=8).hexdigest()}"
+
+
+def _request(stop: Stop) -> Request:
+    return Request(stop.operation_id, "EmergencyStop", b"", lambda _: b"", GATEWAY)
+
+
+def _may_be_cancelled(order: Order, now_ns: int) -> bool:
+    """Whether a cancel is to be sent: not while one is under way."""
+    action = order.action(PendingActionKind.CANCEL)
+    return not order.held and (action is None or now_ns - action.since_ns >= AGAIN_NS)
+
+
+def _closable(quantity: Decimal, instrument: Instrument) -> Decimal:
+    """As much of `quantity` as one order may have; zero where it is below what the venue takes."""
+    most = quantity if instrument.max_quantity is None else min(quantity, instrument.max_quantity)
+    most = subtract(most, remainder(most, instrument.quantity_increment))
+    return ZERO if most < instrument.min_quantity else most

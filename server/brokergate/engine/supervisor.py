@@ -1,0 +1,255 @@
+"""The connection of one account to a broker outside the process, for as long as the gateway runs.
+
+    connect → fill the gap → send what was held back → CONNECTED → follow the broker's events, and poll
+
+Whatever ends that leads back to its beginning, after 1, 2, 4 … 60 seconds, up to half of it by chance, so that many
+gateways do not come back in the same moment. Nothing is served between a loss and the end of the next gap fill.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+
+from brokergate.domain.accounts import ConnectionState
+from brokergate.domain.errors import (
+    AccountSuspendedError,
+    BrokerError,
+    ErrorReason,
+    ExchangeMaintenanceError,
+)
+from brokergate.domain.events import EventPayload
+from brokergate.domain.orders import Order
+from brokergate.engine.account import Account
+from brokergate.engine.placing import Placing
+from brokergate.engine.recovery import NS_PER_S, GapFill
+from brokergate.ports.broker import ConnectionReport, Report
+from brokergate.ports.journal import JournalError
+
+FIRST_WAIT_S = 1.0
+LAST_WAIT_S = 60.0
+HELD_TICK_S = 1.0
+"""How often what is held back is looked at for its age."""
+
+
+class Supervisor:
+    """Keeps one account connected. `journal_works` returns when the journal can be written."""
+
+    def __init__(
+        self,
+        account: Account,
+        placing: Placing,
+        rng: random.Random,
+        journal_works: Callable[[], Awaitable[None]],
+        suspended: Callable[[Account, str], None],
+    ) -> None:
+        self.gap = GapFill(account)
+        self.tried = asyncio.Event()
+        """Set when the first attempt to connect has ended, however it did."""
+        self._account = account
+        self._placing = placing
+        self._rng = rng
+        self._journal_works = journal_works
+        self._suspended = suspended
+        self._hurry = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._asked = ""
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begins."""
+        self.gap.resolver.load()
+        name = self._account.account_id
+        self._tasks = [
+            asyncio.create_task(self._run(), name=f"connection of {name}"),
+            asyncio.create_task(self._expire_held(), name=f"held orders of {name}"),
+        ]
+
+    async def stop(self) -> None:
+        """Ends the connection, for good."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._account.broker.close()
+
+    async def reconnect(self, message: str) -> None:
+        """Drops the connection and returns when another attempt has ended."""
+        self.tried.clear()
+        self._asked = message
+        self._lost.set()
+        self._hurry.set()
+        await self.tried.wait()
+
+    async def _run(self) -> None:
+        account = self._account
+        wait_s = FIRST_WAIT_S
+        while True:
+            await self._journal_works()
+            self._hurry.clear()
+            try:
+                connected = await self._session()
+                if connected:
+                    wait_s = FIRST_WAIT_S
+            except JournalError:
+                account.connection.enter(ConnectionState.RECONNECTING, "the journal cannot be written")
+                continue
+            finally:
+                account.connection.recovering = False
+                self.tried.set()
+            await self._pause(wait_s)
+            wait_s = min(2 * wait_s, LAST_WAIT_S)
+
+    async def _pause(self, wait_s: float) -> None:
+        """Waits for the next attempt; less when somebody asks for it."""
+        wait_s *= 0.5 + self._rng.random() / 2
+        sleep = asyncio.ensure_future(self._account.clock.sleep(wait_s))
+        hurry = asyncio.ensure_future(self._hurry.wait())
+        try:
+            await asyncio.wait((sleep, hurry), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            hurry.cancel()
+            await asyncio.gather(sleep, hurry, return_exceptions=True)
+
+    async def _session(self) -> bool:
+        """One connection, from its making to its loss; whether it was CONNECTED."""
+        account, connection = self._account, self._account.connection
+        self._lost.clear()
+        connected = False
+        helpers: list[asyncio.Task[None]] = []
+        try:
+            state = ConnectionState.RECONNECTING if self.tried.is_set() else ConnectionState.CONNECTING
+            account.enter(state, self._asked)
+            self._asked = ""
+            await account.open()
+            connection.recovering = True
+            follow = asyncio.create_task(self._follow(), name=f"events of {account.account_id}")
+            helpers.append(follow)
+            await self._or_lost(self.gap.run(), follow)
+            await self._release_held()
+            connection.recovering = connection.maintenance = False
+            account.enter(ConnectionState.CONNECTED, "")
+            connected = True
+            self.tried.set()
+            helpers.append(asyncio.create_task(self._poll(), name=f"polls of {account.account_id}"))
+            helpers.append(asyncio.create_task(self._doubts(), name=f"doubts of {account.account_id}"))
+            # Placed while the last of the held ones went out.
+            await self._release_held()
+            await self._first_end(helpers)
+        except (BrokerError, OSError) as error:
+            self._failed(error)
+        except JournalError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one broker that fails, however it does, leaves the others alone
+            account.log("connection failed", account=account.account_id, error=repr(error))
+            self._failed(error)
+        else:
+            account.enter(ConnectionState.RECONNECTING, self._asked or "the connection was lost")
+        finally:
+            for task in helpers:
+                task.cancel()
+            await asyncio.gather(*helpers, return_exceptions=True)
+            with suppress(Exception):
+                await account.broker.close()
+        return connected
+
+    def _failed(self, error: Exception) -> None:
+        account, connection = self._account, self._account.connection
+        connection.maintenance = isinstance(error, ExchangeMaintenanceError)
+        message = str(error) or type(error).__name__
+        account.enter(ConnectionState.ERROR, message)
+        account.log("broker not connected", account=account.account_id, error=message)
+        if isinstance(error, AccountSuspendedError):
+            self._suspended(account, message)
+
+    async def _or_lost(self, work: Coroutine[object, object, None], follow: asyncio.Task[None]) -> None:
+        """Does `work`, unless the connection is lost meanwhile."""
+        task = asyncio.create_task(work)
+        try:
+            await self._first_end([task, follow])
+            if not task.done():
+                raise BrokerError("the connection was lost while the gap was filled")
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _first_end(self, tasks: Sequence[asyncio.Task[None]]) -> None:
+        """Returns when one of `tasks` ends or somebody asks for another connection; raises what the task raised."""
+        lost = asyncio.create_task(self._until_lost())
+        try:
+            await asyncio.wait((*tasks, lost), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            lost.cancel()
+            await asyncio.gather(lost, return_exceptions=True)
+        for task in tasks:
+            if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+                raise error
+
+    async def _until_lost(self) -> None:
+        await self._lost.wait()
+
+    async def _follow(self) -> None:
+        account = self._account
+        async for reports in account.broker.events():
+            with suppress(JournalError):
+                # While the journal fails fills stay unbooked; they are fetched again when it works.
+                account.take(reports)
+            if _loses(reports):
+                return
+
+    async def _poll(self) -> None:
+        account = self._account
+        while True:
+            await account.clock.sleep(account.policy.poll_interval_ns / NS_PER_S)
+            await self._journal_works()
+            with suppress(JournalError):
+                await self.gap.poll()
+
+    async def _doubts(self) -> None:
+        while True:
+            with suppress(JournalError):
+                await self.gap.resolver.run()
+            await self._journal_works()
+
+    # What is held back
+
+    async def _release_held(self) -> None:
+        """Sends what waited, oldest first, until nothing waits."""
+        while held := [order for order in self._account.tracker.open.values() if order.held]:
+            expired = [order for order in held if self._too_old(order)]
+            self._drop(expired)
+            await self._placing.release([order for order in held if order not in expired])
+
+    async def _expire_held(self) -> None:
+        account = self._account
+        while True:
+            await account.clock.sleep(HELD_TICK_S)
+            if account.journal.failed is None:
+                self._drop(
+                    [order for order in account.tracker.open.values() if order.held and self._too_old(order)]
+                )
+
+    def _too_old(self, order: Order) -> bool:
+        most_ns = self._account.policy.queue_max_age_ns
+        return most_ns is None or self._account.clock.now_ns() - order.create_time_ns >= most_ns
+
+    def _drop(self, orders: Sequence[Order]) -> None:
+        if not orders:
+            return
+        account = self._account
+        payloads: list[EventPayload] = []
+        for order in orders:
+            message = "the broker was away for longer than an order waits (queue_max_age); nothing was sent"
+            account.tracker.rejected(order, ErrorReason.NOT_SENT, message, payloads)
+        account.stage(payloads)
+
+
+def _loses(reports: Sequence[Report]) -> bool:
+    """Whether the broker says that the connection is gone."""
+    return any(
+        isinstance(report, ConnectionReport) and report.state is not ConnectionState.CONNECTED
+        for report in reports
+    )

@@ -1,0 +1,325 @@
+"""Control of what may be traded on all accounts: stops, resuming, freezes, orders that a person resolves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from brokergate.domain import lifecycle
+from brokergate.domain.commands import ClearFreeze, EmergencyStop, Request, ResolveOrder, ResumeTrading
+from brokergate.domain.control import Discrepancy, OrderResolution, Stop, StopPhase, StopProgress
+from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field
+from brokergate.domain.events import (
+    ControlChanged,
+    ControlEventType,
+    DiscrepancyChanged,
+    EventPayload,
+    OrderEventType,
+)
+from brokergate.domain.money import format_decimal
+from brokergate.domain.orders import Order, OrderState, PendingActionKind
+from brokergate.domain.policy import StopCause
+from brokergate.domain.values import changed
+from brokergate.engine.account import Account
+from brokergate.engine.control import stop_setting
+from brokergate.engine.journal_guard import JournalGuard
+from brokergate.engine.lookups import trading_view
+from brokergate.engine.stopping import StopOperation, stop_id
+from brokergate.engine.views import StopView
+from brokergate.ports.clock import Clock
+from brokergate.ports.journal import Journal, Record
+
+STOP_KIND = "stop"
+"""What the guard owes: stops come before everything else."""
+
+LOSS_LOOK_S = 1.0
+"""How often an account that stops at the day's loss is looked at."""
+
+
+class TradingControl:
+    """Latches stops and ends them. `operate` makes the work of a stop on an account."""
+
+    def __init__(
+        self,
+        accounts: Mapping[str, Account],
+        journal: Journal,
+        clock: Clock,
+        guard: JournalGuard,
+        operate: Callable[[Account], StopOperation],
+    ) -> None:
+        self._accounts = accounts
+        self._journal = journal
+        self._clock = clock
+        self._guard = guard
+        self._operate = operate
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._watches: list[asyncio.Task[None]] = []
+
+    def adopt(self, account: Account) -> None:
+        """Takes an account on: a stop that holds goes on, and what the account stops at by itself is watched."""
+        account.on_discrepancy = lambda found: self._disagreed(account, found)
+        if StopCause.DAILY_LOSS in account.policy.stop_on and account.risk is not None:
+            self._watches.append(asyncio.create_task(self._watch_loss(account)))
+        self.take_up(account)
+
+    def take_up(self, account: Account) -> None:
+        """Works on the stop that holds on the account, if one does."""
+        task = self._operations.get(account.account_id)
+        if account.control.stop is not None and (task is None or task.done()):
+            name = f"stop of {account.account_id}"
+            self._operations[account.account_id] = asyncio.create_task(
+                self._operate(account).run(), name=name
+            )
+
+    async def close(self) -> None:
+        """Ends all of it; the stops hold on."""
+        tasks = [*self._operations.values(), *self._watches]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Stops
+
+    async def stop(self, command: EmergencyStop, accounts: Sequence[Account], request: Request) -> bytes:
+        """Latches a stop on `accounts`, and answers when that is durable."""
+        for account in accounts:
+            if (answer := account.answered(request)) is not None:
+                await self._journal.commit()
+                return answer
+        operation_id = stop_id(request.request_id)
+        fresh = [account for account in accounts if account.control.stop is None]
+        for account in accounts:
+            self._latch(account, operation_id, command, request)
+        if not fresh and accounts:
+            joined = accounts[0].control.stop
+            operation_id = operation_id if joined is None else joined.operation_id
+        view = StopView(operation_id, [trading_view(account) for account in accounts])
+        body = b""
+        for account in accounts:
+            record, body = account.done(request, view)
+            account.stage((), (record,))
+        await self._journal.commit()
+        for account in accounts:
+            self.take_up(account)
+        return body
+
+    def _latch(self, account: Account, operation_id: str, command: EmergencyStop, request: Request) -> None:
+        """The stop holds from now on; what is asked for beyond one that holds already is added to it."""
+        before = account.control.stop
+        if before is None:
+            stop = Stop(
+                operation_id=operation_id,
+                request_id=request.request_id,
+                reason=command.reason,
+                actor=request.actor,
+                since_ns=self._clock.now_ns(),
+                keep_protective_stops=command.keep_protective_stops,
+                flatten=command.flatten,
+                open_orders=len(account.tracker.open),
+            )
+        else:
+            stop = changed(
+                before,
+                keep_protective_stops=before.keep_protective_stops and command.keep_protective_stops,
+                flatten=before.flatten or command.flatten,
+                phase=StopPhase.CANCELLING,
+            )
+        account.control.stop = stop
+        progress = StopProgress(stop.phase, stop.open_orders, remaining_orders=len(account.tracker.open))
+        told = ControlChanged(
+            ControlEventType.STOPPED,
+            request.request_id,
+            command.reason,
+            request.actor,
+            stop.operation_id,
+            progress,
+        )
+        account.stage((told,), (stop_setting(stop),))
+
+    async def latch_by_itself(self, account: Account, cause: StopCause, reason: str) -> None:
+        """Stops one account for a cause that it names, unless it is stopped."""
+        if cause not in account.policy.stop_on or account.control.stop is not None:
+            return
+        name = f"{cause.value}-{self._clock.now_ns()}"
+        request = Request(name, "EmergencyStop", b"", lambda _: b"")
+        command = EmergencyStop((account.account_id,), f"{cause.value}: {reason}"[:256])
+        self._latch(account, stop_id(name), command, request)
+        await self._journal.commit()
+        self.take_up(account)
+
+    def _disagreed(self, account: Account, found: Discrepancy) -> None:
+        if StopCause.DISCREPANCY in account.policy.stop_on:
+            self._spawn(self.latch_by_itself(account, StopCause.DISCREPANCY, found.message))
+
+    def suspended(self, account: Account, message: str) -> None:
+        """The broker suspended the account."""
+        if StopCause.ACCOUNT_SUSPENDED in account.policy.stop_on:
+            self._spawn(self.latch_by_itself(account, StopCause.ACCOUNT_SUSPENDED, message))
+
+    def _spawn(self, work: object) -> None:
+        self._watches = [task for task in self._watches if not task.done()]
+        self._watches.append(asyncio.ensure_future(work))  # type: ignore[call-overload]
+
+    async def _watch_loss(self, account: Account) -> None:
+        while True:
+            await self._clock.sleep(LOSS_LOOK_S)
+            await self._guard.works()
+            breach = account.risk.loss() if account.risk is not None else None
+            if breach is not None:
+                await self.latch_by_itself(account, StopCause.DAILY_LOSS, breach.message)
+
+    async def resume(self, command: ResumeTrading, accounts: Sequence[Account], request: Request) -> bytes:
+        """Ends the stops that hold on `accounts`, also one that is at work."""
+        for account in accounts:
+            if (answer := account.answered(request)) is not None:
+                await self._journal.commit()
+                return answer
+        for account in accounts:
+            stop = account.control.stop
+            if stop is None:
+                continue
+            account.control.stop = None
+            told = ControlChanged(
+                ControlEventType.RESUMED,
+                request.request_id,
+                command.reason,
+                request.actor,
+                stop.operation_id,
+            )
+            account.stage((told,), (stop_setting(None),))
+            if (task := self._operations.pop(account.account_id, None)) is not None:
+                task.cancel()
+        body = request.encode([trading_view(account) for account in accounts])
+        for account in accounts:
+            record, body = account.done(request, [trading_view(each) for each in accounts])
+            account.stage((), (record,))
+        await self._journal.commit()
+        return body
+
+    # Repairs
+
+    async def clear_freeze(self, account: Account, command: ClearFreeze, request: Request) -> bytes:
+        """Takes the broker's word for a frozen instrument."""
+        if (answer := account.answered(request)) is not None:
+            return answer
+        found = self._freezes(account, command.symbol)
+        account.check_connected()
+        await self._hear_positions(account)
+        found = self._freezes(account, command.symbol)
+        payloads: list[EventPayload] = []
+        account.believe(command.symbol, payloads)
+        payloads.extend(DiscrepancyChanged(resolved) for resolved in account.control.resolved(found))
+        payloads.append(
+            ControlChanged(
+                ControlEventType.FREEZE_CLEARED,
+                request.request_id,
+                f"{command.symbol}: {command.reason}",
+                request.actor,
+            )
+        )
+        record, body = account.done(request, trading_view(account))
+        account.stage(payloads, (record,))
+        await self._journal.commit()
+        return body
+
+    def _freezes(self, account: Account, symbol: str) -> list[Discrepancy]:
+        """What freezes the instrument. NOT_FROZEN where nothing does; INSTRUMENT_FROZEN where an order does that only
+        ResolveOrder can settle."""
+        found = [each for each in account.control.discrepancies.values() if each.symbol == symbol]
+        blocking = [each.order_id for each in found if each.order_id in account.tracker.open]
+        blocking += [
+            order.order_id
+            for order in account.tracker.uncertain.values()
+            if order.spec.symbol == symbol and symbol in account.unprovable
+        ]
+        if blocking:
+            raise GatewayError(
+                ErrorReason.INSTRUMENT_FROZEN,
+                f"{symbol} is frozen by order {blocking[0]!r}, whose outcome is not known; say by ResolveOrder what "
+                "became of it",
+                metadata={"order_id": blocking[0]},
+            )
+        if not found:
+            problem = f"{symbol} is not frozen on account {account.account_id!r}"
+            raise GatewayError(
+                ErrorReason.NOT_FROZEN, problem, violations=invalid_field("symbol", problem).violations
+            )
+        return found
+
+    async def _hear_positions(self, account: Account) -> None:
+        account.connection.told_positions = {
+            position.symbol: position for position in await account.broker.get_positions()
+        }
+
+    async def resolve_order(self, account: Account, command: ResolveOrder, request: Request) -> bytes:
+        """Takes a person's word for an order whose outcome cannot be proven."""
+        if (answer := account.answered(request)) is not None:
+            return answer
+        order = account.get(command.order)
+        disputes = [
+            each for each in account.control.discrepancies.values() if each.order_id == order.order_id
+        ]
+        if not order.uncertain and not disputes:
+            raise GatewayError(
+                ErrorReason.ORDER_NOT_UNCERTAIN,
+                f"order {order.order_id!r} is {order.state.name}, and nothing of it is uncertain",
+                metadata={"state": order.state.name},
+            )
+        payloads: list[EventPayload] = []
+        order = self._resolved(account, order, command, payloads)
+        payloads.extend(DiscrepancyChanged(each) for each in account.control.resolved(disputes))
+        said = f"{order.order_id}: {command.resolution.name}: {command.reason}"
+        payloads.append(
+            ControlChanged(ControlEventType.ORDER_RESOLVED, request.request_id, said, request.actor)
+        )
+        record, body = account.done(request, order)
+        records: list[Record] = [record]
+        account.stage(payloads, records)
+        await self._journal.commit()
+        return body
+
+    def _resolved(
+        self, account: Account, order: Order, command: ResolveOrder, payloads: list[EventPayload]
+    ) -> Order:
+        now_ns, tracker = self._clock.now_ns(), account.tracker
+        if order.ended:
+            return order
+        if command.resolution is OrderResolution.NEVER_PLACED:
+            if order.state is not OrderState.PENDING_NEW:
+                raise invalid_field(
+                    "resolution", f"the order is {order.state.name}: the broker had it; say ENDED or WORKING"
+                )
+            return tracker.rejected(order, ErrorReason.NOT_SENT, command.reason, payloads)
+        if command.resolution is OrderResolution.ENDED:
+            said = order.cum_quantity if command.cum_quantity is None else command.cum_quantity
+            if said < order.cum_quantity or said > order.quantity:
+                raise invalid_field(
+                    "cum_quantity",
+                    f"{format_decimal(said)} is not between what is booked, {format_decimal(order.cum_quantity)}, and "
+                    f"what was ordered, {format_decimal(order.quantity)}",
+                )
+            if said != order.cum_quantity:
+                self._missing_fills(account, order, format_decimal(said))
+            ended = lifecycle.cancel(order, now_ns, message=command.reason)
+            return tracker.moved(OrderEventType.CANCELED, ended, payloads, command.reason)
+        order = tracker.acknowledged(order, command.broker_order_id, payloads)
+        for kind in (PendingActionKind.REPLACE, PendingActionKind.CANCEL):
+            if order.action(kind) is not None:
+                settled = lifecycle.settled(order, kind, now_ns)
+                order = tracker.moved(OrderEventType.RESOLVED, settled, payloads, command.reason)
+        return order
+
+    def _missing_fills(self, account: Account, order: Order, said: str) -> None:
+        """A fill that nobody told is not invented: the instrument is frozen until the broker's position is taken."""
+        account.disagree(
+            Discrepancy(
+                discrepancy_id=account.journal.next_discrepancy_id(account.account_id),
+                account_id=account.account_id,
+                symbol=order.spec.symbol,
+                order_id="",
+                expected=f"filled {format_decimal(order.cum_quantity)}",
+                actual=f"filled {said}, by a person's word",
+                message=f"fills of order {order.order_id} are missing",
+                detect_time_ns=self._clock.now_ns(),
+            )
+        )
