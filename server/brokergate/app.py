@@ -16,8 +16,7 @@ from typing import Any
 import structlog
 
 from brokergate.adapters.registry import create_broker, create_paper_broker
-from brokergate.config import GatewayConfig, ListenerConfig
-from brokergate.domain.policy import AccountPolicy
+from brokergate.config import GatewayConfig, ListenerConfig, policy_of
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.journal.lock import DataDirectoryLock, DataDirectoryLocked
@@ -99,11 +98,8 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
             )
             try:
                 for account_id, account in config.accounts.items():
-                    broker = create_broker(account, clock)
-                    await gateway.add_account(
-                        account_id, broker, AccountPolicy(trading_enabled=account.trading_enabled)
-                    )
-                await gateway.restore_paper_accounts()
+                    await gateway.add_account(account_id, create_broker(account, clock), policy_of(account))
+                await gateway.simulators.restore()
                 yield gateway, journal
             finally:
                 await gateway.close()

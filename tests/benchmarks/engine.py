@@ -52,7 +52,7 @@ async def open_account(gateway: Gateway, clock: SystemClock) -> None:
     now_ns = clock.now_ns()
     depth = Decimal(DEPTH)
     book = BookView(SYMBOL, ((Decimal(BID), depth),), ((Decimal(ASK), depth),), now_ns, now_ns)
-    await gateway.push_market_data(ACCOUNT, (PushedUpdate(book),))
+    await gateway.simulators.push(ACCOUNT, (PushedUpdate(book),))
 
 
 def commands(prefix: str, count: int) -> list[PlaceOrder]:

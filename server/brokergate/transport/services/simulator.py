@@ -33,7 +33,7 @@ class SimulatorService:
     ) -> bytes:
         mutation = decode_create(request)
         require_account(client.principal, mutation.command.account_id)
-        return await self._gateway.create_paper_account(
+        return await self._gateway.simulators.create(
             mutation.command, request_of(mutation, "CreatePaperAccount", _account_answer, client)
         )
 
@@ -43,7 +43,7 @@ class SimulatorService:
         mutation = decode_reset(request)
         account_id, balances = mutation.command.account_id, mutation.command.initial_balances
         require_account(client.principal, account_id)
-        return await self._gateway.reset_paper_account(
+        return await self._gateway.simulators.reset(
             account_id,
             None if balances is None else {balance.currency: balance.amount for balance in balances},
             request_of(mutation, "ResetPaperAccount", _account_answer, client),
@@ -66,14 +66,14 @@ class SimulatorService:
                     "account_id",
                     f"{pushed.account_id!r} is not the first message's {account_id!r}; leave it out",
                 )
-            await self._gateway.push_market_data(account_id, pushed.updates)
+            await self._gateway.simulators.push(account_id, pushed.updates)
             accepted += len(pushed.updates)
         return simulator_pb2.PushMarketDataResponse(accepted_updates=accepted)
 
     async def control_tape(self, request: simulator_pb2.ControlTapeRequest, client: Client) -> bytes:
         mutation = decode_control_tape(request)
         require_account(client.principal, mutation.command.account_id)
-        return await self._gateway.control_tape(
+        return await self._gateway.simulators.control_tape(
             mutation.command.account_id,
             mutation.command.action,
             request_of(mutation, "ControlTape", _tape_answer, client),
