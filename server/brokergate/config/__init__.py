@@ -6,7 +6,9 @@
 from brokergate.config.accounts import (
     AccountConfig,
     ConnectionConfig,
+    Durability,
     MoneyConfig,
+    Ownership,
     RiskLimits,
     TradingConfig,
     WhenDisconnected,
@@ -14,6 +16,7 @@ from brokergate.config.accounts import (
 from brokergate.config.gateway import GatewayConfig, Profile, gateway_model
 from brokergate.config.loading import EMBEDDED, load_config
 from brokergate.config.overrides import Overrides
+from brokergate.config.policy import policy_of
 from brokergate.config.problems import ConfigError, Problem
 from brokergate.config.section import Amount, Count, Flag, Identifier, Section, Text
 from brokergate.config.server import (
@@ -37,6 +40,7 @@ __all__ = [
     "ConfigError",
     "ConnectionConfig",
     "Count",
+    "Durability",
     "Flag",
     "GatewayConfig",
     "Identifier",
@@ -47,6 +51,7 @@ __all__ = [
     "LogLevel",
     "MoneyConfig",
     "Overrides",
+    "Ownership",
     "Problem",
     "Profile",
     "RiskLimits",
@@ -59,5 +64,6 @@ __all__ = [
     "gateway_model",
     "is_loopback",
     "load_config",
+    "policy_of",
     "split_address",
 ]

@@ -1,7 +1,7 @@
 """What no single section can say of itself. Reads the tree of the files, so that it speaks even where a section fails.
 
-`UNRELEASED` is what the models describe and the gateway does not do yet: a limit that nobody holds is refused rather
-than read and forgotten.
+`_unreleased` is what the models describe and the gateway does not do yet: a setting that nobody would act on is refused
+rather than read and forgotten.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from brokergate.config.fields import is_secret
 from brokergate.config.gateway import Profile
 from brokergate.config.problems import Problem
 from brokergate.domain.errors import shorten
+from brokergate.domain.policy import StopCause
 
 NOT_YET = "is not in this release"
 _KNOWN_BROKERS = ("alpaca", "binance", "bybit", "ibkr", "kraken", "oanda", "tradier")
@@ -24,7 +25,7 @@ def check(
     model: type[BaseModel], tree: Mapping, brokers: Collection[str], failed: Collection[Path_]
 ) -> Iterator[Problem]:
     """Everything that is wrong between the sections of `tree`, but for the values at `failed`, told before."""
-    found = [*_brokers(tree, brokers), *_unreleased(tree), *_routes(tree)]
+    found = [*_brokers(tree, brokers), *_unreleased(tree), *_stops(tree), *_routes(tree)]
     if _text(tree.items.get("profile")) == Profile.PRODUCTION:
         found += [*_written_secrets(model, tree), *_insecure_listeners(tree)]
     for path, problem in found:
@@ -58,16 +59,19 @@ def _unreleased(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
     routes = tree.items.get("routes")
     if isinstance(routes, Mapping) and routes.items:
         yield _problem(("routes",), routes, NOT_YET, "remove it, and name accounts in requests")
+
+
+def _stops(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
+    """A stop that nothing could set off is refused: somebody relies on it."""
     for account, settings in _accounts(tree):
-        limits = settings.items.get("risk_limits")
-        if isinstance(limits, Mapping) and limits.items:
-            way_out = "remove it: nothing would hold these limits"
-            yield _problem(("accounts", account, "risk_limits"), limits, NOT_YET, way_out)
-        trading = settings.items.get("trading")
-        queue = trading.items.get("when_disconnected") if isinstance(trading, Mapping) else None
-        if queue is not None and _text(queue) == "queue":
-            path = ("accounts", account, "trading", "when_disconnected")
-            yield _problem(path, queue, f"('queue') {NOT_YET}", "write reject")
+        trading, limits = settings.items.get("trading"), settings.items.get("risk_limits")
+        causes = trading.items.get("stop_on") if isinstance(trading, Mapping) else None
+        limited = isinstance(limits, Mapping) and "max_daily_loss" in limits.items
+        for index, cause in enumerate(causes.items if isinstance(causes, Listing) else ()):
+            if _text(cause) == StopCause.DAILY_LOSS.value and not limited:
+                way_out = "add risk_limits.max_daily_loss, or remove it"
+                path: Path_ = ("accounts", account, "trading", "stop_on", index)
+                yield _problem(path, cause, f"{_shown(cause)} stops at a limit that is not set", way_out)
 
 
 def _routes(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:

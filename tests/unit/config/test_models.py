@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import sys
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from pydantic_core import PydanticUndefined
 from brokergate.cli.options import BROKERS
 from brokergate.config import GatewayConfig, LimitsConfig, Section, gateway_model
 from brokergate.config.fields import Setting, is_secret, names_at, settings
+from brokergate.domain.fills import Money
+from brokergate.domain.policy import RiskLimits
 from brokergate.transport.settings import TransportSettings
+from tests.unit.config.paper import load
 
 MODEL = gateway_model(BROKERS)
 ALL = list(settings(MODEL))
@@ -116,6 +120,36 @@ def test_names_of_a_section() -> None:
     assert "address" in names_at(MODEL, ("server", "listen"))
     assert "feed" in names_at(MODEL, ("accounts", "any", "paper"))
     assert names_at(MODEL, ("server", "nothing")) == []
+
+
+def test_risk_limits_reach_the_engine_as_they_are_written(tmp_path: Path) -> None:
+    """Amounts to the last digit, a collar in per cent, ages in nanoseconds; what is not set is no limit."""
+    file = tmp_path / "brokergate.yaml"
+    file.write_text(
+        "accounts:\n  none: {broker: paper}\n  all:\n    broker: paper\n    risk_limits:\n"
+        "      instruments: [BTC/USDT, 'EUR/USD']\n      max_order_quantity: {BTC/USDT: 0.10}\n"
+        "      max_order_notional: {amount: 50000.01, currency: USDT}\n"
+        "      max_position_quantity: {BTC/USDT: 2}\n      max_position_notional: {amount: 1, currency: EUR}\n"
+        "      max_open_orders: 50\n      price_collar_percent: 2.5\n      max_orders_per_second: 20\n"
+        "      max_daily_loss: {amount: 1000, currency: USD}\n"
+        "      daily_loss_time_zone: America/New_York\n      quote_max_age_ms: 1500\n"
+    )
+    accounts = load(file).accounts
+    assert accounts["all"].risk_limits.policy() == RiskLimits(
+        instruments=frozenset({"BTC/USDT", "EUR/USD"}),
+        max_order_quantity={"BTC/USDT": Decimal("0.10")},
+        max_order_notional=Money(Decimal("50000.01"), "USDT"),
+        max_position_quantity={"BTC/USDT": Decimal(2)},
+        max_position_notional=Money(Decimal(1), "EUR"),
+        max_open_orders=50,
+        price_collar_percent=Decimal("2.5"),
+        max_orders_per_second=20,
+        max_daily_loss=Money(Decimal(1000), "USD"),
+        daily_loss_time_zone="America/New_York",
+        quote_max_age_ns=1_500_000_000,
+    )
+    assert accounts["none"].risk_limits.policy() == RiskLimits()
+    assert not RiskLimits()
 
 
 def test_a_configuration_made_in_code_is_held_to_the_same_rules() -> None:
