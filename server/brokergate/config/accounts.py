@@ -52,7 +52,15 @@ Symbol = Annotated[str, StringConstraints(pattern=f"^{SYMBOL_PATTERN}$")]
 """An instrument's symbol: BTC/USDT, EUR/USD, AAPL."""
 MAX_LIMITED_SYMBOLS = 10_000
 """Instruments that one limit names."""
-Symbols = Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=MAX_LIMITED_SYMBOLS)]
+
+
+def _some(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    if not symbols:
+        raise ValueError("names no instrument; name some, or remove the line to trade all")
+    return symbols
+
+
+Symbols = Annotated[tuple[Symbol, ...], Field(max_length=MAX_LIMITED_SYMBOLS), AfterValidator(_some)]
 BySymbol = Annotated[dict[Symbol, PositiveAmount], Field(max_length=MAX_LIMITED_SYMBOLS)]
 
 

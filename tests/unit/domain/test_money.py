@@ -104,3 +104,12 @@ def test_steps_count_whole_increments(count: int, step: str) -> None:
     assert money.is_multiple(value, Decimal(step))
     with pytest.raises(ValueError, match="not a multiple"):
         money.steps(value + Decimal(step) / 2, Decimal(step))
+
+
+@given(st.integers(0, 10**12), st.sampled_from(["0.01", "0.00001", "1", "0.25", "5"]))
+def test_rounding_down_keeps_whole_steps(count: int, step: str) -> None:
+    """What is between two steps becomes the lower one; a whole number of steps stays."""
+    size = Decimal(step)
+    value = Decimal(count) * size
+    assert money.round_down(value, size) == value
+    assert money.round_down(value + size / 2, size) == value
