@@ -43,8 +43,9 @@ from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.account import Account
 from brokergate.engine.changing import Changing
 from brokergate.engine.connection import Metrics
+from brokergate.engine.connections import Connections
 from brokergate.engine.gathering import Gathering
-from brokergate.engine.journal_guard import JournalGuard
+from brokergate.engine.journal_guard import CANCELS, STOPS, JournalGuard
 from brokergate.engine.lookups import account_view, no_position, trading_view
 from brokergate.engine.placing import Placing
 from brokergate.engine.requests import check_same_request
@@ -53,7 +54,7 @@ from brokergate.engine.simulators import Simulators
 from brokergate.engine.stopping import StopOperation
 from brokergate.engine.supervisor import Supervisor
 from brokergate.engine.tasks import OwnedTasks, to_its_end
-from brokergate.engine.trading_control import STOP_KIND, TradingControl
+from brokergate.engine.trading_control import TradingControl
 from brokergate.engine.views import AccountView, BrokerView, TradingView
 from brokergate.ports.broker import AbstractBroker, Preview
 from brokergate.ports.clock import Clock
@@ -69,8 +70,6 @@ from brokergate.ports.journal import (
 T = TypeVar("T")
 
 ASKED = "asked for by ReconnectBroker"
-CANCEL_KIND = "cancel"
-"""What the journal's guard owes after the stops."""
 
 
 class Gateway:
@@ -98,8 +97,7 @@ class Gateway:
         self._gathering = Gathering()
         self._placing: dict[Account, Placing] = {}
         self._changing: dict[Account, Changing] = {}
-        self._supervisors: dict[str, Supervisor] = {}
-        self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._connections = Connections(self.accounts, log)
         self._under_way: dict[tuple[str, str], tuple[Request, asyncio.Task[bytes]]] = {}
         self._reconnecting = asyncio.Lock()
         self._health_waiters: set[asyncio.Event] = set()
@@ -124,77 +122,34 @@ class Gateway:
         self._changing[account] = Changing(account)
         if not broker.in_process:
             supervisor = Supervisor(account, placing, self._rng, self._guard.works, self._control.suspended)
-            self._supervisors[account_id] = supervisor
-            supervisor.start()
+            self._connections.supervise(account_id, supervisor)
         self._control.adopt(account)
 
     async def tried(self, account_id: str) -> None:
-        """Returns when the first attempt to connect the account has ended. An in-process broker is connected here."""
-        supervisor = self._supervisors.get(account_id)
-        if supervisor is not None:
-            await supervisor.tried.wait()
-        elif account_id not in self._pumps:
-            await self._connect(self.accounts[account_id])
+        """Returns when the first attempt to connect the account has ended. An in-process venue is connected here."""
+        await self._connections.tried(account_id)
 
     async def close(self) -> None:
         """Ends the brokers' connections; what they told until then is staged."""
         self._gathering.settle()
         await self._control.close()
         await self._guard.close()
-        for supervisor in self._supervisors.values():
-            await supervisor.stop()
-        for account in self.accounts.values():
-            if account.broker.in_process:
-                await account.broker.close()
+        await self._connections.close()
         await self.tasks.finish()
-        await asyncio.gather(*self._pumps.values(), return_exceptions=True)
+        await self._connections.told()
         if self.journal.failed is None:
             for account in self.accounts.values():
                 account.stage(())
             self.journal.flush()
-
-    async def _connect(self, account: Account) -> None:
-        """Connects an in-process broker."""
-        account.connection.enter(ConnectionState.CONNECTING)
-        try:
-            await account.open()
-        except Exception as error:  # noqa: BLE001 - one broker that fails, however it does, leaves the others alone
-            account.enter(ConnectionState.ERROR, str(error))
-            self._log("broker not connected", account=account.account_id, error=str(error))
-            return
-        account.enter(ConnectionState.CONNECTED, "")
-        task = asyncio.create_task(self._pump(account), name=f"events of {account.account_id}")
-        self._pumps[account.account_id] = task
-
-    async def _disconnect(self, account: Account) -> None:
-        await account.broker.close()
-        if (pump := self._pumps.pop(account.account_id, None)) is not None:
-            await pump
-
-    async def _pump(self, account: Account) -> None:
-        try:
-            async for reports in account.broker.events():
-                with suppress(JournalError):
-                    # While the journal fails the venue goes on for itself, and is then put back to what is durable.
-                    account.take(reports)
-        except Exception as error:  # noqa: BLE001 - likewise
-            account.enter(ConnectionState.ERROR, str(error))
-            self._log("broker's events ended", account=account.account_id, error=repr(error))
 
     async def _rebuild(self) -> None:
         """The journal was opened again: every account is made anew from what is on the disk."""
         for account in self.accounts.values():
             account.connection.enter(ConnectionState.RECONNECTING, "the journal was opened again")
             account.load()
-        await self._guard.pay(STOP_KIND)
+        await self._guard.pay(STOPS)
         for account in self.accounts.values():
-            supervisor = self._supervisors.get(account.account_id)
-            if supervisor is not None:
-                await supervisor.stop()
-                supervisor.start()
-            else:
-                await self._disconnect(account)
-                await self._connect(account)
+            await self._connections.anew(account)
             self._control.take_up(account)
         self.tasks.start(self._pay_cancels())
 
@@ -203,10 +158,10 @@ class Gateway:
         for account_id in self.accounts:
             await self.tried(account_id)
         with suppress(JournalError):
-            await self._guard.pay(CANCEL_KIND)
+            await self._guard.pay(CANCELS)
 
     def _stop_operation(self, account: Account) -> StopOperation:
-        supervisor = self._supervisors.get(account.account_id)
+        supervisor = self._connections.supervisors.get(account.account_id)
         look = _nothing if supervisor is None else supervisor.gap.poll
         return StopOperation(
             account, self._placing[account], self._changing[account], look, self._guard.works, self.tasks
@@ -321,12 +276,12 @@ class Gateway:
         again: Callable[[], Coroutine[object, object, bytes]],
     ) -> GatewayError:
         """Sends cancels while the journal fails, and keeps them for when it works; what the caller is told."""
-        told = self._guard.owe(CANCEL_KIND, f"{account.account_id}/{request.request_id}", again)
+        told = self._guard.owe(CANCELS, f"{account.account_id}/{request.request_id}", again)
         known = [
             account.tracker.open.get(ref.order_id) or account.tracker.working(ref.client_order_id)
             for ref in refs
         ]
-        await self._send_unwritten(account, [order for order in known if order is not None])
+        await self._guard.cancel_unwritten(account, [order for order in known if order is not None])
         return told
 
     async def close_position(self, command: ClosePosition) -> Placed:
@@ -493,10 +448,10 @@ class Gateway:
         if self.journal.failed is None:
             return await self.tasks.run(self._control.stop(command, accounts, request))
         told = self._guard.owe(
-            STOP_KIND, request.request_id, lambda: self._control.stop(command, accounts, request)
+            STOPS, request.request_id, lambda: self._control.stop(command, accounts, request)
         )
         for account in accounts:
-            await self._send_unwritten(account, list(account.tracker.open.values()))
+            await self._guard.cancel_unwritten(account, list(account.tracker.open.values()))
         raise told
 
     async def resume_trading(self, command: ResumeTrading, request: Request) -> bytes:
@@ -520,15 +475,6 @@ class Gateway:
         """The accounts, all when none is named."""
         names = sorted(set(account_ids)) or self.account_ids
         return [self.account(name, "account_ids") for name in names]
-
-    async def _send_unwritten(self, account: Account, orders: Sequence[Order]) -> None:
-        """Cancels at the broker while the journal fails: that much may go out unwritten."""
-        sending = [order for order in orders if not order.held]
-        if sending and not account.broker.in_process:
-            with suppress(
-                Exception
-            ):  # whatever it was, the cancel is carried out again when the journal works
-                await account.broker.cancel_all_orders(sending)
 
     def list_discrepancies(
         self, account_id: str, include_resolved: bool, before: int | None, limit: int
@@ -585,13 +531,7 @@ class Gateway:
             account = self.account(account_id)
             if (answer := account.answered(request)) is not None:
                 return answer
-            supervisor = self._supervisors.get(account_id)
-            if supervisor is not None:
-                await supervisor.reconnect(ASKED)
-            else:
-                await self._disconnect(account)
-                account.enter(ConnectionState.RECONNECTING, ASKED)
-                await self._connect(account)
+            await self._connections.again(account, ASKED)
             account.check_connected()
             record, body = account.done(request, account.connection.view())
             account.stage((), (record,))

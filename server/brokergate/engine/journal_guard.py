@@ -8,9 +8,12 @@ disk, as at a start.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 
 from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.orders import Order
+from brokergate.engine.account import Account
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import Journal, JournalError
 
@@ -19,6 +22,10 @@ RETRY_S = 1.0
 
 MAX_OWED = 10_000
 """Commands that wait for the journal; further ones are refused."""
+
+
+STOPS, CANCELS = "stop", "cancel"
+"""What may be owed; stops are paid before anything else."""
 
 
 class JournalGuard:
@@ -63,6 +70,14 @@ class JournalGuard:
             "the journal cannot be written: what was asked for went out to the broker all the same, and will be "
             "written when that is possible again; repeat with the same request_id to learn the outcome",
         )
+
+    async def cancel_unwritten(self, account: Account, orders: Sequence[Order]) -> None:
+        """Cancels at the broker while the journal fails: that much may go out unwritten. What the broker answers is
+        found when the journal works."""
+        sending = [order for order in orders if not order.held]
+        if sending and not account.broker.in_process:
+            with suppress(Exception):  # whatever it was, the cancel is carried out again
+                await account.broker.cancel_all_orders(sending)
 
     async def pay(self, kind: str) -> None:
         """Carries out what is owed of a kind."""

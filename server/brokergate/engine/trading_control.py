@@ -29,9 +29,6 @@ from brokergate.engine.views import StopView
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import Journal, Record
 
-STOP_KIND = "stop"
-"""What the guard owes: stops come before everything else."""
-
 LOSS_LOOK_S = 1.0
 """How often an account that stops at the day's loss is looked at."""
 

@@ -1,0 +1,96 @@
+"""The connections of all accounts: in-process venues are there once asked for, the others have a supervisor each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from brokergate.domain.accounts import ConnectionState
+from brokergate.engine.account import Account
+from brokergate.engine.supervisor import Supervisor
+from brokergate.ports.journal import JournalError
+
+
+class Connections:
+    """Connects, follows and ends. `accounts` are all that there are."""
+
+    def __init__(self, accounts: Mapping[str, Account], log: Callable[..., object]) -> None:
+        self.supervisors: dict[str, Supervisor] = {}
+        """Of the accounts whose broker is outside the process."""
+        self._accounts = accounts
+        self._log = log
+        self._pumps: dict[str, asyncio.Task[None]] = {}
+
+    def supervise(self, account_id: str, supervisor: Supervisor) -> None:
+        """Connects an account to its broker from now on, in the background."""
+        self.supervisors[account_id] = supervisor
+        supervisor.start()
+
+    async def tried(self, account_id: str) -> None:
+        """Returns when the first attempt to connect the account has ended. An in-process venue is connected here."""
+        supervisor = self.supervisors.get(account_id)
+        if supervisor is not None:
+            await supervisor.tried.wait()
+        elif account_id not in self._pumps:
+            await self._connect(self._accounts[account_id])
+
+    async def again(self, account: Account, message: str) -> None:
+        """Drops the connection and makes another one; returns when the attempt has ended."""
+        supervisor = self.supervisors.get(account.account_id)
+        if supervisor is not None:
+            await supervisor.reconnect(message)
+            return
+        await self._disconnect(account)
+        account.enter(ConnectionState.RECONNECTING, message)
+        await self._connect(account)
+
+    async def anew(self, account: Account) -> None:
+        """Connects an account that was made anew from the journal."""
+        supervisor = self.supervisors.get(account.account_id)
+        if supervisor is not None:
+            await supervisor.stop()
+            supervisor.start()
+        else:
+            await self._disconnect(account)
+            await self._connect(account)
+
+    async def close(self) -> None:
+        """Ends all of them."""
+        for supervisor in self.supervisors.values():
+            await supervisor.stop()
+        for account in self._accounts.values():
+            if account.broker.in_process:
+                await account.broker.close()
+
+    async def told(self) -> None:
+        """After `close`: returns when what the venues told is staged."""
+        await asyncio.gather(*self._pumps.values(), return_exceptions=True)
+
+    async def _connect(self, account: Account) -> None:
+        account.connection.enter(ConnectionState.CONNECTING)
+        try:
+            await account.open()
+        except Exception as error:  # noqa: BLE001 - one broker that fails, however it does, leaves the others alone
+            account.enter(ConnectionState.ERROR, str(error))
+            self._log("broker not connected", account=account.account_id, error=str(error))
+            return
+        account.enter(ConnectionState.CONNECTED, "")
+        task = asyncio.create_task(self._pump(account), name=f"events of {account.account_id}")
+        self._pumps[account.account_id] = task
+
+    async def _disconnect(self, account: Account) -> None:
+        await account.broker.close()
+        if (pump := self._pumps.pop(account.account_id, None)) is not None:
+            await pump
+
+    async def _pump(self, account: Account) -> None:
+        try:
+            async for reports in account.broker.events():
+                with suppress(JournalError):
+                    # While the journal fails the venue goes on for itself, and is then put back to what is durable.
+                    account.take(reports)
+        except Exception as error:  # noqa: BLE001 - likewise
+            with suppress(JournalError):
+                account.enter(ConnectionState.ERROR, str(error))
+            self._log("broker's events ended", account=account.account_id, error=repr(error))
