@@ -41,7 +41,8 @@ def _order(payload: OrderChanged) -> Facts:
 
 def _fill(payload: FillBooked) -> Facts:
     fill = payload.fill
-    number_of(fill.order_id)
+    if fill.order_id:  # none for an execution of others' order that was never seen open
+        number_of(fill.order_id)
     return EventKind.FILL, 2, fill.symbol, number_of(fill.fill_id), None
 
 
@@ -79,6 +80,6 @@ _FACTS: Mapping[type, Callable[[Any], Facts]] = {
 
 
 def facts_of(payload: EventPayload) -> Facts:
-    """What is stored beside the body of an event with `payload`. Raises `ValueError` for an order, a fill or a disagreement
-    whose id the journal never gave."""
+    """What is stored beside the body of an event with `payload`. Raises `ValueError` for an order, a fill or a
+    disagreement whose id the journal never gave."""
     return _FACTS[type(payload)](payload)
