@@ -20,7 +20,8 @@ from brokergate.config import GatewayConfig, ListenerConfig, policy_of
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.journal.lock import DataDirectoryLock, DataDirectoryLocked
-from brokergate.journal.sqlite.journal import UNKNOWN_BOOT, SqliteJournal
+from brokergate.journal.sqlite.journal import SqliteJournal
+from brokergate.journal.sqlite.opening import UNKNOWN_BOOT
 from brokergate.journal.sqlite.schema import journal_path
 from brokergate.ports.clock import Clock, SystemClock
 from brokergate.ports.journal import Journal, JournalError

@@ -182,16 +182,18 @@ class Journal(ABC):
         fills, positions and balances found by the reading methods follow from the payloads."""
 
     @abstractmethod
-    async def commit(self) -> None:
-        """Returns when everything that is staged is committed; calls that come together share one commit."""
+    async def commit(self, account_id: str | None = None) -> None:
+        """Returns when everything that is staged, or that of the account, is committed, and on the disk where it is
+        durable; calls that come together share one commit."""
 
     @abstractmethod
-    async def commit_now(self) -> None:
+    async def commit_now(self, account_id: str | None = None) -> None:
         """As `commit`, without waiting for others that might share it: for a caller who brings what is together."""
 
     @abstractmethod
     def flush(self) -> None:
-        """Commits what is staged now, in the caller's own step."""
+        """Commits what is staged now, in the caller's own step, and waits there for the disk where it is durable: what
+        is shown next is published."""
 
     @abstractmethod
     def before_commit(self, last_word: Callable[[], None]) -> None:

@@ -85,7 +85,9 @@ def payload_message(payload: events.EventPayload) -> dict[str, Any]:
         case events.DiscrepancyChanged(found):
             inner = {name: getattr(found, name) for name in field_names(Discrepancy) - {"detect_time_ns"}}
             seconds, nanos = divmod(found.detect_time_ns, 10**9)
-            return {"discrepancy": {"discrepancy": {**inner, "detect_time": {"seconds": seconds, "nanos": nanos}}}}
+            return {
+                "discrepancy": {"discrepancy": {**inner, "detect_time": {"seconds": seconds, "nanos": nanos}}}
+            }
 
 
 ENCODER = event.EventEncoder("paper", "paper-1-e", PREFIX)

@@ -22,7 +22,7 @@ def test_every_query_has_an_index(name: str, tmp_path: Path) -> None:
     nothing."""
     journal = SqliteJournal(tmp_path / "journal.sqlite", Random(1).getrandbits)
     query = QUERIES[name]
-    plan = journal._connection.execute(f"EXPLAIN QUERY PLAN {query}", [1] * query.count("?")).fetchall()
+    plan = journal._store.connection.execute(f"EXPLAIN QUERY PLAN {query}", [1] * query.count("?")).fetchall()
     steps = [str(step[3]) for step in plan]
     journal.close()
     assert steps

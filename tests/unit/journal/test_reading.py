@@ -19,7 +19,7 @@ from brokergate.domain.events import (
 )
 from brokergate.domain.fills import Money
 from brokergate.domain.orders import Order, OrderState, PendingAction, PendingActionKind
-from brokergate.journal.sqlite import ring, writer
+from brokergate.journal.sqlite import commits, ring
 from brokergate.ports.journal import FillFilter, Journal, OrderFilter, RequestDone, StoredAnswer, Tombstone
 from brokergate.v1 import account_pb2, fill_pb2
 from tests.unit.journal.trading import PRINT, START_NS, Trader
@@ -31,7 +31,7 @@ ALL = OrderFilter()
 def views(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every test here runs with the views written behind the events, and with them written at every commit."""
     if request.param == "at once":
-        monkeypatch.setattr(writer, "UNINDEXED_EVENTS", 1)
+        monkeypatch.setattr(commits, "UNINDEXED_EVENTS", 1)
 
 
 def test_order_is_found_by_each_of_its_ids(journal: Journal, trader: Trader) -> None:

@@ -17,9 +17,17 @@ import pytest
 from brokergate.domain.events import EventKind
 from brokergate.domain.orders import OrderState
 from brokergate.journal.lock import DataDirectoryLock, DataDirectoryLocked
-from brokergate.journal.sqlite import schema
 from brokergate.journal.sqlite.journal import SqliteJournal
-from brokergate.ports.journal import Journal, JournalError, OrderFilter, RequestDone, StoredAnswer, Tombstone
+from brokergate.journal.sqlite.migrations import SCHEMA_VERSION
+from brokergate.ports.journal import (
+    CommitUnknown,
+    Journal,
+    JournalError,
+    OrderFilter,
+    RequestDone,
+    StoredAnswer,
+    Tombstone,
+)
 from brokergate.v1 import event_pb2
 from tests.unit.journal.conftest import Open
 from tests.unit.journal.trading import PRINT, Trader
@@ -208,12 +216,10 @@ def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "journal.sqlite"
     SqliteJournal(path, Random(1).getrandbits).close()
     connection = sqlite3.connect(path)
-    connection.execute(
-        "UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(schema.SCHEMA_VERSION + 1),)
-    )
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", (str(SCHEMA_VERSION + 1),))
     connection.commit()
     connection.close()
-    with pytest.raises(JournalError, match=f"schema version {schema.SCHEMA_VERSION + 1}.*a newer one"):
+    with pytest.raises(JournalError, match=f"schema version {SCHEMA_VERSION + 1}.*a newer one"):
         SqliteJournal(path, Random(1).getrandbits)
 
 
@@ -247,7 +253,7 @@ async def test_a_failed_commit_is_told_to_all(tmp_path: Path) -> None:
     spoiler.close()
     trader.place("b")
     outcomes = await asyncio.gather(journal.commit(), journal.commit(), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [JournalError, JournalError]
+    assert [type(outcome) for outcome in outcomes] == [CommitUnknown, CommitUnknown]
     for call in (
         lambda: trader.place("c"),
         journal.flush,

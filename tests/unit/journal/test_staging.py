@@ -18,7 +18,7 @@ from brokergate.domain.events import (
     OrderEventType,
 )
 from brokergate.domain.orders import OrderState
-from brokergate.journal.sqlite.writer import MAX_GROUP, QUIET_TURNS
+from brokergate.journal.sqlite.commits import MAX_GROUP, QUIET_TURNS
 from brokergate.ports.journal import (
     AlreadyJournalled,
     Journal,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from decimal import Decimal
 
 from brokergate.codec.encode.event import EventEncoder
@@ -17,25 +16,33 @@ from brokergate.domain.events import (
     PositionChanged,
 )
 from brokergate.domain.money import ONE
+from brokergate.journal.sqlite import queries
 from brokergate.journal.sqlite.facts import facts_of
 from brokergate.journal.sqlite.ids import number_of
 from brokergate.journal.sqlite.ring import Ring
 from brokergate.journal.sqlite.schema import SEQUENCE_BITS, SEQUENCE_MASK
+from brokergate.journal.sqlite.store import Store
 from brokergate.journal.sqlite.views import AccountViews
-from brokergate.ports.journal import StoredEvent
+from brokergate.ports.journal import JournalError, StoredEvent
 from brokergate.v1 import account_pb2, event_pb2, position_pb2
 
 
 class Account:
     """What the journal keeps of an account in memory; none of it grows with the number of orders."""
 
-    def __init__(self, number: int, account_id: str, event_prefix: str, cursor_prefix: str) -> None:
+    def __init__(
+        self, number: int, account_id: str, event_prefix: str, cursor_prefix: str, *, durable: bool
+    ) -> None:
+        self.durable = durable
+        """Whether what is committed is published only when it is on the disk."""
         self.number = number
         self.base = number << SEQUENCE_BITS
         self.account_id = account_id
         self.encode = EventEncoder(account_id, event_prefix, cursor_prefix)
         self.head = 0
-        """The last committed sequence."""
+        """The last published sequence."""
+        self.first = 1
+        """The first sequence that is kept."""
         self.staged = 0
         """The last staged one."""
         self.time_ns = 0
@@ -44,8 +51,19 @@ class Account:
         """The sequence up to which the views are written."""
         self.orders_drawn = 0
         self.fills_drawn = 0
+        self.discrepancies_drawn = 0
+        self.commands = 0
+        """The number of the last answer in the audit."""
+        self.steps_drawn = 0
+        """How many rows of venue steps there were."""
         self.ring = Ring()
         self.views = AccountViews(number, account_id)
+
+    def go_on_from(self, before: Account) -> None:
+        """Draws no id that was drawn before the journal failed."""
+        self.orders_drawn = max(self.orders_drawn, before.orders_drawn)
+        self.fills_drawn = max(self.fills_drawn, before.fills_drawn)
+        self.discrepancies_drawn = max(self.discrepancies_drawn, before.discrepancies_drawn)
 
 
 def multiplier_of(text: str | None) -> Decimal:
@@ -70,55 +88,52 @@ def payload_of(event: event_pb2.Event, multiplier: Decimal) -> EventPayload | No
             return None
 
 
-def load_account(connection: sqlite3.Connection, account: Account) -> None:
+def load_account(store: Store, account: Account) -> None:
     """Finds an account's events of earlier runs, and takes those into its views that were not written there."""
     base, end = account.base, account.base | SEQUENCE_MASK
-    row = connection.execute(
-        "SELECT position & ?, time_ns FROM events WHERE position BETWEEN ? AND ? ORDER BY position DESC LIMIT 1",
-        (SEQUENCE_MASK, base, end),
-    ).fetchone()
+    row = store.row(queries.LAST_EVENT, (base, end))
     if row:
-        account.head, account.time_ns = row
+        account.head, account.time_ns = row[0] & SEQUENCE_MASK, row[1]
         account.staged = account.head
-    _load_views(connection, account)
+    _load_views(store, account)
     events: list[StoredEvent] = []
-    for position, kind, time_ns, symbol, fingerprint, multiplier, body in connection.execute(
-        "SELECT * FROM events WHERE position > ? AND position <= ? ORDER BY position",
-        (base | account.indexed, end),
+    for position, kind, time_ns, symbol, fingerprint, multiplier, body, caller in store.rows(
+        queries.EVENTS_FROM, (base | account.indexed, end)
     ):
         sequence = position & SEQUENCE_MASK
+        if sequence != account.indexed + len(events) + 1:
+            raise JournalError(
+                f"journal {store.path!r} is damaged: account {account.account_id!r} has no event "
+                f"{account.indexed + len(events) + 1}; restore it from a copy"
+            )
         events.append(StoredEvent(sequence, EventKind(kind), symbol, body))
         payload = payload_of(event_pb2.Event.FromString(body), multiplier_of(multiplier))
         if payload is None:
             continue
         account.views.apply(sequence, time_ns, payload, facts_of(payload)[3])
         if fingerprint is not None and isinstance(payload, OrderChanged):
-            account.views.register(payload.order.client_order_id, fingerprint)
+            account.views.register(payload.order.client_order_id, fingerprint, caller)
     if events:
         account.ring.extend(events)
     account.orders_drawn = account.views.last_order
     account.fills_drawn = account.views.last_fill
+    last = store.row(queries.LAST_DISCREPANCY, (base, end))
+    account.discrepancies_drawn = last[0] & SEQUENCE_MASK if last else 0
+    last = store.row(queries.LAST_VENUE_STEP, (base, end))
+    account.steps_drawn = last[0] & SEQUENCE_MASK if last else 0
 
 
-def _load_views(connection: sqlite3.Connection, account: Account) -> None:
+def _load_views(store: Store, account: Account) -> None:
     views = account.views
-    row = connection.execute(
-        "SELECT position & ? FROM orders WHERE position BETWEEN ? AND ? ORDER BY position DESC LIMIT 1",
-        (SEQUENCE_MASK, account.base, account.base | SEQUENCE_MASK),
-    ).fetchone()
+    bounds = (account.base, account.base | SEQUENCE_MASK)
+    row = store.row(queries.LAST_ORDER, bounds)
     if row:
-        views.last_order = row[0]
+        views.last_order = row[0] & SEQUENCE_MASK
     # Fill ids are drawn in the order in which fills are journalled: the last one has the highest number.
-    row = connection.execute(
-        "SELECT e.body FROM fills f JOIN events e USING (position) WHERE f.position BETWEEN ? AND ? "
-        "ORDER BY f.position DESC LIMIT 1",
-        (account.base, account.base | SEQUENCE_MASK),
-    ).fetchone()
+    row = store.row(queries.LAST_FILL, bounds)
     if row:
-        views.last_fill = number_of(event_pb2.Event.FromString(row[0]).fill.fill.fill_id)
-    for kind, name, multiplier, body in connection.execute(
-        "SELECT kind, name, multiplier, body FROM holdings WHERE account = ?", (account.number,)
-    ):
+        views.last_fill = number_of(event_pb2.Event.FromString(row[1]).fill.fill.fill_id)
+    for kind, name, multiplier, body in store.rows(queries.HOLDINGS, (account.number,)):
         if kind == EventKind.POSITION:
             position = position_pb2.Position.FromString(body)
             views.positions[name] = restore_position(position, multiplier_of(multiplier))

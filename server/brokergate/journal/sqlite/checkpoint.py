@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 CHECKPOINT_BYTES = 8 * 1024 * 1024
 """Committed bytes after which a checkpoint is due."""
@@ -21,11 +22,16 @@ RESTART_FRAMES = 16 * 1024
 
 
 class Checkpointer:
-    """A thread that checkpoints when it is told to, and tells `done` (from its own thread) after holding commits."""
+    """A thread that checkpoints when it is told to."""
 
-    def __init__(self, path: str, done: Callable[[], None]) -> None:
+    def __init__(self, path: str, done: Callable[[], None], failed: Callable[[sqlite3.Error], None]) -> None:
+        """Both are called in the thread: `done` after holding commits, `failed` once, when a checkpoint or its sync
+        failed."""
         self._path = path
         self._done = done
+        self._failed = failed
+        self.error: sqlite3.Error | None = None
+        """Why it has ended; until then None."""
         self._due = threading.Event()
         self._closing = False
         self._bytes = 0
@@ -49,28 +55,30 @@ class Checkpointer:
         self._thread.join()
 
     def _run(self) -> None:
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
         try:
-            while True:
-                self._due.wait()
-                self._due.clear()
-                if self._closing:
-                    return
-                self._checkpoint(connection)
-        finally:
-            connection.close()
+            connection = sqlite3.connect(self._path, isolation_level=None, timeout=5.0)
+            try:
+                while True:
+                    self._due.wait()
+                    self._due.clear()
+                    if self._closing:
+                        return
+                    self._checkpoint(connection)
+            finally:
+                with suppress(sqlite3.Error):
+                    connection.close()
+        except sqlite3.Error as error:
+            self.error = error
+            self._failed(error)
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        try:
-            _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if frames < RESTART_FRAMES:
-                return
-            self.busy = True
-            try:
-                connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
-            finally:
-                self.busy = False
-                self._done()
-        except sqlite3.Error:
-            # A log that stays long is read all the same. What ails the disk stops the writer, which says so.
+        # A busy file is no error: the pragma says so in its row, and the next one copies the rest.
+        _, frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if frames < RESTART_FRAMES:
             return
+        self.busy = True
+        try:
+            connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        finally:
+            self.busy = False
+            self._done()

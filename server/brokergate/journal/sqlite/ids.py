@@ -8,8 +8,8 @@ from __future__ import annotations
 
 
 def number_of(identifier: str) -> int:
-    """The number at the end of an order's, a fill's or a discrepancy's id. Raises `ValueError` for what ends in no number: an id that
-    no journal gave. (One that only looks like it is told apart by comparing the whole.)"""
+    """The number at the end of an order's, a fill's or a discrepancy's id. Raises `ValueError` for what ends in no
+    number: an id that no journal gave. (One that only looks like it is told apart by comparing the whole.)"""
     try:
         return int(identifier[identifier.rindex("-") + 2 :])
     except ValueError:

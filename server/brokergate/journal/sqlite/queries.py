@@ -26,9 +26,18 @@ SELECT e.position, e.body FROM rare_events r CROSS JOIN events e USING (position
 WHERE r.kind = 6 AND r.position < ? AND r.position > ? ORDER BY r.position DESC LIMIT ?
 """
 
-FIRST_EVENT = "SELECT position FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT 1"
+FIND_ACCOUNT = "SELECT number, indexed, first FROM accounts WHERE account_id = ?"
 
-EVENT_TIME = "SELECT time_ns FROM events WHERE position = ?"
+LAST_EVENT = """
+SELECT position, time_ns FROM events WHERE position >= ? AND position <= ? ORDER BY position DESC LIMIT 1
+"""
+EVENTS_FROM = """
+SELECT position, kind, time_ns, symbol, fingerprint, multiplier, body, caller FROM events
+WHERE position > ? AND position <= ? ORDER BY position
+"""
+EVENT_TIME_FROM = """
+SELECT position, time_ns FROM events WHERE position >= ? AND position <= ? ORDER BY position LIMIT 1
+"""
 
 _ORDER = "position, multiplier, fingerprint, body"
 
@@ -72,7 +81,57 @@ LIST_FILLS_OF_ORDER = f"""
 ORDER BY f.position DESC LIMIT ?
 """
 
-FIND_ANSWER = "SELECT method, fingerprint, body FROM answers WHERE account = ? AND request_id = ?"
+HOLDINGS = "SELECT kind, name, multiplier, body FROM holdings WHERE account = ?"
+FIND_ANSWER = "SELECT method, fingerprint, body, refusal FROM answers WHERE account = ? AND request_id = ?"
 HAS_TOMBSTONES = "SELECT 1 FROM tombstones WHERE account = ? LIMIT 1"
 IS_TOMBSTONED = "SELECT 1 FROM tombstones WHERE account = ? AND client_order_id = ?"
 SETTINGS = "SELECT key, value FROM settings WHERE key >= ? AND key < ? ORDER BY key"
+ACCOUNT_SETTING = "SELECT value FROM account_settings WHERE account = ? AND key = ?"
+
+VENUE_SNAPSHOT = "SELECT body FROM venue_snapshots WHERE account = ?"
+VENUE_STEPS = "SELECT bodies FROM venue_steps WHERE position >= ? AND position <= ? ORDER BY position"
+LAST_VENUE_STEP = """
+SELECT position FROM venue_steps WHERE position >= ? AND position <= ? ORDER BY position DESC LIMIT 1
+"""
+
+LAST_ORDER = (
+    "SELECT position FROM orders WHERE position >= ? AND position <= ? ORDER BY position DESC LIMIT 1"
+)
+LAST_FILL = f"{_FILL} f.position >= ? AND f.position <= ? ORDER BY f.position DESC LIMIT 1"
+
+LAST_DISCREPANCY = """
+SELECT position FROM discrepancies WHERE position >= ? AND position <= ? ORDER BY position DESC LIMIT 1
+"""
+LIST_DISCREPANCIES = """
+SELECT position, body FROM discrepancies WHERE position >= ? AND position < ? ORDER BY position DESC LIMIT ?
+"""
+LIST_OPEN_DISCREPANCIES = """
+SELECT position, body FROM discrepancies WHERE state = 1 AND position >= ? AND position < ?
+ORDER BY position DESC LIMIT ?
+"""
+
+CALLER_NUMBER = """
+SELECT number FROM callers WHERE actor = ? AND peer = ? AND client_name = ? AND method = ?
+"""
+FIRST_CALLER_FROM = "SELECT number, actor FROM callers WHERE number >= ? ORDER BY number LIMIT 1"
+LAST_CALLER_BEFORE = "SELECT number FROM callers WHERE number < ? ORDER BY number DESC LIMIT 1"
+
+AUDIT_ORDERS = """
+SELECT o.position, o.created_ns, c.actor, c.peer, c.client_name, c.method, o.client_order_id, o.body
+FROM orders o CROSS JOIN callers c ON c.number = o.caller
+WHERE o.account = ? AND o.caller >> 32 = ? AND o.caller IS NOT NULL AND o.position >= ? AND o.position < ?
+ORDER BY o.position DESC LIMIT ?
+"""
+AUDIT_ANSWERS = """
+SELECT a.number, a.time_ns, c.actor, c.peer, c.client_name, c.method, a.request_id
+FROM answers a CROSS JOIN callers c ON c.number = a.caller
+WHERE a.account = ? AND a.caller >> 32 = ? AND a.caller IS NOT NULL AND a.number >= ? AND a.number < ?
+ORDER BY a.number DESC LIMIT ?
+"""
+ANSWER_FROM = """
+SELECT number, time_ns FROM answers
+WHERE account = ? AND caller >> 32 = ? AND caller IS NOT NULL AND number >= ? AND number <= ? ORDER BY number LIMIT 1
+"""
+LAST_ANSWER = """
+SELECT number FROM answers WHERE account = ? AND caller >> 32 = ? AND caller IS NOT NULL ORDER BY number DESC LIMIT 1
+"""

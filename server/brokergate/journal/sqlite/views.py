@@ -31,22 +31,24 @@ from brokergate.journal.sqlite.schema import SEQUENCE_BITS
 FillKey = tuple[str, str, str]
 
 _UPSERT_ORDER = """
-INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (position) DO UPDATE SET broker_order_id = excluded.broker_order_id, symbol = excluded.symbol,
-    state = excluded.state, fingerprint = coalesce(excluded.fingerprint, fingerprint), body = excluded.body
+    state = excluded.state, fingerprint = coalesce(excluded.fingerprint, fingerprint), body = excluded.body,
+    caller = coalesce(excluded.caller, caller)
 """
 
 
 class OrderRow:
     """An order that is still to be written."""
 
-    __slots__ = ("created_ns", "fingerprint", "order")
+    __slots__ = ("caller", "created_ns", "fingerprint", "order")
 
     def __init__(self, order: Order, created_ns: int) -> None:
         self.order = order
         self.created_ns = created_ns
         self.fingerprint: bytes | None = None
-        """None where the order was registered before and its row has it."""
+        """None where the order was registered before and its row has it; so is the caller."""
+        self.caller: int | None = None
 
 
 class AccountViews:
@@ -97,9 +99,10 @@ class AccountViews:
         if order.broker_order_id:
             self.by_broker[order.broker_order_id] = number
 
-    def register(self, client_order_id: str, fingerprint: bytes) -> None:
-        """The fingerprint of a new order that `apply` has taken in."""
-        self.orders[self.by_client[client_order_id]].fingerprint = fingerprint
+    def register(self, client_order_id: str, fingerprint: bytes, caller: int | None) -> None:
+        """The fingerprint and the caller of a new order that `apply` has taken in."""
+        row = self.orders[self.by_client[client_order_id]]
+        row.fingerprint, row.caller = fingerprint, caller
 
     def write(self, connection: sqlite3.Connection, indexed: int) -> None:
         """Writes all of it, up to the sequence `indexed`, within the caller's transaction."""
@@ -118,6 +121,7 @@ class AccountViews:
                     multiplier_text(row.order.multiplier),
                     row.fingerprint,
                     order_bytes(row.order),
+                    row.caller,
                 )
                 for number, row in sorted(self.orders.items())
             ],
@@ -125,7 +129,7 @@ class AccountViews:
         connection.executemany(
             "INSERT INTO fills VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (base | sequence, account, *key, base | number_of(fill.order_id))
+                (base | sequence, account, *key, base | (number_of(fill.order_id) if fill.order_id else 0))
                 for key, (sequence, fill) in self.fills.items()
             ],
         )

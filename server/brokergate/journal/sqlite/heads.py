@@ -1,0 +1,66 @@
+"""How far each account was published, beside the journal.
+
+SQLite takes a log that ends early, or whose end is damaged, for one that was never longer, and says nothing. So each
+account's last published sequence stands in a small file of its own: at the next opening a journal that has less is
+known to have lost something, and the epoch rises (law 6). It is written at every publication, some microsecond, and
+not synced: it outlives the process, and after a loss of power the epoch rises anyway.
+
+The file is a line of text, filled up with zeros to a block, then eight bytes for each account's number. A block is
+written full before it is used, so that a disk that is full later does not matter.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Mapping
+
+from brokergate.ports.journal import JournalError
+
+_BLOCK = 4096
+_ENTRY = struct.Struct(">Q")
+_TITLE = "brokergate journal heads"
+
+
+class Heads:
+    """The file beside one journal."""
+
+    def __init__(self, path: str, journal_id: str) -> None:
+        """Opens `path` or makes it. Raises `OSError`."""
+        self._path = path
+        self._title = f"{_TITLE} {journal_id}\n".encode().ljust(_BLOCK, b"\0")
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._size = os.fstat(self._fd).st_size
+
+    def read(self) -> Mapping[int, int] | None:
+        """The published heads by the accounts' numbers; None where the file does not belong to this journal."""
+        text = os.pread(self._fd, self._size, 0)
+        if len(text) < _BLOCK or text[:_BLOCK] != self._title:
+            return None
+        heads = {}
+        for place in range(_BLOCK, len(text) - _ENTRY.size + 1, _ENTRY.size):
+            (head,) = _ENTRY.unpack_from(text, place)
+            if head:
+                heads[(place - _BLOCK) // _ENTRY.size] = head
+        return heads
+
+    def begin(self, heads: Mapping[int, int]) -> None:
+        """Writes the file anew."""
+        os.ftruncate(self._fd, 0)
+        self._size = os.pwrite(self._fd, self._title, 0)
+        for number, head in heads.items():
+            self.publish(number, head)
+
+    def publish(self, number: int, head: int) -> None:
+        """The account was published up to `head`. Raises `OSError`."""
+        place = _BLOCK + number * _ENTRY.size
+        while place >= self._size:
+            self._size += os.pwrite(self._fd, bytes(_BLOCK), self._size)
+        if os.pwrite(self._fd, _ENTRY.pack(head), place) != _ENTRY.size:
+            raise JournalError(f"{self._path!r} could not be written whole; free the disk")
+
+    def close(self) -> None:
+        """Closes the file."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
