@@ -112,7 +112,14 @@ class VenueProcess:
 
     def log(self) -> list[Entry]:
         """Its own account of everything, to the end."""
-        return [load(Entry, parse(text)) for text in self.log_path.read_bytes().splitlines()]
+        return self.log_after(0)[0]
+
+    def log_after(self, offset: int) -> tuple[list[Entry], int]:
+        """What it wrote after `offset` bytes, and the offset after that."""
+        with self.log_path.open("rb") as log:
+            log.seek(offset)
+            whole, _, rest = log.read().rpartition(b"\n")
+            return [load(Entry, parse(text)) for text in whole.splitlines()], log.tell() - len(rest)
 
     def injected(self) -> dict[str, int]:
         """How often each fault has been done."""
