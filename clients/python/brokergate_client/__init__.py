@@ -9,6 +9,7 @@ It needs grpcio and protobuf, and nothing of the server but the contract's gener
 """
 
 from brokergate_client.connection import Tls
+from brokergate_client.control import AccountTradingState, AuditRecord, Stopped, StopProgress, StopUpdate
 from brokergate_client.details import FieldViolation
 from brokergate_client.enums import (
     ConnectionState,
@@ -26,6 +27,7 @@ from brokergate_client.enums import (
     Liquidity,
     OrderEventType,
     OrderOrigin,
+    OrderResolution,
     OrderState,
     OrderType,
     PendingActionKind,
@@ -33,7 +35,9 @@ from brokergate_client.enums import (
     ServingStatus,
     Side,
     StartPosition,
+    StopPhase,
     TimeInForce,
+    TradingState,
     TriggerSource,
     ValueSource,
     name_of,
@@ -49,6 +53,7 @@ from brokergate_client.errors import (
     InvalidRequestError,
     NotFoundError,
     NotPermittedError,
+    OutcomeUnknownError,
     PreconditionError,
     UnavailableError,
 )
@@ -88,10 +93,13 @@ from brokergate_client.orders import (
 )
 from brokergate_client.pages import Listing, Pages
 from brokergate_client.streams import EventStream, FillStream
+from brokergate_client.trading import TradingControl
 
 __all__ = [
     "Account",
+    "AccountTradingState",
     "AlreadyExistsError",
+    "AuditRecord",
     "AuthenticationError",
     "Balance",
     "BatchOrder",
@@ -139,10 +147,12 @@ __all__ = [
     "OrderChanged",
     "OrderEventType",
     "OrderOrigin",
+    "OrderResolution",
     "OrderResult",
     "OrderSpec",
     "OrderState",
     "OrderType",
+    "OutcomeUnknownError",
     "Pages",
     "PendingAction",
     "PendingActionKind",
@@ -157,8 +167,14 @@ __all__ = [
     "Side",
     "Snapshot",
     "StartPosition",
+    "StopPhase",
+    "StopProgress",
+    "StopUpdate",
+    "Stopped",
     "TimeInForce",
     "Tls",
+    "TradingControl",
+    "TradingState",
     "TriggerSource",
     "UnavailableError",
     "UnknownPayload",

@@ -29,7 +29,7 @@ _LOST_CODES = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, gr
 
 def answer_was_lost(error: GatewayError) -> bool:
     """Whether the gateway may have done what was asked although this error came."""
-    if error.code == grpc.StatusCode.DEADLINE_EXCEEDED:
+    if error.code == grpc.StatusCode.DEADLINE_EXCEEDED or error.reason == ErrorReason.OUTCOME_UNKNOWN:
         return True
     not_ours = error.reason == ErrorReason.UNSPECIFIED and error.reason_name == ErrorReason.UNSPECIFIED.name
     return not_ours and (error.code == grpc.StatusCode.UNAVAILABLE or error.code in _LOST_CODES)

@@ -89,11 +89,11 @@ def is_loopback(address: str) -> bool:
         return host.lower() == "localhost"
 
 
-def open_channel(address: str, tls: Tls | None) -> grpc.aio.Channel:
-    """A channel to `address`, which connects when it is first used."""
+def open_channel(address: str, tls: Tls | None, client_name: str) -> grpc.aio.Channel:
+    """A channel to `address`, which connects when it is first used; `client_name` begins its `user-agent`."""
+    options: tuple[tuple[str, int | str], ...] = (*OPTIONS, ("grpc.primary_user_agent", client_name))
     if tls is None:
-        return grpc.aio.insecure_channel(address, OPTIONS)
-    options = OPTIONS
+        return grpc.aio.insecure_channel(address, options)
     if tls.server_name is not None:
         named: tuple[tuple[str, str], ...] = (("grpc.ssl_target_name_override", tls.server_name),)
         return grpc.aio.secure_channel(address, tls.credentials(), (*options, *named))

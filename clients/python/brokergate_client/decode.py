@@ -21,6 +21,7 @@ from brokergate.v1 import (
     trading_control_pb2,
 )
 from brokergate_client import enums, errors
+from brokergate_client.control import AccountTradingState, AuditRecord, StopProgress
 from brokergate_client.enums import known
 from brokergate_client.events import (
     ConnectionChanged,
@@ -150,7 +151,12 @@ def order(message: order_pb2.Order) -> Order:
         state=known(enums.OrderState, message.state),
         pending=tuple(
             PendingAction(
-                known(enums.PendingActionKind, p.kind), p.request_id, nanoseconds(p.since_time), p.uncertain
+                known(enums.PendingActionKind, p.kind),
+                p.request_id,
+                nanoseconds(p.since_time),
+                p.uncertain,
+                p.held,
+                order_spec(p.replacement) if p.HasField("replacement") else None,
             )
             for p in message.pending
         ),
@@ -297,6 +303,48 @@ def discrepancy(message: trading_control_pb2.Discrepancy) -> Discrepancy:
         actual=message.actual,
         message=message.message,
         state=known(enums.DiscrepancyState, message.state),
+        account_id=message.account_id,
+        detect_time_ns=nanoseconds(message.detect_time),
+    )
+
+
+def stop_progress(message: trading_control_pb2.StopProgress) -> StopProgress:
+    """How far a stop is."""
+    return StopProgress(
+        phase=known(enums.StopPhase, message.phase),
+        open_orders=message.open_orders,
+        ended_orders=message.ended_orders,
+        remaining_orders=message.remaining_orders,
+        uncertain_orders=message.uncertain_orders,
+        kept_orders=message.kept_orders,
+        open_positions=tuple(message.open_positions),
+    )
+
+
+def trading_state(message: trading_control_pb2.AccountTradingState) -> AccountTradingState:
+    """Whether an account takes orders."""
+    return AccountTradingState(
+        account_id=message.account_id,
+        state=known(enums.TradingState, message.state),
+        reason=message.reason,
+        since_time_ns=nanoseconds(message.since_time),
+        stop_operation_id=message.stop_operation_id,
+        frozen_symbols=tuple(message.frozen_symbols),
+    )
+
+
+def audit_record(message: trading_control_pb2.AuditRecord) -> AuditRecord:
+    """A command that was taken."""
+    return AuditRecord(
+        account_id=message.account_id,
+        time_ns=nanoseconds(message.time),
+        actor=message.actor,
+        peer=message.peer,
+        client_name=message.client_name,
+        method=message.method,
+        request_id=message.request_id,
+        client_order_id=message.client_order_id,
+        order_id=message.order_id,
     )
 
 
@@ -328,7 +376,14 @@ _PAYLOADS: dict[str, tuple[enums.EventKind, Any]] = {
     "discrepancy": (enums.EventKind.DISCREPANCY, lambda m: discrepancy(m.discrepancy)),
     "control": (
         enums.EventKind.CONTROL,
-        lambda m: ControlChanged(known(enums.ControlEventType, m.type), m.request_id, m.message, m.actor),
+        lambda m: ControlChanged(
+            known(enums.ControlEventType, m.type),
+            m.request_id,
+            m.message,
+            m.actor,
+            m.operation_id,
+            stop_progress(m.stop) if m.HasField("stop") else None,
+        ),
     ),
 }
 

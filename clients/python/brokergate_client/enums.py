@@ -210,6 +210,34 @@ class DiscrepancyState(IntEnum):
     RESOLVED = 2
 
 
+class TradingState(IntEnum):
+    """Whether an account takes new orders."""
+
+    UNSPECIFIED = 0
+    ACTIVE = 1
+    READ_ONLY = 2
+    STOPPED = 3
+    PAUSED = 4
+
+
+class StopPhase(IntEnum):
+    """How far an emergency stop is on an account; DONE is proven."""
+
+    UNSPECIFIED = 0
+    CANCELLING = 1
+    FLATTENING = 2
+    DONE = 3
+
+
+class OrderResolution(IntEnum):
+    """What a person says of an order whose outcome cannot be proven."""
+
+    UNSPECIFIED = 0
+    NEVER_PLACED = 1
+    ENDED = 2
+    WORKING = 3
+
+
 class EventKind(IntEnum):
     """The kinds of event, to filter by."""
 
@@ -262,6 +290,7 @@ class ControlEventType(IntEnum):
     FREEZE_CLEARED = 6
     TAPE = 7
     TOMBSTONED = 8
+    ORDER_RESOLVED = 9
 
 
 class StartPosition(IntEnum):
@@ -305,6 +334,8 @@ class ErrorReason(IntEnum):
     REPLACE_BELOW_FILLED = 65
     REPLACE_PENDING = 66
     TOMBSTONED = 67
+    ORDER_NOT_UNCERTAIN = 68
+    NOT_FROZEN = 69
     UNSUPPORTED = 80
     UNIMPLEMENTED = 81
     NOT_A_PAPER_ACCOUNT = 82
@@ -334,6 +365,7 @@ class ErrorReason(IntEnum):
     RECOVERING = 162
     INTERNAL = 163
     DEADLINE_EXCEEDED = 164
+    OUTCOME_UNKNOWN = 165
 
 
 class ServingStatus(IntEnum):

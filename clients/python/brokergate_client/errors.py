@@ -11,6 +11,7 @@ GatewayError                    anything below, and what has no class of its own
 ├── CursorEpochError            the cursor is of another journal: start again, best from a snapshot
 ├── UnavailableError            the gateway or the broker cannot be reached
 ├── DeadlineError               no answer in time
+├── OutcomeUnknownError         the gateway does not know itself whether it was done: repeat with the same id
 └── ClosedError                 this client was closed meanwhile
 """
 
@@ -34,7 +35,7 @@ class GatewayError(Exception):
 
     Of a call that changes something: `request_id` is the id (for an order the client_order_id, for a batch that of its
     first order) under which it may be repeated safely; `outcome_unknown` says that it may have been carried out,
-    because an answer was lost.
+    because an answer was lost or the gateway does not know it itself.
     """
 
     def __init__(
@@ -112,6 +113,10 @@ class DeadlineError(GatewayError):
     """No answer came in time."""
 
 
+class OutcomeUnknownError(GatewayError):
+    """The gateway's journal failed while this was written: it may have been done. Repeat with the same id."""
+
+
 class ClosedError(GatewayError):
     """This client was closed while the call or the stream was under way."""
 
@@ -130,6 +135,7 @@ _BY_REASON: Mapping[int, type[GatewayError]] = {
     ErrorReason.CURSOR_EXPIRED: CursorExpiredError,
     ErrorReason.CURSOR_EPOCH: CursorEpochError,
     ErrorReason.TOKEN_REVOKED: AuthenticationError,
+    ErrorReason.OUTCOME_UNKNOWN: OutcomeUnknownError,
 }
 _CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 

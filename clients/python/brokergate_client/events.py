@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from brokergate_client.control import StopProgress
 from brokergate_client.enums import (
     ConnectionState,
     ControlEventType,
@@ -103,7 +104,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """The broker and the journal disagree."""
+    """The broker and the journal disagree, and nothing explains it; OPEN freezes `symbol` on the account."""
 
     discrepancy_id: str
     symbol: str
@@ -112,16 +113,26 @@ class Discrepancy:
     actual: str
     message: str
     state: DiscrepancyState | int
+    account_id: str = ""
+    detect_time_ns: int = 0
+
+    @property
+    def detect_time(self) -> datetime:
+        """When it was found."""
+        return time_of(self.detect_time_ns)
 
 
 @dataclass(frozen=True, slots=True)
 class ControlChanged:
-    """What may be traded changed, or a paper account did; `actor` is the name of the token that did it."""
+    """What may be traded changed, or a paper account did; `actor` is the name of the token that did it, empty where
+    the gateway did by itself. `operation_id` and `stop` are of emergency stops."""
 
     type: ControlEventType | int
     request_id: str
     message: str
     actor: str
+    operation_id: str = ""
+    stop: StopProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)

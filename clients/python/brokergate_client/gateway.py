@@ -25,6 +25,7 @@ from brokergate.v1 import (
     order_service_pb2_grpc,
     position_pb2,
     position_service_pb2_grpc,
+    trading_control_service_pb2_grpc,
 )
 from brokergate_client import decode, encode
 from brokergate_client.calls import Caller
@@ -47,9 +48,11 @@ from brokergate_client.money import Account, Balance, Position
 from brokergate_client.orders import BatchOrder, Order, OrderResult, OrderSpec, Placed, Preview
 from brokergate_client.pages import Listing, Page, Pages
 from brokergate_client.streams import EventStream, FillStream, Start, StreamOptions
+from brokergate_client.trading import TradingControl
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 DEFAULT_TIMEOUT_S = 30.0
+DEFAULT_CLIENT_NAME = "brokergate-client"
 PAGE_SIZE = 500
 HEARTBEAT_S = 10.0
 
@@ -77,24 +80,39 @@ class Gateway:
         timeout_s: float = DEFAULT_TIMEOUT_S,
         connect_timeout_s: float = 10.0,
         allow_plaintext_token: bool = False,
+        client_name: str = DEFAULT_CLIENT_NAME,
     ) -> Self:
         """A gateway that connects when it is entered (`async with`), or by `open`.
 
         `address` is `host:port` or `unix:/path`. Without `tls` nothing is encrypted, so a `token` is then sent to this
         machine alone, unless `allow_plaintext_token` (a tunnel or a mesh that encrypts): `ValueError` otherwise.
-        `timeout_s` bounds every call with its repeats, `connect_timeout_s` the first connection.
+        `timeout_s` bounds every call with its repeats, `connect_timeout_s` the first connection. `client_name`, up to
+        64 characters of printable ASCII, is what the gateway's audit calls this program beside its token's name.
         """
+        if not (client_name.isascii() and client_name.isprintable() and 0 < len(client_name.strip()) <= 64):
+            raise ValueError(
+                f"client_name {client_name[:64]!r} must be 1 to 64 characters of printable ASCII"
+            )
         if token is not None and tls is None and not is_loopback(address) and not allow_plaintext_token:
             raise ValueError(
                 f"a token for {address!r} would be sent unencrypted; give tls=Tls(), or allow_plaintext_token=True "
                 "where something else encrypts"
             )
-        return cls(address, None if token is None else Token(token), tls, timeout_s, connect_timeout_s)
+        return cls(
+            address, None if token is None else Token(token), tls, timeout_s, connect_timeout_s, client_name
+        )
 
     def __init__(
-        self, address: str, token: Token | None, tls: Tls | None, timeout_s: float, connect_timeout_s: float
+        self,
+        address: str,
+        token: Token | None,
+        tls: Tls | None,
+        timeout_s: float,
+        connect_timeout_s: float,
+        client_name: str,
     ) -> None:
         self.address = address
+        self._client_name = client_name
         self._tls = tls
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
@@ -106,7 +124,7 @@ class Gateway:
 
     async def open(self) -> None:
         """Connect. Raises `UnavailableError` when the gateway does not answer within `connect_timeout_s`."""
-        channel = open_channel(self.address, self._tls)
+        channel = open_channel(self.address, self._tls, self._client_name)
         self._channel = channel
         self._orders = order_service_pb2_grpc.OrderServiceStub(channel)
         self._positions = position_service_pb2_grpc.PositionServiceStub(channel)
@@ -114,6 +132,7 @@ class Gateway:
         self._events = event_service_pb2_grpc.EventServiceStub(channel)
         self._instruments = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
         self._market_data = market_data_service_pb2_grpc.MarketDataServiceStub(channel)
+        self._control = trading_control_service_pb2_grpc.TradingControlServiceStub(channel)
         # grpc.health.v1 without a dependency on its package: a message with one string, answered by one number.
         self._check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
@@ -154,6 +173,14 @@ class Gateway:
         """How the gateway is, or one of its services (`brokergate.v1.OrderService`, `brokergate.broker.paper`)."""
         answer: Int32Value = await self._call(self._check, StringValue(value=service))
         return known(ServingStatus, answer.value)
+
+    @property
+    def control(self) -> TradingControl:
+        """What may be traded: emergency stops, discrepancies, orders that nobody can prove, the audit."""
+        return TradingControl(self._call, self._control, self._control_events)
+
+    def _control_events(self, start: Start, account_ids: Sequence[str]) -> EventStream:
+        return self.events(start=start, account_ids=account_ids, kinds=[EventKind.CONTROL])
 
     # Orders
 

@@ -142,12 +142,15 @@ def stop_limit_order(
 
 @dataclass(frozen=True, slots=True)
 class PendingAction:
-    """Something under way on an order; `uncertain` while the gateway asks the broker what became of it."""
+    """Something under way on an order; `uncertain` while the gateway asks the broker what became of it, `held` while it
+    waits for the broker to be there and nothing was sent. `replacement` is what a REPLACE shall make of the order."""
 
     kind: PendingActionKind | int
     request_id: str
     since_time_ns: int
     uncertain: bool
+    held: bool = False
+    replacement: OrderSpec | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

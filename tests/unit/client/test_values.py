@@ -181,6 +181,9 @@ DEFAULTS: tuple[Any, ...] = (None, "", 0, (), {}, False, Decimal(0))
         (instrument_pb2.Instrument(), decode.instrument, set()),
         (market_data_pb2.Quote(), decode.quote, set()),
         (trading_control_pb2.Discrepancy(), decode.discrepancy, set()),
+        (trading_control_pb2.StopProgress(), decode.stop_progress, set()),
+        (trading_control_pb2.AccountTradingState(), decode.trading_state, set()),
+        (trading_control_pb2.AuditRecord(), decode.audit_record, set()),
     ],
 )
 def test_every_field_of_a_value_is_read(message: Message, decoder: Any, absent: set[str]) -> None:
