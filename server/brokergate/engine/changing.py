@@ -54,7 +54,7 @@ class Changing:
             payloads = []
         else:
             account.stage(payloads)
-            await account.journal.commit_now()
+            await account.journal.commit_now(account.account_id)
             payloads = []
             order = self._still(order)
         outcome = await self._sent_replace(order, spec)
@@ -68,7 +68,7 @@ class Changing:
             else:
                 self._refused(order, _REPLACE, outcome, payloads)
             self._stage(payloads, (account.refused(request, error),))
-            await account.journal.commit()
+            await account.journal.commit(account.account_id)
             raise error
         if isinstance(outcome, Unknown):
             order = account.doubt(order, _REPLACE, outcome.message, payloads)
@@ -133,7 +133,7 @@ class Changing:
         if isinstance(result, OrderFailure):
             assert isinstance(result.error, GatewayError)
             self._stage((), (account.refused(request, result.error),))
-            await account.journal.commit()
+            await account.journal.commit(account.account_id)
             raise result.error
         record, body = account.done(request, result)
         self._stage((), (record,))
@@ -214,7 +214,7 @@ class Changing:
             orders = [self._request(order, _CANCEL, request, payloads) for order in orders]
             account.stage(payloads)
             payloads.clear()
-            await account.journal.commit_now()
+            await account.journal.commit_now(account.account_id)
         try:
             outcomes = await broker.cancel_all_orders(orders)
         except Exception as error:  # noqa: BLE001 - the port allows none: what was sent is unknown
@@ -288,7 +288,7 @@ class Changing:
             raise CommitUnknown(str(error)) from error
 
     async def _committed(self, answer: bytes) -> bytes:
-        await self._account.journal.commit()
+        await self._account.journal.commit(self._account.account_id)
         return answer
 
 

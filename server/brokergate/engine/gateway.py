@@ -205,7 +205,7 @@ class Gateway:
         account = self.accounts.get(command.account_id) or self.account(command.account_id)
         if account.broker.in_process:
             result = await self._gathering.stage(self._placing[account], command)
-            await self.journal.commit_now()
+            await self.journal.commit_now(account.account_id)
         else:
             (result,) = await self.place_orders((command,))
         if isinstance(result, OrderFailure):

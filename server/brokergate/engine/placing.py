@@ -35,7 +35,7 @@ class Placing:
     ) -> Sequence[PlaceResult]:
         """Places orders in turn; each answers for itself. Answers after the commit."""
         results = await self.stage(commands, method)
-        await self._account.journal.commit_now()
+        await self._account.journal.commit_now(self._account.account_id)
         return results
 
     async def stage(self, commands: Sequence[PlaceOrder], method: str = "PlaceOrder") -> list[PlaceResult]:
@@ -106,12 +106,12 @@ class Placing:
             sent = lifecycle.dispatch(order, now_ns)
             sending.append(account.tracker.moved(OrderEventType.DISPATCHED, sent, payloads))
         account.stage(payloads)
-        await account.journal.commit_now()
+        await account.journal.commit_now(account.account_id)
         if sending:
             answers: list[EventPayload] = []
             await self._dispatch(sending, answers)
             self._stage_answers(answers, (), sent=True)
-            await account.journal.commit_now()
+            await account.journal.commit_now(account.account_id)
 
     def _refusal_of_held(self, order: Order, now_ns: int) -> Refusal | None:
         account = self._account
@@ -191,7 +191,7 @@ class Placing:
             payloads.append(OrderChanged(OrderEventType.INTENT, order))
             payloads.append(OrderChanged(OrderEventType.DISPATCHED, order))
         self._account.stage(payloads, records)
-        await self._account.journal.commit_now()
+        await self._account.journal.commit_now(self._account.account_id)
 
     async def _dispatch(self, orders: Sequence[Order], payloads: list[EventPayload]) -> list[Order]:
         """Sends what is announced. A stop that was latched while it was committed holds it back (law 11)."""

@@ -53,14 +53,14 @@ class GapFill:
             await account.clock.sleep(account.policy.quiet_period_ns / NS_PER_S)
             await self.fills()
             await self._positions()
-        await account.journal.commit()
+        await account.journal.commit(account.account_id)
 
     async def poll(self) -> None:
         """While connected: a frame may be lost on a healthy connection. Raises a `BrokerError`."""
         await self.fills()
         await self._orders()
         await self._positions()
-        await self._account.journal.commit()
+        await self._account.journal.commit(self._account.account_id)
 
     async def fills(self) -> None:
         """Books the executions after the watermark, which moves in the same commit."""
@@ -76,7 +76,7 @@ class GapFill:
             account.stage(payloads, (Setting(WATERMARK, page.watermark),) if moved else ())
             if page.complete:
                 return
-            await account.journal.commit()
+            await account.journal.commit(account.account_id)
 
     async def begin(self) -> None:
         """The first time that the gateway sees the account: what it holds is its beginning, and the executions of
@@ -99,7 +99,7 @@ class GapFill:
                 account.risk.position(position)
             payloads.append(PositionChanged(position))
         account.stage(payloads, (Setting(OPENED, "yes"), Setting(WATERMARK, watermark)))
-        await account.journal.commit()
+        await account.journal.commit(account.account_id)
 
     async def _past(self, watermark: str) -> str:
         """The watermark after all that there is."""

@@ -33,6 +33,8 @@ FIRST_WAIT_S = 0.1
 LAST_WAIT_S = 5.0
 AGAIN_NS = 5 * NS_PER_S
 """How long a cancel that the broker has taken may be without effect before it is sent again."""
+CLOSING_NS = 30 * NS_PER_S
+"""How long an order that closes a position may work before it is cancelled and another one tries."""
 MAX_TOLD = 64
 """Positions that a progress names."""
 
@@ -110,15 +112,20 @@ class StopOperation:
 
     async def _cancel(self, stop: Stop) -> None:
         now_ns = self._account.clock.now_ns()
-        kept = self._kept(stop)
-        orders = [
-            order
-            for order in self._account.tracker.open.values()
-            if order.order_id not in kept and _may_be_cancelled(order, now_ns)
-        ]
+        orders = [order for order in self._unwanted(stop) if _may_be_cancelled(order, now_ns)]
         if orders:
             await self._tasks.run(self._changing.cancel_each(orders, _request(stop)))
-            await self._account.journal.commit()
+            await self._account.journal.commit(self._account.account_id)
+
+    def _unwanted(self, stop: Stop) -> list[Order]:
+        """The open orders that the stop wants gone: not the ones it keeps, nor its own that close positions."""
+        kept = self._kept(stop)
+        late_ns = self._account.clock.now_ns() - CLOSING_NS
+        return [
+            order
+            for order in self._account.tracker.open.values()
+            if order.order_id not in kept and not (_closes(order, stop) and order.create_time_ns > late_ns)
+        ]
 
     def _kept(self, stop: Stop) -> set[str]:
         """The stop orders that only close what is held, oldest first as far as there is something to close."""
@@ -152,10 +159,12 @@ class StopOperation:
 
     async def _flatten(self, stop: Stop) -> None:
         account = self._account
+        kept = self._kept(stop)
         for symbol, quantity in await self._positions():
             if symbol in account.control.frozen(account.unprovable):
                 continue  # what is held of it is not known; a person says so by ClearFreeze, and it goes on
-            if any(order.spec.symbol == symbol for order in account.tracker.open.values()):
+            working = (order for order in account.tracker.open.values() if order.order_id not in kept)
+            if any(order.spec.symbol == symbol for order in working):
                 continue
             instrument = account.instruments[symbol]
             spec = OrderSpec(
@@ -188,8 +197,7 @@ class StopOperation:
 
     def _progress(self, stop: Stop) -> StopProgress:
         account = self._account
-        kept = self._kept(stop)
-        open_orders = [order for order in account.tracker.open.values() if order.order_id not in kept]
+        kept, open_orders = self._kept(stop), self._unwanted(stop)
         uncertain = sum(order.uncertain for order in open_orders)
         return StopProgress(
             phase=StopPhase.CANCELLING if stop.phase is StopPhase.DONE and open_orders else stop.phase,
@@ -222,6 +230,11 @@ def stop_id(request_id: str) -> str:
 
 def _request(stop: Stop) -> Request:
     return Request(stop.operation_id, "EmergencyStop", b"", lambda _: b"", GATEWAY)
+
+
+def _closes(order: Order, stop: Stop) -> bool:
+    """Whether it is one of the stop's own orders."""
+    return order.client_order_id.startswith(f"{stop.operation_id}-")
 
 
 def _may_be_cancelled(order: Order, now_ns: int) -> bool:
