@@ -95,11 +95,19 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
         journal = SqliteJournal(journal_path(data_dir), secrets.randbits, boot_id())
         try:
             gateway = Gateway(
-                journal, clock, log.warning, lambda command: create_paper_broker(command, clock)
+                journal,
+                clock,
+                log.warning,
+                lambda command: create_paper_broker(command, clock),
+                random.SystemRandom(),
             )
             try:
                 for account_id, account in config.accounts.items():
-                    await gateway.add_account(account_id, create_broker(account, clock), policy_of(account))
+                    gateway.open_account(account_id, create_broker(account, clock), policy_of(account))
+                for account_id, connected in gateway.accounts.items():
+                    # A broker that is far away connects while the gateway serves; what is at hand is there first.
+                    if connected.broker.in_process:
+                        await gateway.tried(account_id)
                 await gateway.simulators.restore()
                 yield gateway, journal
             finally:

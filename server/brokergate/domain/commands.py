@@ -24,13 +24,15 @@ class OrderRef:
 
 @value
 class PlaceOrder:
-    """Place `spec` on `account_id`. `fingerprint` is equal for equal bodies, compared by parsed values (law 2)."""
+    """Place `spec` on `account_id`. `fingerprint` is equal for equal bodies, compared by parsed values (law 2);
+    `method` is the RPC that brought it."""
 
     account_id: str
     client_order_id: str
     spec: OrderSpec
     fingerprint: bytes
     caller: Caller = GATEWAY
+    method: str = "PlaceOrder"
 
 
 class IfUnknown(IntEnum):

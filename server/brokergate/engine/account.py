@@ -116,6 +116,10 @@ class Account:
         instruments = await self.broker.list_instruments()
         self.instruments = {instrument.symbol: instrument for instrument in instruments}
         self.tracker.instruments = self.instruments
+        if self.risk is not None and (unknown := self.risk.unknown_symbols()):
+            self.log(
+                "risk limits name what the broker does not have", account=self.account_id, symbols=unknown
+            )
 
     def enter(self, state: ConnectionState, message: str) -> None:
         """The connection is now in `state`; journals it."""

@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState
@@ -212,12 +213,10 @@ class Gateway:
             raise result.error
         return result
 
-    async def place_orders(
-        self, commands: Sequence[PlaceOrder], method: str = "PlaceOrder"
-    ) -> Sequence[PlaceResult]:
-        """Places orders of one account in turn; one that fails stops none. `method` is the RPC that brought them."""
+    async def place_orders(self, commands: Sequence[PlaceOrder]) -> Sequence[PlaceResult]:
+        """Places orders of one account in turn; one that fails stops none."""
         account = self.account(commands[0].account_id)
-        return await self._run(account, self._placing[account].place(commands, method))
+        return await self._run(account, self._placing[account].place(commands))
 
     async def preview_order(self, account_id: str, spec: OrderSpec) -> Preview:
         """What an order would do now; what the rules refuse raises."""
@@ -225,7 +224,12 @@ class Gateway:
         account.check_connected()
         instrument = account.instrument(spec.symbol, "order.symbol")
         check_order(spec, instrument, account.broker.capabilities, account.broker.name, self._clock.now_ns())
-        return await account.broker.preview_order(spec)
+        preview = await account.broker.preview_order(spec)
+        refusal = account.refusal(spec.symbol)
+        if refusal is None and account.risk is not None and spec.quantity is not None:
+            breach = account.risk.preview(spec, spec.quantity, instrument)
+            refusal = None if breach is None else (breach.reason, breach.message)
+        return preview if refusal is None else replace(preview, rejection=refusal)
 
     async def replace_order(self, command: ReplaceOrder, request: Request) -> bytes:
         """Changes a working order."""
@@ -291,7 +295,14 @@ class Gateway:
         spec = known.order.spec if known else await self._closing_spec(account, command)
         try:
             return await self.place_order(
-                PlaceOrder(command.account_id, command.request_id, spec, command.fingerprint)
+                PlaceOrder(
+                    command.account_id,
+                    command.request_id,
+                    spec,
+                    command.fingerprint,
+                    command.caller,
+                    "ClosePosition",
+                )
             )
         except GatewayError as error:
             if error.reason is not ErrorReason.CLIENT_ORDER_ID_REUSED:

@@ -28,19 +28,18 @@ class Placing:
     async def close_out(self, commands: Sequence[PlaceOrder]) -> Sequence[PlaceResult]:
         """Places the orders by which a stop closes positions: neither the stop nor the limits hold them back."""
         self._closing = frozenset(command.client_order_id for command in commands)
-        return await self.place(commands, "EmergencyStop")
+        return await self.place(commands)
 
     async def place(
         self, commands: Sequence[PlaceOrder], method: str = "PlaceOrder"
     ) -> Sequence[PlaceResult]:
         """Places orders in turn; each answers for itself. Answers after the commit."""
-        results = await self.stage(commands, method)
+        results = await self.stage(commands)
         await self._account.journal.commit_now(self._account.account_id)
         return results
 
-    async def stage(self, commands: Sequence[PlaceOrder], method: str = "PlaceOrder") -> list[PlaceResult]:
-        """As `place`, up to the staging of what is to be answered. Does not suspend on an in-process broker.
-        `method` is the RPC that brought them."""
+    async def stage(self, commands: Sequence[PlaceOrder]) -> list[PlaceResult]:
+        """As `place`, up to the staging of what is to be answered. Does not suspend on an in-process broker."""
         account = self._account
         results: list[PlaceResult | None] = [None] * len(commands)
         payloads: list[EventPayload] = []
@@ -67,7 +66,7 @@ class Placing:
                 else:
                     order = self._intend(command, now_ns)
                     fresh[client_id] = index, order.order_id
-                    records.append(NewOrder(client_id, command.fingerprint, command.caller, method))
+                    records.append(NewOrder(client_id, command.fingerprint, command.caller, command.method))
                     kept = self._kept_back(order, payloads)
                     if kept is None:
                         account.tracker.hold(order)

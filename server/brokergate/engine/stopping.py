@@ -175,7 +175,7 @@ class StopOperation:
                 reduce_only=account.broker.capabilities.reduce_only,
             )
             name = self._name(stop, symbol)
-            command = PlaceOrder(account.account_id, name, spec, name.encode(), GATEWAY)
+            command = PlaceOrder(account.account_id, name, spec, name.encode(), GATEWAY, "EmergencyStop")
             (result,) = await self._tasks.run(self._placing.close_out((command,)))
             if isinstance(result, OrderFailure):
                 account.log("position not closed", symbol=symbol, error=str(result.error))

@@ -90,15 +90,16 @@ class Supervisor:
             await self._journal_works()
             self._hurry.clear()
             try:
-                connected = await self._session()
-                if connected:
+                if await self._session():
                     wait_s = FIRST_WAIT_S
+                else:
+                    self.tried.set()
             except JournalError:
                 account.connection.enter(ConnectionState.RECONNECTING, "the journal cannot be written")
+                self.tried.set()
                 continue
             finally:
                 account.connection.recovering = False
-                self.tried.set()
             await self._pause(wait_s)
             wait_s = min(2 * wait_s, LAST_WAIT_S)
 
@@ -121,7 +122,7 @@ class Supervisor:
         connected = False
         helpers: list[asyncio.Task[None]] = []
         try:
-            state = ConnectionState.RECONNECTING if self.tried.is_set() else ConnectionState.CONNECTING
+            state = ConnectionState.RECONNECTING if connection.last_data_ns else ConnectionState.CONNECTING
             account.enter(state, self._asked)
             self._asked = ""
             await account.open()

@@ -11,6 +11,7 @@ from brokergate.codec.decode.order import MAX_BATCH, Mutation
 from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.commands import CancelAllOrders, CancelOrder, OrderFailure, PlaceOrder, ReplaceOrder
 from brokergate.domain.errors import GatewayError
+from brokergate.domain.values import changed
 from brokergate.v1 import order_pb2
 
 MAX_GRACE_S = 60
@@ -85,7 +86,8 @@ def _command(path: str, command: order_pb2.OrderCommand, caller: Caller) -> Entr
     try:
         match command.WhichOneof("command"):
             case "place":
-                return orders.place_at(out, f"{path}place.", command.place, caller)
+                place = orders.place_at(out, f"{path}place.", command.place, caller)
+                return changed(place, method="StreamOrderEntry")
             case "replace":
                 path += "replace."
                 replace = orders.replace_at(out, path, command.replace)

@@ -202,7 +202,7 @@ def _batch_order(
     except GatewayError as error:
         return OrderFailure(error)
     body = fingerprint(f"account:{account_id}", spec)
-    return PlaceOrder(account_id, client_order_id, spec, body, caller)
+    return PlaceOrder(account_id, client_order_id, spec, body, caller, "BatchPlaceOrders")
 
 
 def decode_preview(request: order_pb2.PreviewOrderRequest) -> PreviewOrder:

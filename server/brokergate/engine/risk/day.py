@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from brokergate.domain.accounts import BrokerPosition
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
-from brokergate.domain.money import ZERO, add, format_decimal, multiply, subtract
+from brokergate.domain.money import ZERO, add, multiply, subtract
 from brokergate.domain.policy import StopCause
 from brokergate.engine.risk.breach import Breach, NoReference, shown, shown_money
 from brokergate.engine.risk.prices import Prices
@@ -91,10 +91,10 @@ class DayLoss:
         self._changed = False
         record: dict[str, object] = {
             "day": self._day.isoformat(),
-            "worth": {currency: format_decimal(amount) for currency, amount in self._baseline.items()},
+            "worth": {currency: shown(amount) for currency, amount in self._baseline.items()},
         }
         if self._reached is not None:
-            record["loss"] = format_decimal(self._reached)
+            record["loss"] = shown(self._reached)
             record["currency"] = self._limit.currency
         return json.dumps(record)
 
@@ -161,7 +161,7 @@ class DayLoss:
     def _told(self) -> Breach | None:
         if self._reached is None:
             return None
-        until = datetime.fromtimestamp(self._ends_ns // _SECOND_NS, self._zone).isoformat(" ", "minutes")
+        until = datetime.fromtimestamp(self._ends_ns // _SECOND_NS, self._zone).strftime("%Y-%m-%d %H:%M")
         return Breach(
             ErrorReason.RISK_LIMIT,
             f"risk_limits.max_daily_loss is {shown_money(self._limit)} and the day's loss came to "
