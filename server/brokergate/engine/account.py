@@ -14,7 +14,7 @@ from brokergate.domain import lifecycle
 from brokergate.domain.accounts import BrokerPosition, ConnectionState, ValueSource
 from brokergate.domain.commands import OrderRef, Request
 from brokergate.domain.control import Discrepancy
-from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field, shorten
+from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode, invalid_field, shorten
 from brokergate.domain.events import (
     ConnectionChanged,
     DiscrepancyChanged,
@@ -259,10 +259,13 @@ class Account:
         answer = StoredAnswer(request.method, request.fingerprint, body)
         return RequestDone(request.request_id, answer, request.caller), body
 
-    def refused(self, request: Request, error: GatewayError) -> RequestDone:
-        """The record that keeps the broker's refusal of `request`."""
+    def refused(self, request: Request, error: GatewayError) -> Sequence[RequestDone]:
+        """The record that keeps the broker's refusal of `request`. None for UNAVAILABLE, which invites to repeat: kept,
+        it would be the answer to every repeat for ever."""
+        if error.code is StatusCode.UNAVAILABLE:
+            return ()
         answer = StoredAnswer(request.method, request.fingerprint, b"", error)
-        return RequestDone(request.request_id, answer, request.caller)
+        return (RequestDone(request.request_id, answer, request.caller),)
 
     # What may be done
 

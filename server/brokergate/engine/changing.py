@@ -67,7 +67,7 @@ class Changing:
                     account.tracker.hold(lifecycle.refuse(order, _REPLACE, before.update_time_ns))
             else:
                 self._refused(order, _REPLACE, outcome, payloads)
-            self._stage(payloads, (account.refused(request, error),))
+            self._stage(payloads, account.refused(request, error))
             await account.journal.commit(account.account_id)
             raise error
         if isinstance(outcome, Unknown):
@@ -132,11 +132,21 @@ class Changing:
         (result,) = await self.cancel_each([self._working(command.order)], request)
         if isinstance(result, OrderFailure):
             assert isinstance(result.error, GatewayError)
-            self._stage((), (account.refused(request, result.error),))
+            self._stage((), account.refused(request, result.error))
             await account.journal.commit(account.account_id)
             raise result.error
         record, body = account.done(request, result)
         self._stage((), (record,))
+        return await self._committed(body)
+
+    async def write_cancel(self, command: CancelOrder, request: Request) -> bytes:
+        """Writes a cancel that went out while the journal failed; cancels again what has not ended by it."""
+        account = self._account
+        order = account.find(command.order)
+        if order is None or not order.ended or account.answered(request) is not None:
+            return await self.cancel(command, request)
+        record, body = account.done(request, order)
+        account.stage((), (record,))
         return await self._committed(body)
 
     async def cancel_many(self, refs: Sequence[OrderRef], request: Request) -> bytes:

@@ -241,7 +241,10 @@ class Gateway:
         account = self.account(command.account_id)
         if self.journal.failed is not None:
             raise await self._cancel_unwritten(
-                account, [command.order], request, lambda: self.cancel_order(command, request)
+                account,
+                [command.order],
+                request,
+                lambda: self._changing[account].write_cancel(command, request),
             )
         return await self._change(account, request, self._changing[account].cancel(command, request))
 

@@ -122,7 +122,8 @@ class Supervisor:
         connected = False
         helpers: list[asyncio.Task[None]] = []
         try:
-            state = ConnectionState.RECONNECTING if connection.last_data_ns else ConnectionState.CONNECTING
+            first = connection.state is ConnectionState.DISCONNECTED
+            state = ConnectionState.CONNECTING if first else ConnectionState.RECONNECTING
             account.enter(state, self._asked)
             self._asked = ""
             await account.open()
