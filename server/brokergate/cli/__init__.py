@@ -36,6 +36,13 @@ COMMANDS = {
     "positions": Entry(f"{_HERE}.trade", "positions", "Show positions."),
     "balances": Entry(f"{_HERE}.trade", "balances", "Show balances."),
     "health": Entry(f"{_HERE}.trade", "health", "Ask whether a gateway serves."),
+    "stop": Entry(f"{_HERE}.control", "stop", "Stop trading at once, and cancel what is open."),
+    "resume": Entry(f"{_HERE}.control", "resume", "End an emergency stop."),
+    "state": Entry(f"{_HERE}.control", "state", "Say which accounts take new orders."),
+    "discrepancies": Entry(f"{_HERE}.control", "discrepancies", "List what broker and journal disagree on."),
+    "clear-freeze": Entry(f"{_HERE}.control", "clear_freeze", "Trade a frozen instrument again."),
+    "resolve": Entry(f"{_HERE}.control", "resolve", "Say what became of an uncertain order."),
+    "audit": Entry(f"{_HERE}.control", "audit", "List who asked for what."),
     "tape": Entry(f"{_HERE}.tape", "app", "Say what is in a recorded market."),
     "descriptor": Entry(
         f"{_HERE}.descriptor", "descriptor", "Write the compiled contract, for grpcurl -protoset."

@@ -18,10 +18,18 @@ import typer
 
 from brokergate.cli.failure import Failure
 from brokergate.cli.output import Output
-from brokergate_client import ClosedError, DeadlineError, Gateway, GatewayError, Tls, UnavailableError
+from brokergate_client import (
+    ClosedError,
+    DeadlineError,
+    Gateway,
+    GatewayError,
+    OutcomeUnknownError,
+    Tls,
+    UnavailableError,
+)
 
 UNREACHABLE = 3
-"""Exit status: the gateway did not answer, so that an order may or may not be placed."""
+"""Exit status: the gateway did not answer, or does not know itself, so that an order may or may not be placed."""
 
 INTERRUPTED = 130
 """Exit status after Ctrl+C: 128 and the signal's number, as shells have it."""
@@ -80,6 +88,7 @@ def _shared(
             token=_token(token_file),
             tls=Tls(ca_file, certificate_file, key_file) if wanted else None,
             connect_timeout_s=CONNECT_TIMEOUT_S,
+            client_name="brokergate-cli",
         )
     except ValueError as error:
         raise Failure(str(error), status=2) from None
@@ -136,7 +145,7 @@ def _finish(work: Coroutine[Any, Any, None], address: str) -> None:
         # The reader of the pipe has what it wanted. What is still buffered has nowhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
-    except (UnavailableError, DeadlineError, ClosedError) as error:
+    except (UnavailableError, DeadlineError, ClosedError, OutcomeUnknownError) as error:
         raise Failure(f"gateway {address}: {error}", status=UNREACHABLE) from None
     except GatewayError as error:
         raise Failure(explain(error)) from None

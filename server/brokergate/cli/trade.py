@@ -83,8 +83,13 @@ def _moneys(amounts: Any) -> str:
 
 def _state(value: Order) -> str:
     """The state, and what is under way."""
-    pending = [name_of(action.kind) + ("?" if action.uncertain else "") for action in value.pending]
-    return " ".join([plain(value.state), *(f"({kind} pending)" for kind in pending)])
+    pending = [
+        "(held until the broker is there)"
+        if action.held
+        else f"({name_of(action.kind)}{'?' if action.uncertain else ''} pending)"
+        for action in value.pending
+    ]
+    return " ".join([plain(value.state), *pending])
 
 
 ORDERS: Columns = {
@@ -128,7 +133,7 @@ BALANCES: Columns = {
 }
 
 
-async def _first(pages: Pages[Any], limit: int) -> list[Any]:
+async def first(pages: Pages[Any], limit: int) -> list[Any]:
     """The first `limit` of a long list."""
     found: list[Any] = []
     async for value in pages:
@@ -200,7 +205,7 @@ async def list_(
 ) -> None:
     """List orders, newest first."""
     orders = remote.gateway.orders(account, symbol=symbol, open_only=open_only)
-    remote.output.show(await _first(orders, limit), ORDERS)
+    remote.output.show(await first(orders, limit), ORDERS)
 
 
 @command
@@ -224,7 +229,7 @@ async def fills(
     """
     gateway, output = remote.gateway, remote.output
     if not (follow or every or after is not None):
-        output.show(await _first(gateway.fill_history(account, symbol=symbol), limit), FILLS)
+        output.show(await first(gateway.fill_history(account, symbol=symbol), limit), FILLS)
         return
     start = StartPosition.EARLIEST if every else StartPosition.LIVE
     begun = False
