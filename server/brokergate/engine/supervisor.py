@@ -60,6 +60,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Begins."""
+        self.tried.clear()
         self.gap.resolver.load()
         name = self._account.account_id
         self._tasks = [
