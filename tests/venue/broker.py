@@ -142,7 +142,7 @@ class SocketBroker(AbstractBroker):
         return outcome if isinstance(outcome, Accepted | Rejected) else Unknown(f"answered {outcome!r}")
 
     async def preview_order(self, spec: OrderSpec) -> Preview:
-        return load(Preview, await self._linked().ask("preview", {"order": dump(spec)}))
+        return self._read(Preview, await self._linked().ask("preview", {"order": dump(spec)}))
 
     # Queries
 
@@ -175,7 +175,7 @@ class SocketBroker(AbstractBroker):
     async def _list(self, op: str, kind: type[T]) -> Sequence[T]:
         answer = await self._linked().ask(op)
         if not isinstance(answer, list):
-            raise BrokerError(f"{op} answered {answer!r}")
+            raise RecoverableError(f"the answer to {op!r} does not parse")
         return [self._read(kind, each) for each in answer]
 
     @staticmethod

@@ -6,7 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from brokergate.domain.errors import BrokerError, BrokerTimeoutError, TemporaryConnectionError
+from brokergate.domain.errors import (
+    BrokerTimeoutError,
+    InvalidOrderError,
+    RecoverableError,
+    TemporaryConnectionError,
+)
 from brokergate.domain.market import QuoteView
 from brokergate.ports.broker import Report
 from tests.venue.wire import MAX_LINE, WireError, line, load, load_any, parse
@@ -49,8 +54,8 @@ class Link:
 
     async def ask(self, op: str, fields: Mapping[str, Any] | None = None) -> Any:
         """Sends a request, before it suspends, and gives its result. `BrokerTimeoutError` and
-        `TemporaryConnectionError` say no more than that no answer came, `BrokerError` that the answer is an error:
-        what became of the request none of them says."""
+        `TemporaryConnectionError` say no more than that no answer came, another `BrokerError` that the answer is an
+        error: what became of the request none of them says."""
         if self._broken:
             raise TemporaryConnectionError(self._broken)
         self._number += 1
@@ -94,7 +99,9 @@ class Link:
                 self._quoted(load(QuoteView, quote))
         elif (answer := self._waiting.get(message["id"])) is not None and not answer.done():
             if "error" in message:
-                answer.set_exception(BrokerError(str(message["error"])))
+                said = str(message["error"])
+                kind = RecoverableError if said.startswith("5") else InvalidOrderError
+                answer.set_exception(kind(said))
             else:
                 answer.set_result(message["result"])
 
