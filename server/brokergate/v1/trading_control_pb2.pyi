@@ -350,7 +350,9 @@ class EmergencyStopRequest(_message.Message):
     """Close every position once nothing is open any more."""
     @_builtins.property
     def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The accounts; empty means all."""
+        """The accounts, at most 64. Empty means every account of the gateway; for a caller whose token is limited to some
+        accounts, those of them that there are.
+        """
 
     def __init__(
         self,
@@ -412,7 +414,9 @@ class ResumeTradingRequest(_message.Message):
     """Why; kept in the journal. Required, up to 256 characters."""
     @_builtins.property
     def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The accounts; empty means all."""
+        """The accounts, at most 64. Empty means every account of the gateway; for a caller whose token is limited to some
+        accounts, those of them that there are.
+        """
 
     def __init__(
         self,
@@ -644,7 +648,7 @@ class ListAuditRecordsRequest(_message.Message):
     account_id: _builtins.str
     """The account. Required."""
     actor: _builtins.str
-    """Only of this actor; empty means everybody."""
+    """Only of this actor, up to 256 characters; empty means everybody."""
     page_size: _builtins.int
     """1 to 1000; 0 is 100."""
     page_token: _builtins.str
@@ -723,9 +727,9 @@ class ResolveOrderRequest(_message.Message):
     resolution: Global___OrderResolution.ValueType
     """What became of it. Required."""
     cum_quantity: _builtins.str
-    """What was filled, for ENDED."""
+    """What was filled in all, for ENDED; 0 for nothing."""
     broker_order_id: _builtins.str
-    """The broker's id, for WORKING."""
+    """The broker's id, for WORKING; up to 128 characters."""
     reason: _builtins.str
     """Why; kept in the journal. Required, up to 256 characters."""
     @_builtins.property

@@ -87,7 +87,7 @@ class TradingControlServiceServicer(object):
         """Refuses new orders at once and for good, then cancels what is open at the venue. Answers when the stop is
         latched on the disk; how it comes forward is told by control events. A stop of an account that is stopped already
         joins the one that holds, and adds what is asked for beyond it: `flatten`, or cancelling protective stops too.
-        Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
+        Errors: ACCOUNT_NOT_FOUND, ACCOUNT_NOT_ALLOWED, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -39,7 +39,7 @@ class TradingControlServiceStub:
     """Refuses new orders at once and for good, then cancels what is open at the venue. Answers when the stop is
     latched on the disk; how it comes forward is told by control events. A stop of an account that is stopped already
     joins the one that holds, and adds what is asked for beyond it: `flatten`, or cancelling protective stops too.
-    Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
+    Errors: ACCOUNT_NOT_FOUND, ACCOUNT_NOT_ALLOWED, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
     """
     ResumeTrading: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.ResumeTradingRequest, _trading_control_pb2.ResumeTradingResponse]
     """Ends an emergency stop, also one that is still at work: what it has not cancelled stays. An account that is not
@@ -72,7 +72,7 @@ class TradingControlServiceAsyncStub(TradingControlServiceStub):
     """Refuses new orders at once and for good, then cancels what is open at the venue. Answers when the stop is
     latched on the disk; how it comes forward is told by control events. A stop of an account that is stopped already
     joins the one that holds, and adds what is asked for beyond it: `flatten`, or cancelling protective stops too.
-    Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
+    Errors: ACCOUNT_NOT_FOUND, ACCOUNT_NOT_ALLOWED, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
     """
     ResumeTrading: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.ResumeTradingRequest, _trading_control_pb2.ResumeTradingResponse]  # type: ignore[assignment]
     """Ends an emergency stop, also one that is still at work: what it has not cancelled stays. An account that is not
@@ -114,7 +114,7 @@ class TradingControlServiceServicer(metaclass=_abc_1.ABCMeta):
         """Refuses new orders at once and for good, then cancels what is open at the venue. Answers when the stop is
         latched on the disk; how it comes forward is told by control events. A stop of an account that is stopped already
         joins the one that holds, and adds what is asked for beyond it: `flatten`, or cancelling protective stops too.
-        Errors: ACCOUNT_NOT_FOUND, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
+        Errors: ACCOUNT_NOT_FOUND, ACCOUNT_NOT_ALLOWED, REQUEST_ID_REUSED, JOURNAL_UNAVAILABLE.
         """
 
     @_abc_1.abstractmethod
