@@ -21,6 +21,7 @@ from brokergate.journal.sqlite.account import Account
 from brokergate.journal.sqlite.checkpoint import Checkpointer
 from brokergate.journal.sqlite.group import Group, release
 from brokergate.journal.sqlite.heads import Heads
+from brokergate.journal.sqlite.retention import CHUNK_EVENTS, Trimmer
 from brokergate.journal.sqlite.store import Store
 from brokergate.journal.sqlite.sync import Syncer
 from brokergate.ports.journal import CommitUnknown, JournalError
@@ -38,7 +39,7 @@ UNINDEXED_EVENTS = 1024
 a crash reads so many again."""
 
 VIEWS_BYTES = 512 * 1024
-"""About what writing an account's views adds to the log."""
+"""About what writing an account's views, or taking old events away, adds to the log."""
 
 Listener = Callable[[frozenset[str]], None]
 
@@ -53,6 +54,7 @@ class Commits:
         syncer: Syncer,
         listeners: list[Listener],
         heads: Heads | None,
+        trimmer: Trimmer,
     ) -> None:
         """`heads` is None where the journal is no file."""
         self._store = store
@@ -60,6 +62,7 @@ class Commits:
         self._syncer = syncer
         self._listeners = listeners
         self._heads = heads
+        self._trimmer = trimmer
         self._checkpointer: Checkpointer | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self.group = Group()
@@ -102,7 +105,7 @@ class Commits:
         """One turn of the loop went by. gRPC hands over about one call a turn, so that a commit at the end of each
         would be of one order, however many are under way: the commit waits until several turns brought nothing new,
         or until enough is together."""
-        if not (self.group or self._last_words):
+        if not (self.group or self._last_words or self._trimmer.due):
             self._scheduled = False
             return  # it was committed at once
         if self._stages != stages:
@@ -172,7 +175,7 @@ class Commits:
         """Commits what is staged and writes the views, so that SQL sees all of them."""
         self.flush()
         if self.dirty:
-            self._transact(Group(), tuple(self.dirty))
+            self._transact(Group(), tuple(self.dirty), trim=False)
 
     # Committing
 
@@ -184,8 +187,8 @@ class Commits:
             for last_word in last_words:
                 last_word()
         group, self.group = self.group, Group()
-        if group:
-            self._transact(group, self._due())
+        if group or self._trimmer.due:
+            self._transact(group, self._due(), trim=self._trimmer.due)
             if group.durable:
                 self._unsynced.append(group)
         self._publish([account for account in group.events if not account.durable], [group])
@@ -199,13 +202,15 @@ class Commits:
                 release(group.waiters)
         if self._unsynced:
             self._sync_soon()
+        if self._trimmer.due:
+            self.schedule()
 
     def _due(self) -> tuple[Account, ...]:
         """The accounts whose views this commit shall write."""
         waiting = sum([account.staged - account.indexed for account in self.dirty])
         return tuple(self.dirty) if waiting >= UNINDEXED_EVENTS else ()
 
-    def _transact(self, group: Group, written: tuple[Account, ...]) -> None:
+    def _transact(self, group: Group, written: tuple[Account, ...], *, trim: bool) -> None:
         checkpointer = self._checkpointer
         if checkpointer is not None and checkpointer.error is not None:
             raise self._fail("could not be checkpointed", checkpointer.error, group)
@@ -215,16 +220,21 @@ class Commits:
             group.write(connection)
             for account in written:
                 account.views.write(connection, account.staged)
+            if trim:
+                self._trimmer.trim(CHUNK_EVENTS + 2 * len(group.rows))
             connection.execute("COMMIT")
         except Exception as error:
             raise self._fail("could not be written", error, group) from error
         if checkpointer is not None:
-            checkpointer.wrote(group.size + len(written) * VIEWS_BYTES)
+            checkpointer.wrote(group.size + (len(written) + trim) * VIEWS_BYTES)
         for account in written:
             account.views.written()
             account.indexed = account.staged
         if written:
             self.dirty.clear()
+            self._trimmer.look()
+        if trim:
+            self._trimmer.committed()
 
     # Syncing and publishing
 

@@ -35,6 +35,7 @@ class Events(Opened):
         account = self._accounts[account_id]
         if after >= account.head:
             return ()
+        after = max(after, account.first - 1)
         found = account.ring.after(after, account.head - after if kinds else limit)
         if found is not None:
             return [event for event in found if event.kind in kinds][:limit] if kinds else found
@@ -47,6 +48,7 @@ class Events(Opened):
         self, account_id: str, after: int, limit: int, kinds: frozenset[EventKind] = frozenset()
     ) -> tuple[int, Sequence[bytes]]:
         account = self._accounts[account_id]
+        after = max(after, account.first - 1)
         if after >= account.head or account.ring.after(after, 1) is not None:
             events = self.read(account_id, after, limit, kinds)
             return events[-1].sequence if events else after, [event.body for event in events]

@@ -15,11 +15,15 @@ from brokergate.journal.sqlite.events import Events
 from brokergate.journal.sqlite.lists import Lists
 from brokergate.journal.sqlite.lookups import Lookups
 from brokergate.journal.sqlite.opening import UNKNOWN_BOOT, OpenConnection, Opening, open_file
+from brokergate.journal.sqlite.retention import Retention, Trimmer
 from brokergate.journal.sqlite.schema import IN_MEMORY, connect, write_meta
 from brokergate.journal.sqlite.store import Store
 from brokergate.journal.sqlite.sync import Syncer, sync_data
 from brokergate.journal.sqlite.writer import Writer
 from brokergate.ports.journal import JournalError, Record
+
+FOR_EVER = Retention()
+"""Nothing goes."""
 
 
 class SqliteJournal(Events, Lookups, Lists):
@@ -30,6 +34,7 @@ class SqliteJournal(Events, Lookups, Lists):
         path: Path | str,
         draw: Callable[[int], int],
         boot_id: str = UNKNOWN_BOOT,
+        retention: Retention = FOR_EVER,
         *,
         open_connection: OpenConnection = connect,
         sync_file: Callable[[int], None] = sync_data,
@@ -40,12 +45,14 @@ class SqliteJournal(Events, Lookups, Lists):
         repeatable); `boot_id` tells this run of the machine from others (`/proc/sys/kernel/random/boot_id`). The
         epoch rises unless the last run closed the journal or ended under the same boot id, and everything is there
         that was published: what was committed survives the death of the process, and not for certain that of the
-        machine. `open_connection(path)` opens the database and `sync_file(fd)` waits for the disk, raising
-        `OSError`; in memory `fd` is -1, and the sync is part of the commit.
+        machine. `retention` says which events streams can still begin at. `open_connection(path)` opens the database
+        and `sync_file(fd)` waits for the disk, raising `OSError`; in memory `fd` is -1, and the sync is part of the
+        commit.
         Raises `JournalError` for a file of a newer release, one that is damaged, or one that cannot be read or
         written.
         """
         self.path = str(path)
+        self._retention = retention
         self._opening = Opening(self.path, draw, boot_id, open_connection, sync_file)
         self._store = Store(self.path)
         self._listeners: list[Listener] = []
@@ -58,7 +65,10 @@ class SqliteJournal(Events, Lookups, Lists):
         self.journal_id, self.epoch = opened.journal_id, opened.epoch
         self._syncer: Syncer = opened.syncer
         self._store.use(opened.connection)
-        self._commits = Commits(self._store, self._accounts, opened.syncer, self._listeners, opened.heads)
+        trimmer = Trimmer(self._store, self._accounts, self._retention)
+        self._commits = Commits(
+            self._store, self._accounts, opened.syncer, self._listeners, opened.heads, trimmer
+        )
         try:
             self._callers = Callers(self._store)
             self._writer = Writer(self._store, self._commits, self._callers)

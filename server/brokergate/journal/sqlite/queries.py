@@ -35,6 +35,9 @@ EVENTS_FROM = """
 SELECT position, kind, time_ns, symbol, fingerprint, multiplier, body, caller FROM events
 WHERE position > ? AND position <= ? ORDER BY position
 """
+EVENT_AT_OR_AFTER = """
+SELECT position FROM events WHERE position >= ? AND position <= ? AND time_ns >= ? ORDER BY position LIMIT 1
+"""
 EVENT_TIME_FROM = """
 SELECT position, time_ns FROM events WHERE position >= ? AND position <= ? ORDER BY position LIMIT 1
 """
