@@ -1,0 +1,206 @@
+"""What is shown of accounts, orders, positions, money and brokers: the gateway's reading side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition
+from brokergate.domain.commands import OrderRef
+from brokergate.domain.control import AuditRecord, Discrepancy
+from brokergate.domain.cursor import encode_cursor
+from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field, shorten
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.market import QuoteView
+from brokergate.domain.orders import Order
+from brokergate.engine.account import Account
+from brokergate.engine.connection import Metrics
+from brokergate.engine.gathering import Gathering
+from brokergate.engine.lookups import account_view, no_position, trading_view
+from brokergate.engine.views import AccountView, BrokerView, TradingView
+from brokergate.ports.broker import AbstractBroker
+from brokergate.ports.journal import AuditFilter, FillFilter, Journal, OrderFilter, StoredOrder
+
+
+class Reading:
+    """Reads; what it shows is durable."""
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.accounts: dict[str, Account] = {}
+        self._gathering = Gathering()
+        self._health_waiters: set[asyncio.Event] = set()
+
+    @property
+    def account_ids(self) -> Sequence[str]:
+        """All accounts, sorted."""
+        return sorted(self.accounts)
+
+    def account(self, account_id: str, field: str = "account_id") -> Account:
+        """The account, with every order that came before now placed; ACCOUNT_NOT_FOUND otherwise, naming the request's
+        `field`."""
+        self._gathering.settle()
+        account = self.accounts.get(account_id)
+        if account is None:
+            raise GatewayError(
+                ErrorReason.ACCOUNT_NOT_FOUND,
+                f"no account {shorten(account_id)!r}; ListAccounts shows those that there are",
+                violations=invalid_field(field, f"no account {shorten(account_id)!r}").violations,
+            )
+        return account
+
+    def _read(self, account_id: str) -> Account:
+        """The account, with everything staged committed: what a read shows is durable."""
+        account = self.account(account_id)
+        self.journal.flush()
+        return account
+
+    def cursor(self, account_id: str) -> str:
+        """The cursor after the last committed event of the account."""
+        return encode_cursor(
+            self.journal.journal_id, self.journal.epoch, {account_id: self.journal.head(account_id)}
+        )
+
+    # Reading
+
+    def get_order(self, account_id: str, ref: OrderRef) -> Order:
+        """The order as it now stands; ORDER_NOT_FOUND otherwise."""
+        return self._read(account_id).get(ref)
+
+    def list_orders(
+        self, account_id: str, which: OrderFilter, before: int | None, limit: int
+    ) -> Sequence[StoredOrder]:
+        """Up to `limit` orders below the number `before`, newest first."""
+        self._read(account_id)
+        return self.journal.list_orders(account_id, which, before, limit)
+
+    def list_fills(
+        self, account_id: str, which: FillFilter, before: int | None, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Up to `limit` serialised fills below the sequence `before`, newest first."""
+        self._read(account_id)
+        return self.journal.list_fills(account_id, which, before, limit)
+
+    def list_ledger_entries(
+        self, account_id: str, kinds: frozenset[int], before: int | None, limit: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Up to `limit` serialised ledger entries below the sequence `before`, newest first."""
+        self._read(account_id)
+        return self.journal.list_ledger_entries(account_id, kinds, before, limit)
+
+    async def list_positions(self, account_id: str, include_flat: bool) -> Sequence[BrokerPosition]:
+        """By symbol, at the present marks."""
+        account = self._read(account_id)
+        positions = await account.broker.get_positions()
+        account.tell()
+        return sorted(
+            (position for position in positions if include_flat or position.quantity),
+            key=lambda position: position.symbol,
+        )
+
+    async def get_position(self, account_id: str, symbol: str) -> BrokerPosition:
+        """The position; INSTRUMENT_NOT_FOUND, or POSITION_NOT_FOUND where nothing was ever held."""
+        return await self._position(self._read(account_id), symbol)
+
+    async def _position(self, account: Account, symbol: str) -> BrokerPosition:
+        account.instrument(symbol)
+        positions = await account.broker.get_positions()
+        account.tell()
+        for position in positions:
+            if position.symbol == symbol:
+                return position
+        raise no_position(account.account_id, symbol)
+
+    async def list_balances(self, account_id: str) -> Sequence[BrokerBalance]:
+        """By currency."""
+        account = self._read(account_id)
+        balances = await account.broker.get_balances()
+        account.tell()
+        return sorted(balances, key=lambda balance: balance.currency)
+
+    async def get_account(self, account_id: str) -> AccountView:
+        """The account with its figures."""
+        account = self._read(account_id)
+        view = await account_view(account)
+        account.tell()
+        return view
+
+    def list_instruments(self, account_id: str) -> Sequence[Instrument]:
+        """By symbol."""
+        instruments = self.account(account_id).instruments
+        return [instruments[symbol] for symbol in sorted(instruments)]
+
+    def get_instrument(self, account_id: str, symbol: str, field: str = "symbol") -> Instrument:
+        """The instrument; INSTRUMENT_NOT_FOUND otherwise, naming the request's `field`."""
+        return self.account(account_id).instrument(symbol, field)
+
+    def get_quote(self, account_id: str, symbol: str) -> QuoteView:
+        """The best bid and ask; NO_REFERENCE_PRICE where nobody quotes."""
+        account = self.account(account_id)
+        account.instrument(symbol)
+        quote = account.broker.quote(symbol)
+        if quote is None:
+            raise GatewayError(
+                ErrorReason.NO_REFERENCE_PRICE,
+                f"account {account_id!r} has no quote of {symbol!r} yet; try again",
+            )
+        return quote
+
+    def broker_of(self, account_id: str) -> AbstractBroker:
+        """The account's broker, for market data."""
+        return self.account(account_id).broker
+
+    def trading_states(self, account_id: str | None) -> Sequence[TradingView]:
+        """Whether the account takes new orders; every account's when None."""
+        accounts = (
+            [self.account(account_id)] if account_id else [self.accounts[name] for name in self.account_ids]
+        )
+        return [trading_view(account) for account in accounts]
+
+    def list_discrepancies(
+        self, account_id: str, include_resolved: bool, before: int | None, limit: int
+    ) -> Sequence[tuple[int, Discrepancy]]:
+        """Up to `limit` disagreements below the number `before`, newest first."""
+        self._read(account_id)
+        return self.journal.discrepancies(account_id, include_resolved, before, limit)
+
+    def list_audit_records(
+        self, account_id: str, which: AuditFilter, before: int | None, limit: int
+    ) -> Sequence[AuditRecord]:
+        """Up to `limit` commands below the number `before`, newest first."""
+        self._read(account_id)
+        return self.journal.audit(account_id, which, before, limit)
+
+    # Brokers
+
+    def brokers(self) -> Sequence[BrokerView]:
+        """By name."""
+        by_name: dict[str, list[Account]] = {}
+        for name in self.account_ids:
+            account = self.accounts[name]
+            by_name.setdefault(account.broker.name, []).append(account)
+        return [
+            BrokerView(
+                name=name,
+                capabilities=accounts[0].broker.capabilities,
+                connections=[account.connection.view() for account in accounts],
+                metrics=Metrics.view([account.metrics for account in accounts]),
+            )
+            for name, accounts in sorted(by_name.items())
+        ]
+
+    def _health_changed(self) -> None:
+        for waiter in self._health_waiters:
+            waiter.set()
+
+    async def on_health(self) -> AsyncIterator[None]:
+        """Yields at once, and whenever a broker's health may have changed."""
+        waiter = asyncio.Event()
+        self._health_waiters.add(waiter)
+        try:
+            while True:
+                yield
+                await waiter.wait()
+                waiter.clear()
+        finally:
+            self._health_waiters.discard(waiter)
