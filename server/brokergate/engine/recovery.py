@@ -12,7 +12,7 @@ from decimal import Decimal
 
 from brokergate.domain import lifecycle
 from brokergate.domain.control import Discrepancy
-from brokergate.domain.events import EventPayload, PositionChanged
+from brokergate.domain.events import EventPayload, GapFound, PositionChanged
 from brokergate.domain.fills import FillOrigin
 from brokergate.domain.money import ZERO, format_decimal, subtract
 from brokergate.domain.orders import Order, OrderOrigin, OrderSpec
@@ -27,6 +27,9 @@ WATERMARK = "watermark"
 
 OPENED = "opened"
 """Set once the account was seen."""
+
+SEEN = "seen"
+"""When an account was last up to date, at a broker that cannot tell executions again: nanoseconds."""
 
 NS_PER_S = 1_000_000_000
 
@@ -43,6 +46,7 @@ class GapFill:
     async def run(self) -> None:
         """After a connection was made: returns when the account is up to date. Raises a `BrokerError`."""
         account = self._account
+        self._tell_gap()
         await self.begin()
         await self.fills()
         await self._orders()
@@ -53,6 +57,7 @@ class GapFill:
             await account.clock.sleep(account.policy.quiet_period_ns / NS_PER_S)
             await self.fills()
             await self._positions()
+        self._seen()
         await account.journal.commit(account.account_id)
 
     async def poll(self) -> None:
@@ -60,6 +65,7 @@ class GapFill:
         await self.fills()
         await self._orders()
         await self._positions()
+        self._seen()
         await self._account.journal.commit(self._account.account_id)
 
     async def fills(self) -> None:
@@ -77,6 +83,19 @@ class GapFill:
             if page.complete:
                 return
             await account.journal.commit(account.account_id)
+
+    def _tell_gap(self) -> None:
+        """A broker that cannot tell executions again may keep from the gateway what happened while it was away."""
+        account = self._account
+        seen = account.journal.account_setting(account.account_id, SEEN)
+        if seen is not None and not account.broker.capabilities.replays_fills:
+            message = f"{account.broker.name} does not tell executions again; its positions are compared"
+            account.stage((GapFound(int(seen), account.clock.now_ns(), message),))
+
+    def _seen(self) -> None:
+        account = self._account
+        if not account.broker.capabilities.replays_fills:
+            account.stage((), (Setting(SEEN, str(account.clock.now_ns())),))
 
     async def begin(self) -> None:
         """The first time that the gateway sees the account: what it holds is its beginning, and the executions of

@@ -61,6 +61,7 @@ class Street(ScriptedBroker):
             replace=ReplaceSupport.ATOMIC,
             default_time_in_force=TimeInForce.GTC,
             absence_after_ms=absence_after_ms,
+            replays_fills=True,
         )
         self.orders: dict[str, VenueOrder] = {}
         self.fills: list[FillReport] = []

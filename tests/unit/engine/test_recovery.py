@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -256,3 +257,16 @@ async def test_an_exclusive_account_disputes_an_order_of_others() -> None:
         ((_, found),) = house.gateway.list_discrepancies("main", False, None, 10)
         assert found.symbol == "ETH/USDT"
         assert len(house.gateway.account("main").tracker.open) == 1
+
+
+async def test_a_hole_that_the_broker_made_is_told() -> None:
+    """A broker that does not tell executions again: after an outage a Gap says from when to when they may be missing."""
+    async with living() as house:
+        house.broker.capabilities = replace(house.broker.capabilities, replays_fills=False)
+        await house.clock.advance(31)
+        before_ns = house.clock.now_ns()
+        house.broker.lose()
+        await house.clock.advance(10)
+        (gap,) = [event.gap for event in house.events() if event.HasField("gap")]
+        assert gap.start_time.ToNanoseconds() <= before_ns <= gap.end_time.ToNanoseconds()
+        house.broker.capabilities = replace(house.broker.capabilities, replays_fills=True)
