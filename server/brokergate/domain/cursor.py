@@ -13,8 +13,11 @@ from dataclasses import dataclass
 
 from brokergate.domain.errors import ErrorReason, FieldViolation, GatewayError, shorten
 
-MAX_CURSOR_LENGTH = 8192
-"""Characters: 64 accounts with ids of 64 and sequences of 20 fit."""
+MAX_CURSOR_ACCOUNTS = 512
+"""The most accounts that a stream follows: a message of each carries their cursor."""
+
+MAX_CURSOR_LENGTH = 1 << 16
+"""Characters: `MAX_CURSOR_ACCOUNTS` with ids of 64 and sequences of 18 fit."""
 
 _matches = re.compile(
     r"1\.([0-9a-f]{1,16})\.([0-9]{1,18})\.([A-Za-z0-9_-]{1,64}:[0-9]{1,18}(?:,[A-Za-z0-9_-]{1,64}:[0-9]{1,18})*)?",

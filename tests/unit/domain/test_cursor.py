@@ -6,7 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from brokergate.domain.cursor import MAX_CURSOR_LENGTH, Cursor, decode_cursor, encode_cursor
+from brokergate.domain.cursor import (
+    MAX_CURSOR_ACCOUNTS,
+    MAX_CURSOR_LENGTH,
+    Cursor,
+    decode_cursor,
+    encode_cursor,
+)
 from brokergate.domain.errors import ErrorReason, GatewayError
 
 ACCOUNTS = st.text("abcXYZ019_-", min_size=1, max_size=64)
@@ -22,6 +28,12 @@ def test_round_trip(journal: int, epoch: int, positions: dict[str, int]) -> None
     text = encode_cursor(f"{journal:08x}", epoch, positions)
     assert len(text) <= MAX_CURSOR_LENGTH
     assert decode_cursor(text) == Cursor(f"{journal:08x}", epoch, positions)
+
+
+def test_the_longest() -> None:
+    """A cursor of as many accounts as a stream follows, their ids and sequences as long as they can be, is read."""
+    positions = {f"{number:064d}": 10**18 - 1 for number in range(MAX_CURSOR_ACCOUNTS)}
+    assert decode_cursor(encode_cursor("0a1b2c3d", 10**9, positions)).positions == positions
 
 
 @pytest.mark.parametrize(
@@ -41,7 +53,7 @@ def test_round_trip(journal: int, epoch: int, positions: dict[str, int]) -> None
         "1.abcd.1.paper:1\n",
         "1.abcd.1.pa per:1",
         "1.abcd.1.paper:9999999999999999999",
-        "1.abcd.1." + ",".join(f"a{n}:1" for n in range(2000)),
+        "1.abcd.1." + ",".join(f"a{n}:1" for n in range(10_000)),
         "\x00",
     ],
 )

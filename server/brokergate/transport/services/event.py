@@ -17,6 +17,8 @@ from brokergate.codec.encode.stream import (
     snapshot_bytes,
 )
 from brokergate.domain.access import Principal
+from brokergate.domain.cursor import MAX_CURSOR_ACCOUNTS
+from brokergate.domain.errors import invalid_field
 from brokergate.domain.streams import StreamRequest
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import (
@@ -54,8 +56,13 @@ class EventService:
             self._gateway.account(account_id, f"account_ids[{index}]")
         if request.account_ids:
             return request
-        every = self._gateway.account_ids
-        return replace(request, account_ids=tuple(name for name in every if principal.allows(name)))
+        every = tuple(name for name in self._gateway.account_ids if principal.allows(name))
+        if len(every) > MAX_CURSOR_ACCOUNTS:
+            raise invalid_field(
+                "account_ids",
+                f"is empty, and {len(every)} accounts are more than one stream follows; name some",
+            )
+        return replace(request, account_ids=every)
 
     async def _follow(self, request: StreamRequest, stream: Stream) -> None:
         cursor = request.after_cursor or ""
