@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 
 from brokergate.sim.market import BookDelta, BookSnapshot, FeedGap, QuoteUpdate
+from brokergate.sim.packing import Packer, Unpacker
 
 Levels = tuple[tuple[int, int], ...]
 
@@ -105,6 +106,16 @@ class BookSide:
         """The `depth` best levels as (price, lots), best first."""
         return [(self.sign * key, self.sizes[key]) for key in self.keys[: -depth - 1 : -1]]
 
+    def save(self, pack: Packer) -> None:
+        """Writes the side down."""
+        pack.column(self.keys)
+        pack.column(map(self.sizes.__getitem__, self.keys))
+
+    def load(self, kept: Unpacker) -> None:
+        """Takes up what `save` wrote."""
+        self.keys = kept.column()
+        self.sizes = dict(zip(self.keys, kept.column(), strict=True))
+
     def _drop(self, key: int) -> None:
         keys = self.keys
         if keys[-1] == key:
@@ -164,6 +175,26 @@ class Book:
         """Bid plus ask, which is twice the mid price; None without both or without trust."""
         bids, asks = self.bids.keys, self.asks.keys
         return bids[-1] - asks[-1] if bids and asks and not self.distrust else None
+
+    def save(self, pack: Packer) -> None:
+        """Writes the book down."""
+        self.bids.save(pack)
+        self.asks.save(pack)
+        quote = self.quote
+        pack.put(self.distrust, self.time_ns, quote is not None)
+        if quote is not None:
+            pack.put(quote.time_ns, quote.symbol, *(quote.bid or (0, 0)), *(quote.ask or (0, 0)))
+
+    def load(self, kept: Unpacker) -> None:
+        """Takes up what `save` wrote."""
+        self.bids.load(kept)
+        self.asks.load(kept)
+        self.distrust, self.time_ns = kept.text(), kept.integer()
+        self.quote = None
+        if kept.flag():
+            time_ns, symbol = kept.integer(), kept.text()
+            bid, ask = [(kept.integer(), kept.integer()) for _ in range(2)]
+            self.quote = QuoteUpdate(time_ns, symbol, bid if bid[0] else None, ask if ask[0] else None, True)
 
     def _begin(self, time_ns: int) -> None:
         self.time_ns = time_ns

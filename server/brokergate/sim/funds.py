@@ -59,6 +59,11 @@ class InstrumentFunds:
         self.unit = quote.units(multiply(step, instrument.multiplier))
         """What one lot costs at one tick."""
         self.base_unit = base.units(instrument.quantity_increment) if base else 0
+        self.charge(fees)
+
+    def charge(self, fees: FeeSchedule) -> None:
+        """From now on executions cost what `fees` say; what is set aside stays."""
+        quote = self.quote
         self.taker = Commission(fees.taker_percent, quote.currency, quote.places)
         self.maker = Commission(fees.maker_percent, quote.currency, quote.places)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from types import MappingProxyType
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
 from brokergate.domain.instruments import Instrument, InstrumentKind
@@ -16,6 +17,7 @@ from brokergate.domain.money import CONTEXT, multiply
 from brokergate.sim.currency import CurrencyAccount
 from brokergate.sim.fees import FeeSchedule, currency_places
 from brokergate.sim.funds import InstrumentFunds
+from brokergate.sim.packing import Packer, Unpacker, Unreadable
 
 MAX_UNIT_PLACES = 17
 """Places of tick × lot × multiplier: a profit at the mid price has one more, and 18 can be told."""
@@ -30,7 +32,8 @@ def places_of(value: Decimal) -> int:
 class Ledger:
     """The currencies and positions of an account.
 
-    `shortable` are the kinds of instrument whose positions may go short; the others sell what is held.
+    `shortable` are the kinds of instrument whose positions may go short; the others sell what is held. `least_places`
+    are what a kept ledger counted in.
     """
 
     def __init__(
@@ -40,11 +43,12 @@ class Ledger:
         shortable: frozenset[InstrumentKind],
         balances: Mapping[str, Decimal],
         positions: Sequence[BrokerPosition] = (),
+        least_places: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         instruments = list(instruments)
         self.currencies: dict[str, CurrencyAccount] = {}
         self.funds: dict[str, InstrumentFunds] = {}
-        places = self._places(instruments, balances, positions)
+        places = self._places(instruments, balances, positions, least_places)
         for currency in sorted(places):
             account = self.currencies[currency] = CurrencyAccount(currency, places[currency])
             account.total = account.units(balances.get(currency, Decimal(0)))
@@ -64,8 +68,9 @@ class Ledger:
         instruments: Sequence[Instrument],
         balances: Mapping[str, Decimal],
         positions: Sequence[BrokerPosition],
+        least: Mapping[str, int],
     ) -> dict[str, int]:
-        places: dict[str, int] = {}
+        places = dict(least)
 
         def need(currency: str, count: int) -> None:
             places[currency] = max(places.get(currency, currency_places(currency)), count)
@@ -87,6 +92,50 @@ class Ledger:
         for position in positions:
             need(position.quote_currency, max(places_of(position.cost), places_of(position.realized_pnl)))
         return places
+
+    def save(self, pack: Packer) -> None:
+        """Writes the ledger down."""
+        pack.put(len(self.currencies))
+        for account in self.currencies.values():
+            pack.put(account.currency, account.places, account.total, account.held)
+        for funds in self.funds.values():
+            funds.position.save(pack)
+
+    @classmethod
+    def kept(
+        cls,
+        kept: Unpacker,
+        instruments: Sequence[Instrument],
+        fees: FeeSchedule,
+        shortable: frozenset[InstrumentKind],
+    ) -> Ledger:
+        """The ledger that `save` wrote."""
+        amounts: dict[str, tuple[int, int]] = {}
+        places: dict[str, int] = {}
+        for _ in range(kept.integer()):
+            currency = kept.text()
+            places[currency] = kept.integer()
+            amounts[currency] = kept.integer(), kept.integer()
+        ledger = cls(instruments, fees, shortable, {}, (), places)
+        for currency, account in ledger.currencies.items():
+            if account.places != places.get(currency):
+                raise Unreadable(f"{currency} is counted to {account.places} places now")
+            account.total, account.held = amounts[currency]
+        for funds in ledger.funds.values():
+            funds.position.load(kept)
+        return ledger
+
+    def charge(self, fees: FeeSchedule) -> None:
+        """From now on executions cost what `fees` say."""
+        for funds in self.funds.values():
+            funds.charge(fees)
+
+    def told(self) -> None:
+        """What changed until now is known."""
+        for funds in self.funds.values():
+            funds.changed = False
+        for account in self.currencies.values():
+            account.changed = False
 
     def changes(self, now_ns: int) -> list[BrokerPosition | BrokerBalance]:
         """Positions and balances that changed since the last call, as they now stand."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
+from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Liquidity, Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, QuoteView
 from brokergate.domain.money import ZERO, format_decimal, multiply, quotient, steps
-from brokergate.domain.orders import Order, OrderSpec, OrderType, Side, TimeInForce, TriggerSource
-from brokergate.ports.broker import FillReport, Preview
+from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side, TimeInForce, TriggerSource
+from brokergate.ports.broker import FillReport, Preview, VenueOrder
 from brokergate.sim.funds import InstrumentFunds
 from brokergate.sim.matching import Market, never_rests
 from brokergate.sim.orders import Executed, Refusal, WorkingOrder
@@ -88,6 +90,23 @@ class Listing:
             execution.time_ns,
         )
 
+    def shown(self, order: WorkingOrder) -> VenueOrder:
+        """A working order as the venue shows it. It keeps no time of an order's last change: that is left 0."""
+        return VenueOrder(
+            order.client_order_id,
+            order.broker_order_id,
+            order.symbol,
+            Side.BUY if order.side > 0 else Side.SELL,
+            order.type,
+            self.quantity(order.filled + order.leaves),
+            self.quantity(order.filled),
+            OrderState.PARTIALLY_FILLED if order.filled else OrderState.NEW,
+            0,
+            None if order.limit is None else self.price(order.limit),
+            None if order.stop is None else self.price(order.stop),
+            order.time_in_force,
+        )
+
     def quote(self) -> QuoteView | None:
         """The best bid and ask that can still be taken; None while the book is not trusted."""
         book = self.market.book
@@ -124,6 +143,18 @@ class Listing:
             for side in (book.bids, book.asks)
         ]
         return BookView(self.instrument.symbol, sides[0], sides[1], book.time_ns, self.market.received_ns)
+
+    def stale(self, now_ns: int, limit_ns: int | None) -> Refusal | None:
+        """Why orders are refused where the market was last heard of more than `limit_ns` ago; None for no limit."""
+        since_ns = self.market.updated_ns
+        if limit_ns is None or not since_ns or now_ns - since_ns <= limit_ns:
+            return None
+        since = datetime.fromtimestamp(since_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
+        return Refusal(
+            ErrorReason.STALE_MARKET_DATA,
+            f"{self.instrument.symbol}: no market data since {since}, {(now_ns - since_ns) / 1e9:.3f} s ago; orders "
+            f"are refused after {limit_ns / 1e9:.3f} s",
+        )
 
     def preview(self, spec: OrderSpec, stale: Refusal | None) -> Preview:
         """What an order would do now; a refusal for stale data comes before the market's own."""

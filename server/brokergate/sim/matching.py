@@ -29,6 +29,7 @@ from brokergate.sim.book import NO_MARKET, UNKNOWN, Book, BookSide
 from brokergate.sim.funds import InstrumentFunds, Walk
 from brokergate.sim.market import BookDelta, BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
 from brokergate.sim.orders import Changed, Executed, Happening, Refusal, WorkingOrder
+from brokergate.sim.packing import Packer, Unpacker
 from brokergate.sim.resting import RestingSide, StopSide
 
 _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
@@ -77,6 +78,11 @@ class Market:
             self.book.snapshot(update)
         if self._bids.keys or self._asks.keys or self._waiting:
             self._moved(update)
+
+    @property
+    def size(self) -> int:
+        """How many levels the book has."""
+        return len(self.book.bids.keys) + len(self.book.asks.keys)
 
     def mark(self) -> int | None:
         """Twice the mark price in ticks: bid plus ask, else twice the last trade's price."""
@@ -223,6 +229,28 @@ class Market:
             self._wait(order)
         else:
             self._rest(order)
+
+    def save(self, pack: Packer) -> None:
+        """Writes the market of others down; our orders in it are the venue's to keep."""
+        self.book.save(pack)
+        pack.put(self.last, self.updated_ns, self.received_ns, self._number)
+
+    def load(self, kept: Unpacker) -> None:
+        """Takes up what `save` wrote."""
+        self.book.load(kept)
+        self.last, self.updated_ns, self.received_ns = kept.optional(), kept.integer(), kept.integer()
+        self._number = kept.integer()
+
+    def put_back(self, order: WorkingOrder) -> None:
+        """Puts an order where it stood, with its number and what is set aside for it: those that came earlier first."""
+        order.funds = self.funds
+        if order.closing:
+            self.funds.closers[order.number] = order
+        if order.waiting:
+            self._waiting += 1
+            self._stops[order.source, order.side].add(order)
+        else:
+            (self._bids if order.side > 0 else self._asks).add(order)
 
     def cancel(self, order: WorkingOrder, time_ns: int) -> None:
         """Ends a working order at somebody's wish."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.orders import OrderType, TimeInForce, TriggerSource
+from brokergate.ports.broker import OrderReport
+from brokergate.sim.packing import Packer, Unpacker
 
 if TYPE_CHECKING:
     from brokergate.sim.funds import InstrumentFunds
@@ -103,6 +106,13 @@ class Changed:
     reason: ErrorReason = ErrorReason.UNSPECIFIED
     message: str = ""
 
+    def report(self) -> OrderReport:
+        """As it is told."""
+        order = self.order
+        return OrderReport(
+            self.kind, order.client_order_id, order.broker_order_id, self.time_ns, self.reason, self.message
+        )
+
 
 Happening = Executed | Changed
 
@@ -113,3 +123,52 @@ class Refusal:
 
     reason: ErrorReason
     message: str
+
+
+def save_orders(pack: Packer, orders: Sequence[WorkingOrder], symbols: Sequence[str]) -> None:
+    """Writes working orders down, a column a field."""
+    index = {symbol: number for number, symbol in enumerate(symbols)}
+    pack.put("\n".join([order.client_order_id for order in orders]))
+    pack.put("\n".join([order.broker_order_id for order in orders]))
+    pack.column([index[order.symbol] for order in orders])
+    pack.column([order.side for order in orders])
+    pack.column([+order.type for order in orders])
+    pack.column([+order.time_in_force for order in orders])
+    pack.column([+order.source for order in orders])
+    pack.column([order.waiting for order in orders])
+    pack.column([order.leaves for order in orders])
+    pack.column([order.filled for order in orders])
+    pack.column([order.limit or 0 for order in orders])
+    pack.column([order.stop or 0 for order in orders])
+    pack.column([order.number for order in orders])
+    pack.column([order.ahead for order in orders])
+    pack.column([order.expire_ns or 0 for order in orders])
+    pack.column([order.hold for order in orders])
+    pack.column([order.closing for order in orders])
+
+
+def load_orders(kept: Unpacker, symbols: Sequence[str]) -> list[WorkingOrder]:
+    """The orders that `save_orders` wrote, in their order. They are in no market yet."""
+    names, broker_ids = kept.text().split("\n"), kept.text().split("\n")
+    orders: list[WorkingOrder] = []
+    rows = kept.columns(15)
+    for name, broker_id, row in zip(names, broker_ids, rows, strict=bool(rows)):
+        symbol, side, kind, time_in_force, source, waiting, leaves, filled, limit, stop, *rest = row
+        order = WorkingOrder(
+            name,
+            broker_id,
+            symbols[symbol],
+            side,
+            OrderType(kind),
+            TimeInForce(time_in_force),
+            leaves,
+            limit or None,
+            stop or None,
+            TriggerSource(source),
+        )
+        order.placed = broker_id.partition("-")[0]
+        order.filled, order.waiting = filled, bool(waiting)
+        order.number, order.ahead, expire_ns, order.hold, order.closing = rest
+        order.expire_ns = expire_ns or None
+        orders.append(order)
+    return orders

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from decimal import Decimal
+
+from brokergate.domain.accounts import BrokerPosition
+from brokergate.domain.fills import Money
+from brokergate.sim.packing import Packer, Unpacker
 
 MAX_ENTRIES = 10_000
 """Purchases that a position tells apart; beyond it the two oldest are pooled, so that memory stays bounded."""
@@ -36,6 +42,18 @@ class FifoPosition:
         self.lots, self.cost, self.realized, self.fees, self.traded = lots, cost, realized, fees, True
         if lots:
             self.entries.append([abs(lots), abs(cost), 0])
+
+    def save(self, pack: Packer) -> None:
+        """Writes the position down, entry by entry."""
+        pack.put(self.lots, self.cost, self.realized, self.fees, self.claimed, self.traded)
+        for field in range(3):
+            pack.column([entry[field] for entry in self.entries])
+
+    def load(self, kept: Unpacker) -> None:
+        """Takes up what `save` wrote."""
+        self.lots, self.cost, self.realized, self.fees, self.claimed = [kept.integer() for _ in range(5)]
+        self.traded = kept.flag()
+        self.entries = deque(map(list, kept.columns(3)))
 
     def trade(self, side: int, lots: int, notional: int, price: int) -> None:
         """`lots` bought (+1) or sold (-1) for `notional` in all, at `price` each."""
@@ -89,3 +107,35 @@ class FifoPosition:
                 entry[1] -= part
                 return cost + part
         return cost
+
+
+def save_positions(pack: Packer, positions: Sequence[BrokerPosition]) -> None:
+    """Writes down positions as they were told, but for their marks: those in what the venue no longer lists."""
+    pack.put(len(positions))
+    for position in positions:
+        pack.put(position.symbol, str(position.quantity), str(position.cost), position.quote_currency)
+        pack.put(position.as_of_ns, str(position.realized_pnl), str(position.multiplier), len(position.fees))
+        for fee in position.fees:
+            pack.put(str(fee.amount), fee.currency)
+
+
+def load_positions(kept: Unpacker) -> tuple[BrokerPosition, ...]:
+    """The positions that `save_positions` wrote."""
+    positions: list[BrokerPosition] = []
+    for _ in range(kept.integer()):
+        symbol, quantity, cost, currency = [kept.text() for _ in range(4)]
+        as_of_ns, realized, multiplier = kept.integer(), kept.text(), kept.text()
+        fees = tuple(Money(Decimal(kept.text()), kept.text()) for _ in range(kept.integer()))
+        positions.append(
+            BrokerPosition(
+                symbol,
+                Decimal(quantity),
+                Decimal(cost),
+                currency,
+                as_of_ns,
+                Decimal(realized),
+                fees,
+                Decimal(multiplier),
+            )
+        )
+    return tuple(positions)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from decimal import Decimal
 from heapq import heapify, heappop, heappush
 
@@ -37,12 +36,22 @@ from brokergate.ports.broker import (
     Report,
     RestoredState,
 )
+from brokergate.sim.diary import Diary
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.ledger import Ledger
 from brokergate.sim.listing import Listing, working_order
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.matching import Market
-from brokergate.sim.orders import Changed, Executed, Happening, Refusal, WorkingOrder
+from brokergate.sim.orders import (
+    Executed,
+    Happening,
+    Refusal,
+    WorkingOrder,
+    load_orders,
+    save_orders,
+)
+from brokergate.sim.packing import Packer, Unpacker
+from brokergate.sim.positions import load_positions, save_positions
 from brokergate.sim.sessions import day_end_ns
 from brokergate.sim.valuation import account_info
 
@@ -85,6 +94,7 @@ class Venue:
         self.instruments = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
         self._session = session
         self._entries = 0
+        self.diary = Diary()
         self._orders = state.orders
         self._fills = state.fills
         self._happenings: list[Happening] = []
@@ -118,17 +128,17 @@ class Venue:
     def apply(self, updates: Iterable[MarketUpdate], received_ns: int) -> list[Report]:
         """The market moved, as the gateway learned at `received_ns` by its own clock. `ValueError` for an instrument
         that there is not, and for levels and trades that cannot be."""
-        listings, expiries = self.listings, self._expiries
+        count = 0
         for update in updates:
-            listing = listings.get(update.symbol)
-            if listing is None:
-                raise ValueError(f"the venue has no instrument {update.symbol!r}")
-            if update.time_ns > self.now_ns:
-                self.now_ns = update.time_ns
-                if expiries and expiries[0][0] <= self.now_ns:
-                    self._expire()
-            listing.market.received_ns = received_ns
-            listing.market.apply(update)
+            self._apply(update, received_ns)
+            count += 1
+        self.diary.played(count, received_ns)
+        return self._happened() if self._happenings else []
+
+    def push(self, update: MarketUpdate, received_ns: int, dated_ns: int) -> list[Report]:
+        """As `apply`, of an update that no feed will tell again; `dated_ns` is its pusher's time of it."""
+        self._apply(update, received_ns)
+        self.diary.pushed(update, received_ns, dated_ns)
         return self._happened() if self._happenings else []
 
     def advance(self, now_ns: int) -> list[Report]:
@@ -149,8 +159,7 @@ class Venue:
         outcomes: list[Outcome] = []
         happenings = self._happenings
         for order in orders:
-            self._orders += 1
-            answer = self._place(order, f"P{self._orders}")
+            answer = self._place(order)
             reports = self._happened() if happenings or self._reports else ()
             if isinstance(answer, Refusal):
                 outcomes.append(Rejected(answer.reason, answer.message, reports))
@@ -165,31 +174,27 @@ class Venue:
         if order is None:
             return self._unknown(command.order)
         listing = self.listings[order.symbol]
-        stale = self._stale(listing, self.now_ns)
+        stale = listing.stale(self.now_ns, self.terms.stale_after_ns)
         if stale is not None:
             return Rejected(stale.reason, stale.message, self._happened())
         try:
             change = working_order(listing, command.order, command.spec, command.quantity, "")
         except ValueError as error:
             return Rejected(ErrorReason.INVALID_FIELD, str(error), self._happened())
-        before = order.broker_order_id
-        order.broker_order_id = f"{order.placed}-{command.order.generation + 1}"
-        refusal = listing.market.replace(
-            order, change.leaves, change.limit, change.stop if order.waiting else order.stop, self.now_ns
-        )
+        broker_order_id = f"{order.placed}-{command.order.generation + 1}"
+        stop = change.stop if order.waiting else order.stop
+        refusal = self.change(order, broker_order_id, change.leaves, change.limit, stop)
         if refusal is not None:
-            order.broker_order_id = before
             return Rejected(refusal.reason, refusal.message, self._happened())
-        self._settle(order)
         return Accepted(order.broker_order_id, self._happened())
 
     def cancel(self, order: Order, now_ns: int) -> Outcome:
         """Cancels a working order."""
         self._arrive(now_ns)
-        working = self._open.pop(order.client_order_id, None)
+        working = self._open.get(order.client_order_id)
         if working is None:
             return self._unknown(order)
-        self.listings[working.symbol].market.cancel(working, self.now_ns)
+        self.withdraw(working)
         return Accepted(working.broker_order_id, self._happened())
 
     def preview(self, spec: OrderSpec, now_ns: int) -> Preview:
@@ -197,11 +202,13 @@ class Venue:
         listing = self.listings.get(spec.symbol)
         if listing is None:
             raise ValueError(f"the venue has no instrument {spec.symbol!r}")
-        return listing.preview(spec, self._stale(listing, max(now_ns, self.now_ns)))
+        return listing.preview(spec, listing.stale(max(now_ns, self.now_ns), self.terms.stale_after_ns))
 
     def reset(self, balances: Mapping[str, Decimal] | None, now_ns: int) -> list[Report]:
         """Cancels what is open and starts anew with `balances`, the first ones when None. Ids go on."""
         self._arrive(now_ns)
+        balances = self.terms.initial_balances if balances is None else balances
+        self.diary.reset(balances)
         for order in list(self._open.values()):
             self.listings[order.symbol].market.cancel(order, self.now_ns)
         self._open.clear()
@@ -215,7 +222,7 @@ class Venue:
             for position in self._foreign
         ]
         self._foreign = ()
-        self._ledger = self._new_ledger(self.terms.initial_balances if balances is None else balances, ())
+        self._ledger = self._new_ledger(balances, ())
         for symbol, listing in self.listings.items():
             listing.move(self._ledger.funds[symbol])
             listing.funds.position.traded = listing.funds.changed = symbol in held
@@ -224,7 +231,110 @@ class Venue:
         zeros = [BrokerBalance(currency, ZERO, ZERO, self.now_ns) for currency in gone]
         return [*self._happened(), *self.changed_holdings(), *flat, *zeros]
 
+    # Commands in ticks and lots: what a diary can do again
+
+    def enter(self, working: WorkingOrder) -> Refusal | None:
+        """Takes an order under the next id, or says why not."""
+        lots, market = working.leaves, self.listings[working.symbol].market
+        working.broker_order_id = working.placed = f"P{self._orders + 1}"
+        refusal = market.place(working, self.now_ns)
+        if refusal is not None:
+            self.refuse(1)
+            return refusal
+        self._orders += 1
+        self.diary.placed(working, lots)
+        if working.leaves:
+            self._keep(working, self.listings[working.symbol], self.now_ns)
+        return None
+
+    def refuse(self, count: int) -> None:
+        """Uses up the ids of orders that are refused."""
+        self._orders += count
+        self.diary.refused(count)
+
+    def change(
+        self, order: WorkingOrder, broker_order_id: str, lots: int, limit: int | None, stop: int | None
+    ) -> Refusal | None:
+        """Makes an order one of `lots` in all under a new id, or says why not."""
+        self.diary.changed(order.client_order_id, broker_order_id, lots, limit, stop)
+        before, order.broker_order_id = order.broker_order_id, broker_order_id
+        refusal = self.listings[order.symbol].market.replace(order, lots, limit, stop, self.now_ns)
+        if refusal is None:
+            self._settle(order)
+        else:
+            order.broker_order_id = before
+        return refusal
+
+    def withdraw(self, order: WorkingOrder) -> None:
+        """Cancels an order."""
+        self.diary.cancelled(order.client_order_id)
+        del self._open[order.client_order_id]
+        self.listings[order.symbol].market.cancel(order, self.now_ns)
+
+    def working(self, client_order_id: str) -> WorkingOrder | None:
+        """The working order; None where there is none."""
+        return self._open.get(client_order_id)
+
+    # Keeping
+
+    def save(self, pack: Packer) -> None:
+        """Writes down all that the venue is, between two calls and after `changed_holdings`."""
+        pack.put(self.now_ns, self._session, self._entries, self._orders, self._fills)
+        save_positions(pack, self._foreign)
+        self._ledger.save(pack)
+        for listing in self.listings.values():
+            listing.market.save(pack)
+        save_orders(pack, list(self._open.values()), list(self.listings))
+
+    def load(self, kept: Unpacker) -> None:
+        """Becomes what `save` wrote: of the venue as it was made, only instruments and terms stay."""
+        self.now_ns, self._session = kept.integer(), kept.text()
+        self._entries, self._orders, self._fills = [kept.integer() for _ in range(3)]
+        self._foreign = load_positions(kept)
+        self._ledger = Ledger.kept(kept, self.instruments, self.terms.fees, self.terms.shortable)
+        for symbol, listing in self.listings.items():
+            listing.move(self._ledger.funds[symbol])
+            listing.market.load(kept)
+        self._open.clear()
+        self._expiries.clear()
+        orders = load_orders(kept, list(self.listings))
+        for order in sorted(orders, key=lambda order: order.number):
+            self.listings[order.symbol].market.put_back(order)
+        for order in orders:
+            self._open[order.client_order_id] = order
+            if order.expire_ns is not None:
+                self._expiries.append((order.expire_ns, int(order.placed[1:]), order))
+        heapify(self._expiries)
+        self._restored = []
+        self._happenings.clear()
+
+    def take_terms(self, terms: AccountTerms) -> None:
+        """From now on the account trades under `terms`."""
+        self.terms = terms
+        self._ledger.charge(terms.fees)
+
+    def forget(self) -> None:
+        """Tells nobody what happened until now: it was told before."""
+        self._happened()
+        self._ledger.told()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """How many orders and executions had an id of the venue."""
+        return self._orders, self._fills
+
+    @property
+    def size(self) -> int:
+        """About how many numbers `save` writes: what a snapshot costs."""
+        books = sum(listing.market.size for listing in self.listings.values())
+        lots = sum(len(funds.position.entries) for funds in self._ledger.funds.values())
+        return 2 * books + 3 * lots + 17 * len(self._open)
+
     # Queries
+
+    def open_orders(self) -> list[WorkingOrder]:
+        """The orders that work, oldest first."""
+        return list(self._open.values())
 
     def positions(self) -> list[BrokerPosition]:
         """Positions that are or were, at the present marks, by symbol."""
@@ -261,7 +371,25 @@ class Venue:
 
     # Inside
 
-    def _place(self, order: Order, broker_order_id: str) -> str | Refusal:
+    def _apply(self, update: MarketUpdate, received_ns: int) -> None:
+        listing = self.listings.get(update.symbol)
+        if listing is None:
+            raise ValueError(f"the venue has no instrument {update.symbol!r}")
+        if update.time_ns > self.now_ns:
+            self.now_ns = update.time_ns
+            if self._expiries and self._expiries[0][0] <= self.now_ns:
+                self._expire()
+        listing.market.received_ns = received_ns
+        listing.market.apply(update)
+
+    def _place(self, order: Order) -> str | Refusal:
+        working = self._understood(order)
+        if isinstance(working, Refusal):
+            self.refuse(1)
+            return working
+        return self.enter(working) or working.broker_order_id
+
+    def _understood(self, order: Order) -> WorkingOrder | Refusal:
         spec = order.spec
         listing = self.listings.get(spec.symbol)
         if listing is None:
@@ -270,33 +398,13 @@ class Venue:
             return Refusal(
                 ErrorReason.CLIENT_ORDER_ID_REUSED, f"an order {order.client_order_id!r} is open already"
             )
-        stale = self._stale(listing, self.now_ns)
+        stale = listing.stale(self.now_ns, self.terms.stale_after_ns)
         if stale is not None:
             return stale
         try:
-            working = working_order(listing, order, spec, order.quantity, broker_order_id)
+            return working_order(listing, order, spec, order.quantity, "")
         except ValueError as error:
             return Refusal(ErrorReason.INVALID_FIELD, str(error))
-        refusal = listing.market.place(working, self.now_ns)
-        if refusal is not None:
-            return refusal
-        if working.leaves:
-            self._keep(working, listing, self.now_ns)
-        return broker_order_id
-
-    def _stale(self, listing: Listing, now_ns: int) -> Refusal | None:
-        limit_ns = self.terms.stale_after_ns
-        if limit_ns is None:
-            return None
-        since_ns = listing.market.updated_ns
-        if not since_ns or now_ns - since_ns <= limit_ns:
-            return None
-        since = datetime.fromtimestamp(since_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
-        return Refusal(
-            ErrorReason.STALE_MARKET_DATA,
-            f"{listing.instrument.symbol}: no market data since {since}, {(now_ns - since_ns) / 1e9:.3f} s ago; orders "
-            f"are refused after {limit_ns / 1e9:.3f} s",
-        )
 
     def _keep(self, working: WorkingOrder, listing: Listing, since_ns: int) -> None:
         """Remembers an order that rests, and when it expires."""
@@ -319,6 +427,7 @@ class Venue:
     def _arrive(self, now_ns: int) -> None:
         if now_ns > self.now_ns:
             self.now_ns = now_ns
+            self.diary.advanced(now_ns)
         if self._expiries and self._expiries[0][0] <= self.now_ns:
             self._expire()
 
@@ -381,26 +490,15 @@ class Venue:
     def _happened(self) -> list[Report]:
         """What happened since the last call, as reports."""
         reports, self._reports = self._reports, []
+        self.diary.eventful = True
         for happening in self._happenings:
             order = happening.order
             if isinstance(happening, Executed):
                 self._fills += 1
                 reports.append(self.listings[order.symbol].fill_report(happening, f"X{self._fills}"))
             else:
-                reports.append(_order_report(happening))
+                reports.append(happening.report())
             if not order.leaves:
                 self._settle(order)
         self._happenings.clear()
         return reports
-
-
-def _order_report(change: Changed) -> OrderReport:
-    order = change.order
-    return OrderReport(
-        change.kind,
-        order.client_order_id,
-        order.broker_order_id,
-        change.time_ns,
-        change.reason,
-        change.message,
-    )

@@ -2,7 +2,11 @@
 
 The venue's time is the tape's while there is a tape, else the gateway's. A command first lets the market play up to
 its own moment, then acts, and never suspends. When a feed breaks, the broker is in ERROR: books are no longer
-trusted, orders are refused, cancels still pass. A tape begins anew when the gateway does; the account goes on.
+trusted, orders are refused, cancels still pass.
+
+The venue outlives the process: what it did is kept with the commit of what it told (`keeping.py`), and `connect` takes
+up exactly what is durable, market and tape included. While the gateway was away the market stood still; a wall clock
+did not, so that orders whose day is over expire and pushed prices are as old as they are.
 """
 
 from __future__ import annotations
@@ -13,8 +17,9 @@ from dataclasses import replace
 from decimal import Decimal
 
 from brokergate.adapters.paper.config import MAX_BALANCE, PaperTradingConfig
+from brokergate.adapters.paper.keeping import Keeper, PaperFeed, take_up
 from brokergate.adapters.paper.listeners import Listeners
-from brokergate.adapters.paper.live import LiveFeed, PushClock, SyntheticPlayer
+from brokergate.adapters.paper.live import PushClock, SyntheticPlayer
 from brokergate.adapters.paper.outbox import Outbox
 from brokergate.adapters.paper.player import TapePlayer
 from brokergate.adapters.paper.push import parse_pushed
@@ -37,8 +42,12 @@ from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
 from brokergate.domain.orders import Order, OrderSpec, OrderType, TimeInForce, TriggerSource
 from brokergate.ports.broker import (
+    Absent,
     AbstractBroker,
     ConnectionReport,
+    Failed,
+    FindResult,
+    Found,
     Outcome,
     Preview,
     PushedUpdate,
@@ -49,6 +58,9 @@ from brokergate.ports.broker import (
     SimulatedVenue,
     TapeAction,
     TapeStatus,
+    VenueOrder,
+    VenueSnapshot,
+    VenueStep,
 )
 from brokergate.ports.clock import Clock
 from brokergate.sim.feeds.opening import open_tape
@@ -80,6 +92,11 @@ CAPABILITIES = Capabilities(
 )
 """What the paper venue does in its first form."""
 
+_NOT_TAKEN_UP = (
+    "the market begins anew, orders and holdings are the journal's, and lots and places in the queue are lost, because "
+    "what was kept of the venue cannot be taken up"
+)
+
 
 class PaperTradingBroker(AbstractBroker, SimulatedVenue):
     """One paper account."""
@@ -93,7 +110,8 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._config = config
         self._clock = clock
         self._venue: Venue | None = None
-        self._feed: LiveFeed | TapePlayer | None = None
+        self._feed: PaperFeed | None = None
+        self._keeper: Keeper | None = None
         self._outbox = Outbox()
         self._listeners = Listeners()
         self._failure = ""
@@ -102,15 +120,19 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
     # The connection
 
     async def connect(self, state: RestoredState) -> None:
-        """Takes up the account where the journal left it and lets the market run. A broker that was closed goes on
-        with the market where it stood; one whose feed broke begins its feed anew. `BrokerError` for a tape that
-        cannot be read and for a state that does not fit the feed's instruments."""
+        """Takes up the account where the journal left it and lets the market run. Where `state` has the venue's
+        history, that is the venue, and nothing that was not committed; where it has none, or one that does not fit
+        (another market, other terms, a feed that broke), orders, positions and balances come from the journal, the
+        market begins anew, and a ConnectionReport says why. A broker whose state nobody keeps goes on with what it
+        has in memory. `BrokerError` for a tape that cannot be read and for a state that does not fit the feed's
+        instruments."""
         self._outbox = Outbox()
-        if self._venue is None or self._feed is None or self._failure:
+        unkept = self._keeper is not None and not self._keeper.asked
+        if not unkept or self._failure or state.venue is not None:
             try:
                 await self._open(state)
             except (TapeError, ValueError) as error:
-                self._venue = self._feed = None
+                self._venue = self._feed = self._keeper = None
                 raise BrokerError(str(error)) from error
         assert self._feed is not None
         self._feed.start()
@@ -119,35 +141,50 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._connected = True
 
     async def _open(self, state: RestoredState) -> None:
-        config, clock = self._config, self._clock
+        config, clock, terms = self._config, self._clock, _terms(self._config)
         self._failure = ""
-        if config.feed.tape:
-            # Surveying a long recording takes seconds: not on the event loop.
-            tape = await asyncio.to_thread(_surveyed, config.feed.tape, config)
-            feed: LiveFeed | TapePlayer = TapePlayer(
+        # Surveying a long recording takes seconds: not on the event loop.
+        tape = await asyncio.to_thread(_surveyed, config.feed.tape, config) if config.feed.tape else None
+        venue, feed = None, self._new_feed(tape)
+        if state.venue is not None:
+            try:
+                venue = await asyncio.to_thread(
+                    take_up, state.venue, state, feed, terms, self._listeners.date
+                )
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with what was kept, the account opens
+                feed = self._new_feed(tape)
+                self._outbox.add([ConnectionReport(ConnectionState.CONNECTED, f"{_NOT_TAKEN_UP}: {error}")])
+        if venue is None:
+            now_ns = feed.start_ns if isinstance(feed, TapePlayer) else clock.now_ns()
+            venue = Venue(feed.instruments, terms, state, now_ns, session=str(clock.now_ns()))
+        self._venue, self._feed = venue, feed
+        self._keeper = Keeper(venue, feed, self._listeners.dates, clock)
+        self._outbox.add(venue.opening())
+
+    def _new_feed(self, tape: Tape | None) -> PaperFeed:
+        feed, clock = self._config.feed, self._clock
+        if tape is not None:
+            return TapePlayer(
                 tape,
                 clock,
                 self._play,
                 self._advance,
                 self._fail,
-                speed=config.feed.speed or "1",
-                paused=bool(config.feed.paused),
+                speed=feed.speed or "1",
+                paused=bool(feed.paused),
             )
-        elif config.feed.push is not None:
-            feed = PushClock(config.feed.push.listed(), clock, self._advance, self._fail)
-        else:
-            seed = config.feed.synthetic.seed if config.feed.synthetic else 0
-            feed = SyntheticPlayer(seed, clock, self._play, self._fail)
-        now_ns = feed.start_ns if isinstance(feed, TapePlayer) else clock.now_ns()
-        self._venue = Venue(feed.instruments, _terms(config), state, now_ns, session=str(clock.now_ns()))
-        self._feed = feed
-        self._outbox.add(self._venue.opening())
+        if feed.push is not None:
+            return PushClock(feed.push.listed(), clock, self._advance, self._fail)
+        seed = feed.synthetic.seed if feed.synthetic else 0
+        return SyntheticPlayer(seed, clock, self._play, self._fail)
 
     async def close(self) -> None:
-        """Stops the market and ends `events()`."""
+        """Stops the market and ends `events()`. What is to be kept of the venue is asked for once more after that."""
         self._connected = False
         if self._feed is not None:
             await self._feed.stop()
+        if self._keeper is not None and self._keeper.close():
+            self._outbox.nudge()
         self._outbox.close()
 
     def events(self) -> AsyncIterator[Sequence[Report]]:
@@ -186,6 +223,27 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
 
     def untold(self) -> Sequence[Report]:
         return [*self._outbox.take(), *(self._venue.changed_holdings() if self._venue else ())]
+
+    def unsaved(self) -> Sequence[VenueStep | VenueSnapshot]:
+        return self._keeper.unsaved() if self._keeper is not None else ()
+
+    async def find_order(self, order: Order) -> FindResult:
+        """A working order is Found. One that the venue accepted and does not work any more has ended: it keeps no
+        ended orders, so that the answer is Failed. What it never accepted is Absent."""
+        try:
+            venue, _ = self._now()
+        except BrokerError as error:
+            return Failed(str(error))
+        working = venue.working(order.client_order_id)
+        if working is not None:
+            return Found(venue.listings[working.symbol].shown(working))
+        if order.broker_order_id:
+            return Failed(f"order {order.client_order_id!r} has ended; the paper venue keeps no ended orders")
+        return Absent()
+
+    async def list_open_orders(self) -> Sequence[VenueOrder]:
+        venue, _ = self._now()
+        return [venue.listings[order.symbol].shown(order) for order in venue.open_orders()]
 
     async def get_positions(self) -> Sequence[BrokerPosition]:
         return self._now()[0].positions()
@@ -228,7 +286,11 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                 ErrorReason.WRONG_FEED,
                 "the account's feed is no tape; configure feed: {tape: PATH} to steer one",
             )
-        return await self._feed.control(action)
+        venue = self._now()[0]
+        try:
+            return await self._feed.control(action)
+        finally:
+            venue.diary.eventful = True
 
     async def push(self, updates: Sequence[PushedUpdate]) -> None:
         if not isinstance(self._feed, PushClock):
@@ -239,8 +301,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         venue, now_ns = self._now()
         parsed = parse_pushed(updates, venue.listings, now_ns)
         for update, pushed in zip(parsed, updates, strict=True):
-            self._listeners.date(update.symbol, pushed.datum.event_time_ns)
-            self._play((update,))
+            self._push(update, pushed.datum.event_time_ns)
 
     # Inside
 
@@ -267,20 +328,36 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         return outcomes
 
     def _play(self, updates: Sequence[MarketUpdate]) -> None:
-        """Gives the market's updates to the venue; what happens goes to the outbox."""
-        venue = self._venue
-        if venue is None or self._failure:
+        """Gives the feed's updates to the venue; what happens goes to the outbox."""
+        venue, keeper = self._venue, self._keeper
+        if venue is None or keeper is None or self._failure:
             return
         received_ns = self._clock.now_ns()
         try:
-            if not self._listeners:
+            if self._listeners:
+                for update in updates:
+                    self._outbox.add(venue.apply((update,), received_ns))
+                    self._listeners.tell(update, venue)
+            else:
                 self._outbox.add(venue.apply(updates, received_ns))
-                return
-            for update in updates:
-                self._outbox.add(venue.apply((update,), received_ns))
-                self._listeners.tell(update, venue)
         except ValueError as error:
             self._fail(str(error))
+        if keeper.restless:
+            self._outbox.nudge()
+
+    def _push(self, update: MarketUpdate, dated_ns: int) -> None:
+        """Gives to the venue what a client pushed, who says that it happened at `dated_ns`."""
+        venue, keeper = self._venue, self._keeper
+        if venue is None or keeper is None or self._failure:
+            return
+        self._listeners.date(update.symbol, dated_ns)
+        try:
+            self._outbox.add(venue.push(update, self._clock.now_ns(), dated_ns))
+            self._listeners.tell(update, venue)
+        except ValueError as error:
+            self._fail(str(error))
+        if keeper.restless:
+            self._outbox.nudge()
 
     def _advance(self, now_ns: int) -> None:
         if self._venue is not None:
@@ -291,6 +368,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._failure = message
         if self._venue is not None:
             self._venue.distrust(message)
+            self._venue.diary.broke(message)
         self._outbox.add([ConnectionReport(ConnectionState.ERROR, message)])
 
 

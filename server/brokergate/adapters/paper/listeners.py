@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -51,6 +51,11 @@ class Listeners:
         """What is told of `symbol` from now on happened at `event_time_ns` by the market's clock, which is not the
         venue's where a client pushes it. 0 is the venue's own."""
         self._dates[symbol] = event_time_ns
+
+    @property
+    def dates(self) -> Mapping[str, int]:
+        """What `date` was told, by symbol."""
+        return self._dates
 
     def dated(self, view: View | None) -> View | None:
         """`view` with the market's own time."""

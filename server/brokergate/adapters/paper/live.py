@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from hashlib import blake2b
 from typing import Protocol
 
 from brokergate.domain.instruments import Instrument
 from brokergate.ports.clock import Clock
 from brokergate.sim.feeds.synthetic import SyntheticFeed
 from brokergate.sim.market import MarketUpdate
+from brokergate.sim.packing import Packer, Unpacker
 
 Play = Callable[[Sequence[MarketUpdate]], None]
 """Gives updates to the venue."""
@@ -31,6 +33,28 @@ class LiveFeed(Protocol):
     """A feed by the gateway's clock."""
 
     instruments: tuple[Instrument, ...]
+    identity: str
+    """Which market it is, beside its instruments: what was kept of another one is not taken up."""
+
+    def standing(self) -> str:
+        """Where it stands, beside how many updates it played: a step notes it."""
+        ...
+
+    def stand(self, standing: str) -> None:
+        """Takes up what `standing` gave."""
+        ...
+
+    def pull(self, count: int) -> Sequence[MarketUpdate]:
+        """The next `count` updates, to be played again before `start`; fewer where there are no more."""
+        ...
+
+    def save(self, pack: Packer) -> None:
+        """Writes down where it stands."""
+        ...
+
+    def load(self, kept: Unpacker) -> None:
+        """Takes up what `save` wrote, before `start`."""
+        ...
 
     def now_ns(self) -> int:
         """The venue's time for a command, everything played that came before it."""
@@ -46,11 +70,14 @@ class LiveFeed(Protocol):
 
 
 class SyntheticPlayer:
-    """Plays a synthetic market in real time."""
+    """Plays a synthetic market in real time. While it is stopped the market stands still, and no time is missing from
+    it when it goes on."""
 
     def __init__(self, seed: int, clock: Clock, play: Play, failed: Failed) -> None:
         self._feed = SyntheticFeed(seed, clock.now_ns())
         self.instruments = self._feed.instruments
+        profiles = repr([market.profile for market in self._feed.markets])
+        self.identity = f"synthetic {seed} {blake2b(profiles.encode(), digest_size=8).hexdigest()}"
         self._clock = clock
         self._play = play
         self._failed = failed
@@ -62,7 +89,26 @@ class SyntheticPlayer:
             self._play(self._feed.advance(min(now_ns, self._feed.next_ns + MAX_CATCH_UP_NS)))
         return now_ns
 
+    def standing(self) -> str:
+        return ""
+
+    def stand(self, standing: str) -> None:
+        pass
+
+    def pull(self, count: int) -> Sequence[MarketUpdate]:
+        return self._feed.pull(count)
+
+    def save(self, pack: Packer) -> None:
+        self._feed.save(pack)
+
+    def load(self, kept: Unpacker) -> None:
+        self._feed.load(kept)
+
     def start(self) -> None:
+        late_ns = self._clock.now_ns() - self._feed.next_ns
+        # Also where the clock was set back: a market that waits for an hour to pass again is no market.
+        if late_ns > 0 or late_ns < -SLICE_NS:
+            self._feed.shift(late_ns)
         self._task = watched(self._run(), "synthetic market", self._failed)
 
     async def stop(self) -> None:
@@ -82,6 +128,8 @@ class SyntheticPlayer:
 class PushClock:
     """Time for a market that is pushed: it passes by itself, and orders expire."""
 
+    identity = "push"
+
     def __init__(
         self, instruments: tuple[Instrument, ...], clock: Clock, advance: Advance, failed: Failed
     ) -> None:
@@ -93,6 +141,21 @@ class PushClock:
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
+
+    def standing(self) -> str:
+        return ""
+
+    def stand(self, standing: str) -> None:
+        pass
+
+    def pull(self, count: int) -> Sequence[MarketUpdate]:
+        return ()
+
+    def save(self, pack: Packer) -> None:
+        pass
+
+    def load(self, kept: Unpacker) -> None:
+        pass
 
     def start(self) -> None:
         self._task = watched(self._run(), "pushed market's clock", self._failed)

@@ -17,6 +17,7 @@ class Outbox:
         self._reports: list[Report] = []
         self._more = asyncio.Event()
         self._closed = False
+        self._nudged = False
 
     def add(self, reports: Sequence[Report]) -> None:
         """Puts reports behind those that wait."""
@@ -29,16 +30,22 @@ class Outbox:
         reports, self._reports = self._reports, []
         return reports
 
+    def nudge(self) -> None:
+        """Has the reader come, though there be nothing to read: who keeps the venue's state has cause to ask for it."""
+        self._nudged = True
+        self._more.set()
+
     def close(self) -> None:
         """Lets the reader end once it has taken what waits."""
         self._closed = True
         self._more.set()
 
     async def batches(self) -> AsyncIterator[Sequence[Report]]:
-        """What waits, as it comes, until `close`."""
+        """What waits, as it comes, until `close`; nothing, after a nudge."""
         while True:
             # Taken in the reader's own step: what a command took in between has left already.
-            if self._reports:
+            if self._reports or self._nudged:
+                self._nudged = False
                 yield self.take()
             elif self._closed:
                 return

@@ -8,8 +8,11 @@ stays as it was, and orders go on against it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import json
+from collections import deque
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from itertools import islice
 
 from brokergate.adapters.paper.config import MAX_SPEED
 from brokergate.adapters.paper.live import Advance, Failed, Play, ended, watched
@@ -19,6 +22,7 @@ from brokergate.ports.broker import TapeAction, TapeStatus
 from brokergate.ports.clock import Clock
 from brokergate.sim.feeds.tape import Tape, TapeError
 from brokergate.sim.market import MarketUpdate
+from brokergate.sim.packing import Packer, Unpacker, Unreadable
 
 SLICE_UPDATES = 128
 """Updates that are played before the event loop breathes: some 2 ms of reading and matching."""
@@ -47,6 +51,9 @@ class TapePlayer:
         survey = tape.survey()
         self.instruments = survey.instruments
         self.start_ns = survey.start_ns
+        counts = json.dumps({symbol: dict(kinds) for symbol, kinds in survey.frames.items()}, sort_keys=True)
+        self.identity = f"tape {tape.format} {survey.start_ns} {survey.end_ns} {counts}"
+        self._configured = f"{speed} {paused}"
         self._clock = clock
         self._play = play
         self._advance = advance
@@ -68,6 +75,43 @@ class TapePlayer:
         if self._next is None and self._state != ENDED:
             self._take_next()
         self._resume()
+
+    # Keeping
+
+    def standing(self) -> str:
+        """State, speed and time; the updates played are counted by who plays them."""
+        return f"{self._state}\t{self._speed}\t{self._time_ns}"
+
+    def stand(self, standing: str) -> None:
+        """Takes up what `standing` gave."""
+        self._state, self._speed, time_ns = standing.split("\t")
+        self._time_ns = int(time_ns)
+
+    def pull(self, count: int) -> Sequence[MarketUpdate]:
+        """The next `count` updates, to be played again before `start`."""
+        updates = list(islice(self._updates, count))
+        if updates:
+            self._played += len(updates)
+            self._played_ns = updates[-1].time_ns
+        return updates
+
+    def save(self, pack: Packer) -> None:
+        """Writes down where the tape is, and what the configuration said of its playing."""
+        pack.put(self._configured, self._played, self._played_ns, self.standing())
+
+    def load(self, kept: Unpacker) -> None:
+        """Winds the tape to where it was: it is read, and nothing is matched. A configuration that says now otherwise
+        how it shall play is followed."""
+        configured, played, played_ns, standing = kept.text(), kept.integer(), kept.integer(), kept.text()
+        last = deque(islice(self._updates, played), maxlen=1)
+        if played and (not last or last[0].time_ns != played_ns):
+            raise Unreadable(f"update {played} of the tape is not of the time {played_ns}")
+        self._played, self._played_ns = played, played_ns
+        state, speed = self._state, self._speed
+        self.stand(standing)
+        if configured != self._configured:
+            self._speed = speed
+            self._state = self._state if self._state == ENDED else state
 
     async def stop(self) -> None:
         """Stands still; a seek under way ends."""

@@ -18,6 +18,7 @@ from random import Random
 from brokergate.domain.instruments import Instrument
 from brokergate.sim.feeds.profiles import PROFILES, SyntheticProfile
 from brokergate.sim.market import BookDelta, BookSnapshot, MarketUpdate, TradeUpdate
+from brokergate.sim.packing import Packer, Unpacker, Unreadable
 
 Side = dict[int, int]
 
@@ -49,6 +50,7 @@ class SyntheticMarket:
         self.symbol = symbol
         self.next_ns = start_ns
         """When the next update is due."""
+        self._random = random
         self._uniform = random.random
         self._opened = False
         self._fair = float(chosen.start_price)
@@ -80,6 +82,29 @@ class SyntheticMarket:
         """The updates one after another, without end."""
         while True:
             yield from self._step()
+
+    def shift(self, by_ns: int) -> None:
+        """Everything that is still to come comes so much later."""
+        self.next_ns += by_ns
+
+    def save(self, pack: Packer) -> None:
+        """Writes the market down, with the state of its dice."""
+        version, words, _ = self._random.getstate()
+        pack.put(version, self.next_ns, self._opened, self._fair, self._spread, self._variance)
+        pack.column(words)
+        for side in (self._bids, self._asks):
+            pack.column(side)
+            pack.column(side.values())
+
+    def load(self, kept: Unpacker) -> None:
+        """Takes up what `save` wrote."""
+        version, self.next_ns, self._opened = kept.integer(), kept.integer(), kept.flag()
+        self._fair, self._spread, self._variance = [kept.number() for _ in range(3)]
+        try:
+            self._random.setstate((version, tuple(kept.column()), None))
+        except (ValueError, TypeError, OverflowError) as error:
+            raise Unreadable(f"the dice of {self.symbol} cannot be taken up ({error})") from error
+        self._bids, self._asks = [dict(zip(kept.column(), kept.column(), strict=True)) for _ in range(2)]
 
     def _step(self) -> list[MarketUpdate]:
         now_ns = self.next_ns
@@ -179,8 +204,7 @@ class SyntheticFeed:
         self.markets = tuple(
             SyntheticMarket(symbol, Random(f"{seed}/{symbol}"), start_ns) for symbol in symbols
         )
-        self._due = [(market.next_ns, index) for index, market in enumerate(self.markets)]
-        heapify(self._due)
+        self._line_up()
 
     @property
     def instruments(self) -> tuple[Instrument, ...]:
@@ -203,6 +227,34 @@ class SyntheticFeed:
         """The updates one after another, without end."""
         while True:
             yield from self._pull()
+
+    def pull(self, count: int) -> list[MarketUpdate]:
+        """The next `count` updates, which `advance` gave in calls of its own."""
+        updates: list[MarketUpdate] = []
+        while len(updates) < count:
+            updates += self._pull()
+        return updates
+
+    def shift(self, by_ns: int) -> None:
+        """Everything that is still to come comes so much later: the markets stood still."""
+        for market in self.markets:
+            market.shift(by_ns)
+        self._line_up()
+
+    def save(self, pack: Packer) -> None:
+        """Writes the markets down."""
+        for market in self.markets:
+            market.save(pack)
+
+    def load(self, kept: Unpacker) -> None:
+        """Takes up what `save` wrote for the same symbols."""
+        for market in self.markets:
+            market.load(kept)
+        self._line_up()
+
+    def _line_up(self) -> None:
+        self._due = [(market.next_ns, index) for index, market in enumerate(self.markets)]
+        heapify(self._due)
 
     def _pull(self) -> list[MarketUpdate]:
         due_ns, index = self._due[0]
