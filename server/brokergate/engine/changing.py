@@ -186,13 +186,19 @@ class Changing:
         return await self._committed(body)
 
     async def cancel_each(self, orders: Sequence[Order], request: Request) -> list[CancelResult]:
-        """Cancels working orders; what the broker told is staged. BROKER_UNAVAILABLE where one of them is at a broker
-        that is away."""
+        """Cancels working orders; what the broker told is staged. Raises BROKER_UNAVAILABLE where all of them are at a
+        broker that is away; those that are held back need no broker."""
         results: dict[str, CancelResult] = {}
         payloads: list[EventPayload] = []
         sending = [order for order in orders if not order.held]
         if sending:
-            self._account.check_connected()
+            try:
+                self._account.check_connected()
+            except GatewayError as error:
+                if len(sending) == len(orders):
+                    raise
+                results = {order.order_id: OrderFailure(error) for order in sending}
+                sending = []
         for order in orders:
             if order.held:
                 results[order.order_id] = self._dropped(order, request, payloads)

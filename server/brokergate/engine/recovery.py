@@ -57,6 +57,7 @@ class GapFill:
             await account.clock.sleep(account.policy.quiet_period_ns / NS_PER_S)
             await self.fills()
             await self._positions()
+        await self._balances()
         self._seen()
         await account.journal.commit(account.account_id)
 
@@ -65,6 +66,7 @@ class GapFill:
         await self.fills()
         await self._orders()
         await self._positions()
+        await self._balances()
         self._seen()
         await self._account.journal.commit(self._account.account_id)
 
@@ -235,6 +237,19 @@ class GapFill:
                 suspicious = True
         self._differences = differences
         return suspicious
+
+    async def _balances(self) -> None:
+        """Takes the broker's balances, which are its own to tell."""
+        account = self._account
+        told = await account.broker.get_balances()
+        known = {balance.currency: balance for balance in account.journal.balances(account.account_id)}
+        changes = [
+            balance
+            for balance in told
+            if (before := known.get(balance.currency)) is None
+            or (before.total, before.held) != (balance.total, balance.held)
+        ]
+        account.stage(account.tracker.apply(changes))
 
     def _frozen_by_position(self, symbol: str) -> bool:
         return any(

@@ -260,7 +260,7 @@ async def test_an_exclusive_account_disputes_an_order_of_others() -> None:
 
 
 async def test_a_hole_that_the_broker_made_is_told() -> None:
-    """A broker that does not tell executions again: after an outage a Gap says from when to when they may be missing."""
+    """A broker that does not tell executions again: after an outage a Gap says so."""
     async with living() as house:
         house.broker.capabilities = replace(house.broker.capabilities, replays_fills=False)
         await house.clock.advance(31)
