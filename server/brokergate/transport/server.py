@@ -12,7 +12,6 @@ import grpc
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.ports.clock import Clock
-from brokergate.ports.journal import JournalError
 from brokergate.transport.auth import Authenticator, Gatekeeper, GuardedHandlers
 from brokergate.transport.calls import Calls
 from brokergate.transport.channelz import channelz_handlers
@@ -69,7 +68,6 @@ class GatewayServer:
         self._implementations = implementations(gateway, streams, entry, settings, clock)
         self._server: grpc.aio.Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._journal_failed = False
         self._unfollow: Callable[[], None] = lambda: None
 
     @property
@@ -92,7 +90,7 @@ class GatewayServer:
         guarded = GuardedHandlers(self._gatekeeper, self._reporter.refused, handlers)
         server.add_generic_rpc_handlers((guarded,))
         addresses = [bind(server, listener) for listener in settings.listeners]
-        self._unfollow = self._gateway.journal.on_failure(self._lose_journal)
+        self._unfollow = self._gateway.journal.on_failure(lambda _: self._health.set_journal(failed=True))
         self._follow_health_now()
         await server.start()
         self._server = server
@@ -125,16 +123,9 @@ class GatewayServer:
             await self._server.stop(STOP_GRACE_S if self._calls.draining else None)
             self._server = None
 
-    def _lose_journal(self, error: JournalError) -> None:
-        self._journal_failed = True
-        self._health.set_journal(failed=True)
-        self._log.error("journal failed", error_class=type(error).__name__, message=str(error))
-
     def _follow_health_now(self) -> None:
         self._health.set_brokers((broker.name, broker.healthy) for broker in self._gateway.brokers())
-        if self._journal_failed and self._gateway.journal.failed is None:
-            self._journal_failed = False
-            self._health.set_journal(failed=False)
+        self._health.set_journal(failed=self._gateway.journal.failed is not None)
 
     async def _follow_health(self) -> None:
         async for _ in self._gateway.on_health():

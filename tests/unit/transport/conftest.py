@@ -19,6 +19,7 @@ from brokergate.engine.streams import EventStreams
 from brokergate.journal.memory import MemoryJournal
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import SystemClock
+from brokergate.ports.journal import Journal
 from brokergate.tokens import TokenStore
 from brokergate.transport.auth import Authenticator, NoTokens
 from brokergate.transport.server import GatewayServer
@@ -79,20 +80,24 @@ Serve = Callable[..., Awaitable[Served]]
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Serves a gateway with the accounts `main` and `other` at a desk each; the test gives settings and tokens."""
+    """Serves a gateway with the accounts `main` and `other` at a desk each; the test gives settings, tokens, the
+    journal and what `main` may do."""
     async with AsyncExitStack() as stack:
 
         async def start(
             settings: TransportSettings | None = None,
             authenticator: Authenticator | None = None,
             log: Log | None = None,
+            journal: Journal | None = None,
+            policy: AccountPolicy | None = None,
         ) -> Served:
-            journal, clock, desk = MemoryJournal(random.Random(1).getrandbits), SystemClock(), Desk()
+            journal = journal or MemoryJournal(random.Random(1).getrandbits)
+            clock, desk = SystemClock(), Desk()
             kept = log or Log()
             gateway = Gateway(journal, clock, lambda *_, **__: None, no_paper)
             stack.callback(journal.close)
             stack.push_async_callback(gateway.close)
-            await gateway.add_account("main", desk, AccountPolicy())
+            await gateway.add_account("main", desk, policy or AccountPolicy())
             await gateway.add_account("other", Desk(), AccountPolicy())
             server = GatewayServer(
                 gateway,

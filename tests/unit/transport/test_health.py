@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import random
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -8,10 +10,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from brokergate.domain.accounts import ConnectionState
-from brokergate.ports.journal import JournalError
+from brokergate.domain.policy import AccountPolicy
+from brokergate.journal.sqlite.journal import SqliteJournal
 from brokergate.transport.methods import SERVICES
 from brokergate.v1 import error_pb2, event_pb2, event_service_pb2_grpc, order_service_pb2_grpc
-from tests.unit.transport.conftest import Served
+from tests.unit.transport.conftest import Serve, Served
 from tests.unit.transport.errors import has_retry, reason_of
 from tests.unit.transport.orders import get, market, place
 from tests.unit.transport.test_streams import events_of, until
@@ -51,18 +54,43 @@ async def test_a_broker_that_is_away_is_not_serving(served: Served) -> None:
     assert (await watch.read()).status == Response.SERVING
 
 
-async def test_a_journal_that_failed_is_not_serving(served: Served) -> None:
-    """Without the journal the gateway as a whole and what it trades and reads by are NOT_SERVING, and a watch hears of
-    it; the market, which needs none, goes on, and so does the broker. When the journal is back, everything is."""
-    trading, market = "brokergate.v1.OrderService", "brokergate.v1.MarketDataService"
+class Disk:
+    """A disk whose syncs fail while the test says so."""
+
+    fails = False
+
+    def sync(self, fd: int) -> None:
+        if self.fails:
+            raise OSError(28, "No space left on device")
+
+
+async def test_a_journal_that_failed_is_not_serving(serve: Serve, tmp_path: Path) -> None:
+    """An order whose commit fails is OUTCOME_UNKNOWN, later ones are JOURNAL_UNAVAILABLE and may be tried again. The
+    gateway as a whole and its trading services are NOT_SERVING, and a watch hears of it; the market, which needs no
+    journal, goes on, and so does the broker. When the disk works again everything is served, and the id
+    answers: its order was written, not told and never sent."""
+    disk = Disk()
+    journal = SqliteJournal(tmp_path / "journal.db", random.Random(1).getrandbits, sync_file=disk.sync)
+    served = await serve(journal=journal, policy=AccountPolicy(durable=True))
+    trading, market_data = "brokergate.v1.OrderService", "brokergate.v1.MarketDataService"
     watches = [health(served).Watch(request(name)) for name in ("", trading)]
     assert [(await watch.read()).status for watch in watches] == [Response.SERVING] * 2
-    served.server._lose_journal(JournalError("disk full"))
+    disk.fails = True
+    for reason, code in (
+        ("OUTCOME_UNKNOWN", grpc.StatusCode.ABORTED),
+        ("JOURNAL_UNAVAILABLE", grpc.StatusCode.UNAVAILABLE),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await place(served, market("c1"))
+        assert (reason_of(caught.value), caught.value.code()) == (reason, code)
+        assert has_retry(caught.value) is (code is grpc.StatusCode.UNAVAILABLE)
     assert [(await watch.read()).status for watch in watches] == [Response.NOT_SERVING] * 2
-    for name in (market, BROKER):
-        assert (await health(served).Check(request(name))).status == Response.SERVING
-    served.gateway._health_changed()
+    for name in (market_data, BROKER):
+        assert (await health(served).Check(request(name))).status == Response.SERVING, name
+    disk.fails = False
     assert [(await watch.read()).status for watch in watches] == [Response.SERVING] * 2
+    assert (await place(served, market("c1"))).already_existed
+    assert served.desk.placed == []
 
 
 async def test_watchers_leave_each_other_alone(served: Served) -> None:
