@@ -6,6 +6,7 @@ while the broker is away, and looks again for as long as the stop holds, since w
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal
@@ -14,7 +15,6 @@ from brokergate.domain.access import GATEWAY
 from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.commands import OrderFailure, PlaceOrder, Request
 from brokergate.domain.control import Stop, StopPhase, StopProgress
-from brokergate.domain.errors import BrokerError, GatewayError
 from brokergate.domain.events import ControlChanged, ControlEventType
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import ZERO, add, remainder, subtract
@@ -26,7 +26,6 @@ from brokergate.engine.control import stop_setting
 from brokergate.engine.placing import Placing
 from brokergate.engine.recovery import NS_PER_S
 from brokergate.engine.tasks import OwnedTasks
-from brokergate.ports.journal import JournalError
 
 PROTECTIVE = frozenset({OrderType.STOP, OrderType.STOP_LIMIT, OrderType.TRAILING_STOP})
 FIRST_WAIT_S = 0.1
@@ -60,6 +59,11 @@ class StopOperation:
         self._journal_works = journal_works
         self._tasks = tasks
         self._told: StopProgress | None = None
+        self._more = asyncio.Event()
+
+    def hurry(self) -> None:
+        """More is asked for: it looks again at once."""
+        self._more.set()
 
     async def run(self) -> None:
         """Works until it is cancelled; after DONE it looks again now and then."""
@@ -70,8 +74,8 @@ class StopOperation:
             before = self._told
             try:
                 await self._step(stop)
-            except (BrokerError, GatewayError, JournalError) as error:
-                account.log("emergency stop waits", account=account.account_id, error=str(error))
+            except Exception as error:  # noqa: BLE001 - whatever goes wrong, a stop does not give up
+                account.log("emergency stop waits", account=account.account_id, error=repr(error))
             now = account.control.stop
             if now is not None and now.phase is StopPhase.DONE:
                 wait_s = account.policy.poll_interval_ns / NS_PER_S
@@ -79,7 +83,17 @@ class StopOperation:
                 wait_s = FIRST_WAIT_S
             else:
                 wait_s = min(2 * wait_s, LAST_WAIT_S)
-            await account.clock.sleep(wait_s)
+            await self._pause(wait_s)
+
+    async def _pause(self, wait_s: float) -> None:
+        self._more.clear()
+        sleep = asyncio.ensure_future(self._account.clock.sleep(wait_s))
+        more = asyncio.ensure_future(self._more.wait())
+        try:
+            await asyncio.wait((sleep, more), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleep.cancel()
+            more.cancel()
 
     async def _step(self, stop: Stop) -> None:
         account = self._account

@@ -49,7 +49,7 @@ class TradingControl:
         self._clock = clock
         self._guard = guard
         self._operate = operate
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._operations: dict[str, tuple[StopOperation, asyncio.Task[None]]] = {}
         self._watches: list[asyncio.Task[None]] = []
 
     def adopt(self, account: Account) -> None:
@@ -61,16 +61,19 @@ class TradingControl:
 
     def take_up(self, account: Account) -> None:
         """Works on the stop that holds on the account, if one does."""
-        task = self._operations.get(account.account_id)
-        if account.control.stop is not None and (task is None or task.done()):
-            name = f"stop of {account.account_id}"
-            self._operations[account.account_id] = asyncio.create_task(
-                self._operate(account).run(), name=name
-            )
+        if account.control.stop is None:
+            return
+        operation, task = self._operations.get(account.account_id, (None, None))
+        if operation is not None and task is not None and not task.done():
+            operation.hurry()
+            return
+        operation = self._operate(account)
+        task = asyncio.create_task(operation.run(), name=f"stop of {account.account_id}")
+        self._operations[account.account_id] = operation, task
 
     async def close(self) -> None:
         """Ends all of it; the stops hold on."""
-        tasks = [*self._operations.values(), *self._watches]
+        tasks = [*(task for _, task in self._operations.values()), *self._watches]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -184,8 +187,8 @@ class TradingControl:
                 stop.operation_id,
             )
             account.stage((told,), (stop_setting(None),))
-            if (task := self._operations.pop(account.account_id, None)) is not None:
-                task.cancel()
+            if (operation := self._operations.pop(account.account_id, None)) is not None:
+                operation[1].cancel()
         body = request.encode([trading_view(account) for account in accounts])
         for account in accounts:
             record, body = account.done(request, [trading_view(each) for each in accounts])
