@@ -71,14 +71,13 @@ def _open(opening: Opening, published: Mapping[int, int] | None, undo: ExitStack
     is_file = path != IN_MEMORY
     is_new = is_file and not Path(path).exists()
     connection = undo.enter_context(closing(opening.open_connection(path)))
-    prepare(connection, path)
-    clean = read_meta(connection, "clean") == "yes"
     if is_file:
-        if not clean:
-            _rewrite(connection, path)
+        _rewrite(connection, path)
         _check(connection, path)
         if is_new:
             _sync_directory(path)
+    prepare(connection, path)
+    clean = read_meta(connection, "clean") == "yes"
     journal_id = read_meta(connection, "journal_id") or f"{opening.draw(32):08x}"
     heads = undo.enter_context(closing(Heads(f"{path}-heads", journal_id))) if is_file else None
     present = {
@@ -112,8 +111,9 @@ def _open(opening: Opening, published: Mapping[int, int] | None, undo: ExitStack
 
 
 def _rewrite(connection: sqlite3.Connection, path: str) -> None:
-    """Copies all of the log into the file, and waits for the disk. After a sync that failed the system shows what it
-    has and the disk may have not: what was read is written once more, and only then counts."""
+    """Copies all of the log into the file, and waits for the disk. After a sync that failed, of this process or of one
+    before, the system shows what it has and the disk may have not: what was read is written once more, and only then
+    counts. After a close there is no log."""
     busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise JournalError(f"journal {path!r} is held by another program; end that program")
