@@ -72,6 +72,7 @@ class StopOperation:
         while (stop := account.control.stop) is not None:
             await self._journal_works()
             before = self._told
+            self._more.clear()
             try:
                 await self._step(stop)
             except Exception as error:  # noqa: BLE001 - whatever goes wrong, a stop does not give up
@@ -86,7 +87,6 @@ class StopOperation:
             await self._pause(wait_s)
 
     async def _pause(self, wait_s: float) -> None:
-        self._more.clear()
         sleep = asyncio.ensure_future(self._account.clock.sleep(wait_s))
         more = asyncio.ensure_future(self._more.wait())
         try:
