@@ -112,13 +112,13 @@ from tests.unit.journal.trading import Trader
 
 async def main() -> None:
     journal = SqliteJournal(sys.argv[1], Random(1).getrandbits, "boot-1")
-    journal.open_account("paper")
+    journal.open_account("paper", durable=sys.argv[2] == "durable")
     trader = Trader(journal)
 
     async def client(name: str) -> None:
         for number in range(100_000):
             trader.fill(trader.place(f"{name}-{number}"))
-            await journal.commit()
+            await journal.commit("paper")
             print(f"{name}-{number} {journal.head('paper')}", flush=True)
 
     await asyncio.gather(*(client(name) for name in "abc"))
@@ -127,18 +127,21 @@ asyncio.run(main())
 """
 
 
-def test_kill_loses_nothing_that_was_acknowledged(reopen: Open, tmp_path: Path, project_root: Path) -> None:
-    """A process that is killed amid its commits has lost nothing that it acknowledged: no order, no fill, no event,
+@pytest.mark.parametrize("durability", ["durable", "process"])
+def test_kill_loses_nothing_that_was_acknowledged(
+    reopen: Open, tmp_path: Path, project_root: Path, durability: str
+) -> None:
+    """In both durabilities a process that is killed amid its commits has lost nothing that it acknowledged: no order, no fill, no event,
     and the sequence has no hole. The epoch stays, because the machine went on."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["server", "."])}
     child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path / "journal.sqlite")],
+        [sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path / "journal.sqlite"), durability],
         stdout=subprocess.PIPE,
         cwd=project_root,
         env=environment,
     )
     assert child.stdout is not None
-    acknowledged = [child.stdout.readline() for _ in range(700)]
+    acknowledged = [child.stdout.readline() for _ in range(3000)]
     child.send_signal(signal.SIGKILL)
     acknowledged += child.stdout.readlines()
     assert child.wait() == -signal.SIGKILL

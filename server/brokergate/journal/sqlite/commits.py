@@ -143,7 +143,7 @@ class Commits:
 
     async def commit(self, account_id: str | None = None) -> None:
         """As `Journal.commit`."""
-        self._store.check()
+        self._check_unknown()
         at_once = account_id is not None and not self._accounts[account_id].durable
         if self.group or self._last_words:
             group = self.group
@@ -160,11 +160,18 @@ class Commits:
 
     async def commit_now(self, account_id: str | None = None) -> None:
         """As `Journal.commit_now`."""
+        self._check_unknown()
         if self._checkpointer is None or not self._checkpointer.busy:
             self.commit_group()
             if not self._unsynced:
                 return
         await self.commit(account_id)
+
+    def _check_unknown(self) -> None:
+        """Whoever waits for a commit has staged something. Where the journal has failed since, nobody knows whether
+        that is in the file."""
+        if self._store.failed is not None:
+            raise CommitUnknown(str(self._store.failed))
 
     def flush(self) -> None:
         """As `Journal.flush`: what is shown next is on the disk."""
