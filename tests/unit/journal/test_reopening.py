@@ -131,8 +131,8 @@ asyncio.run(main())
 def test_kill_loses_nothing_that_was_acknowledged(
     reopen: Open, tmp_path: Path, project_root: Path, durability: str
 ) -> None:
-    """In both durabilities a process that is killed amid its commits has lost nothing that it acknowledged: no order, no fill, no event,
-    and the sequence has no hole. The epoch stays, because the machine went on."""
+    """In both durabilities a process that is killed amid its commits has lost nothing that it acknowledged: no order,
+    no fill, no event, and the sequence has no hole. The epoch stays, because the machine went on."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(["server", "."])}
     child = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(CHILD), str(tmp_path / "journal.sqlite"), durability],
