@@ -52,6 +52,9 @@ class JournalGuard:
 
     async def works(self) -> None:
         """Returns when the journal can be written and the accounts stand on it."""
+        if self._journal.failed is not None:
+            # It tells of its failure a turn of the loop later: whoever asks again and again would hold that turn up.
+            self._works.clear()
         await self._works.wait()
 
     def owe(
