@@ -50,7 +50,7 @@ def usd(amount: str) -> Money:
 
 def spec(
     side: Side,
-    quantity: str | Decimal,
+    quantity: str | int | Decimal,
     limit: str | Decimal | None = None,
     stop: str | Decimal | None = None,
     *,
@@ -150,7 +150,7 @@ class Desk:
             self.orders[order.order_id] = order
         return order
 
-    def fill(self, order: Order, quantity: str | Decimal, price: str | Decimal = "100") -> Order:
+    def fill(self, order: Order, quantity: str | int | Decimal, price: str | Decimal = "100") -> Order:
         """An execution of the order is booked."""
         execution = Fill(
             "f", "main", order.order_id, "", "b", "e", order.spec.symbol, order.spec.side, Decimal(quantity),
@@ -219,7 +219,7 @@ class Desk:
         )
 
 
-def smaller(asked: OrderSpec, quantity: str | Decimal) -> OrderSpec:
+def smaller(asked: OrderSpec, quantity: str | int | Decimal) -> OrderSpec:
     """The same with another quantity."""
     return changed(asked, quantity=Decimal(quantity))
 

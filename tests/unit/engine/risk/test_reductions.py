@@ -151,3 +151,11 @@ def test_reductions_count_for_the_pace_without_waiting_for_it() -> None:
     refusal(desk.place(spec(BUY, 1)))
     desk.wait(1)
     passed(desk.place(spec(BUY, 1)))
+
+
+def test_what_a_replace_makes_smaller_counts_as_it_was_until_that_is_proven(at: Desk) -> None:
+    """An order that could open a position is not moved as if it were a reduction already."""
+    order = at.acknowledge(at.intend(spec(SELL, 11, "130"), external=True))
+    assert refusal(at.replace(order, spec(SELL, 10, "120"))).reason is ErrorReason.RISK_LIMIT
+    order = at.replaced(passed(at.replace(order, spec(SELL, 10, "130"))))
+    passed(at.replace(order, spec(SELL, 10, "120")))
