@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import tracemalloc
 from pathlib import Path
 from random import Random
 
 import pytest
 
-from brokergate.journal.sqlite import checkpoint, queries
+from brokergate.journal.sqlite import checkpoint, opening, queries, schema
 from brokergate.journal.sqlite.journal import SqliteJournal
 from tests.unit.journal.trading import Trader
 
@@ -56,6 +57,50 @@ async def test_the_log_begins_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     again.open_account("paper")
     assert again.counts("paper") == (3000, 3000)
     again.close()
+
+
+def opening_steps(path: Path) -> int:
+    """How many hundreds of SQLite's steps it takes to open a journal and its account."""
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    def open_connection(name: str) -> sqlite3.Connection:
+        connection = schema.connect(name)
+        connection.set_progress_handler(count, 100)
+        return connection
+
+    journal = SqliteJournal(path, Random(1).getrandbits, "boot-1", open_connection=open_connection)
+    journal.open_account("paper")
+    journal._store.connection.set_progress_handler(None, 0)
+    return steps
+
+
+def test_opening_does_not_grow_with_history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A start after a crash reads what is not in the views yet and the ends of the tables: the same for five hundred
+    orders as for eight thousand."""
+    monkeypatch.setattr(opening, "CHECKED_BYTES", 0)
+    path = tmp_path / "journal.db"
+    journal = SqliteJournal(path, Random(1).getrandbits, "boot-1")
+    journal.open_account("paper")
+    trader = Trader(journal)
+    steps = []
+    for orders in (500, 8000):
+        while journal.counts("paper")[0] < orders:
+            trader.fill(trader.place(f"c-{journal.counts('paper')[0]}"))
+            journal.flush()
+        # The same number of events behind the views each time.
+        journal.open_orders("paper")
+        trader.fill(trader.place("last-" + str(orders)))
+        journal.flush()
+        copy = tmp_path / f"{orders}.db"
+        for ending in ("", "-wal", "-heads"):
+            Path(f"{copy}{ending}").write_bytes(Path(f"{path}{ending}").read_bytes())
+        steps.append(opening_steps(copy))
+    journal.close()
+    assert steps[0] <= steps[1] <= steps[0] + 2
 
 
 @pytest.mark.slow

@@ -11,11 +11,10 @@ written full before it is used, so that a disk that is full later does not matte
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 from collections.abc import Mapping
-
-from brokergate.ports.journal import JournalError
 
 _BLOCK = 4096
 _ENTRY = struct.Struct(">Q")
@@ -45,19 +44,26 @@ class Heads:
         return heads
 
     def begin(self, heads: Mapping[int, int]) -> None:
-        """Writes the file anew."""
-        os.ftruncate(self._fd, 0)
-        self._size = os.pwrite(self._fd, self._title, 0)
+        """Writes the file anew, all of it at once: a part of it would prove too much."""
+        entries = bytearray((max(heads, default=0) * _ENTRY.size // _BLOCK + 1) * _BLOCK)
         for number, head in heads.items():
-            self.publish(number, head)
+            _ENTRY.pack_into(entries, number * _ENTRY.size, head)
+        text = self._title + bytes(entries)
+        self._write(text, 0)
+        os.ftruncate(self._fd, len(text))
+        self._size = len(text)
 
     def publish(self, number: int, head: int) -> None:
         """The account was published up to `head`. Raises `OSError`."""
         place = _BLOCK + number * _ENTRY.size
         while place >= self._size:
-            self._size += os.pwrite(self._fd, bytes(_BLOCK), self._size)
-        if os.pwrite(self._fd, _ENTRY.pack(head), place) != _ENTRY.size:
-            raise JournalError(f"{self._path!r} could not be written whole; free the disk")
+            self._write(bytes(_BLOCK), self._size)
+            self._size += _BLOCK
+        self._write(_ENTRY.pack(head), place)
+
+    def _write(self, text: bytes, place: int) -> None:
+        if os.pwrite(self._fd, text, place) != len(text):
+            raise OSError(errno.ENOSPC, f"{self._path!r} could not be written whole")
 
     def close(self) -> None:
         """Closes the file."""
