@@ -106,11 +106,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INSUFFICIENT_FUNDS: _ErrorReason.ValueType  # 103
     """On a rejected order: the account cannot pay for it."""
     ERROR_REASON_RISK_LIMIT: _ErrorReason.ValueType  # 104
-    """On a rejected order: a risk limit of the account would be breached; metadata names it."""
+    """FAILED_PRECONDITION: the replace would breach a risk limit of the account; metadata names it. Also on rejected
+    orders.
+    """
     ERROR_REASON_TRADING_STOPPED: _ErrorReason.ValueType  # 105
-    """On a rejected order: an emergency stop is active."""
+    """FAILED_PRECONDITION: an emergency stop holds; cancels pass, replaces do not. Also on rejected orders."""
     ERROR_REASON_INSTRUMENT_FROZEN: _ErrorReason.ValueType  # 106
-    """On a rejected order: the instrument is frozen on this account by a discrepancy."""
+    """FAILED_PRECONDITION: the instrument is frozen on this account, by a discrepancy or by an order whose outcome nobody
+    can prove. Also on rejected orders.
+    """
     ERROR_REASON_NOT_FILLABLE: _ErrorReason.ValueType  # 107
     """On a rejected order: FOK could not be filled wholly."""
     ERROR_REASON_WOULD_TAKE: _ErrorReason.ValueType  # 108
@@ -236,11 +240,15 @@ ERROR_REASON_NO_REFERENCE_PRICE: ErrorReason.ValueType  # 102
 ERROR_REASON_INSUFFICIENT_FUNDS: ErrorReason.ValueType  # 103
 """On a rejected order: the account cannot pay for it."""
 ERROR_REASON_RISK_LIMIT: ErrorReason.ValueType  # 104
-"""On a rejected order: a risk limit of the account would be breached; metadata names it."""
+"""FAILED_PRECONDITION: the replace would breach a risk limit of the account; metadata names it. Also on rejected
+orders.
+"""
 ERROR_REASON_TRADING_STOPPED: ErrorReason.ValueType  # 105
-"""On a rejected order: an emergency stop is active."""
+"""FAILED_PRECONDITION: an emergency stop holds; cancels pass, replaces do not. Also on rejected orders."""
 ERROR_REASON_INSTRUMENT_FROZEN: ErrorReason.ValueType  # 106
-"""On a rejected order: the instrument is frozen on this account by a discrepancy."""
+"""FAILED_PRECONDITION: the instrument is frozen on this account, by a discrepancy or by an order whose outcome nobody
+can prove. Also on rejected orders.
+"""
 ERROR_REASON_NOT_FILLABLE: ErrorReason.ValueType  # 107
 """On a rejected order: FOK could not be filled wholly."""
 ERROR_REASON_WOULD_TAKE: ErrorReason.ValueType  # 108

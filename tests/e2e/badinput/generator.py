@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from tests.e2e.badinput.cases import SITUATIONS, SPEC_AT, contradiction_cases, situation_cases
 from tests.e2e.badinput.contract import RPCS, Rpc, is_map, leaves
 from tests.e2e.badinput.edits import put
-from tests.e2e.badinput.house import ADMIN, EXPIRED, READER, REVOKED, STRANGER
+from tests.e2e.badinput.house import ADMIN, EXPIRED, READER, REVOKED, STOPPER, STRANGER
 from tests.e2e.badinput.rules import form_of
 from tests.e2e.badinput.valid import SYMBOL, Scene, ground, makers
 
@@ -116,6 +116,9 @@ INTEGERS: Sequence[int] = (
     2**64 - 1,
 )
 
+STOPS = frozenset({"EmergencyStop", "ResumeTrading"})
+"""RPCs that mean every account where none is named."""
+
 _RANGES: Mapping[int, tuple[int, int]] = {
     FieldDescriptor.TYPE_INT32: (-(2**31), 2**31 - 1),
     FieldDescriptor.TYPE_ENUM: (-(2**31), 2**31 - 1),
@@ -187,6 +190,8 @@ class Generator:
             case Kind.CALLER:
                 body = makers(scene)[rpc.name]().SerializeToString()
                 token = label = rng.choice((EXPIRED, REVOKED, STRANGER, READER, ""))
+        if token == ADMIN and rpc.name in STOPS:
+            token = STOPPER
         return Shot(number, kind, rpc, (body,), token, label)
 
     def _field(self, rng: random.Random, scene: Scene, kind: Kind) -> tuple[Rpc, str, bytes]:

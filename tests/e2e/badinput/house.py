@@ -33,10 +33,14 @@ READ_ONLY = "closed"
 """Takes no orders."""
 STALE = "stale"
 """Whose market data is always too old."""
-STANDING = (SEALED, PLAY, SPARE, TAPE, SYNTHETIC, READ_ONLY, STALE)
+HALTED = "halted"
+"""The only one that requests stop and resume."""
+STANDING = (SEALED, PLAY, SPARE, TAPE, SYNTHETIC, READ_ONLY, STALE, HALTED)
 
 ADMIN, EXPIRED, REVOKED, READER, STRANGER = "admin", "expired", "revoked", "reader", "stranger"
 """Tokens: one with every right, two that are worthless, one that may only read, one for another account."""
+STOPPER = "stopper"
+"""A token for HALTED alone: a made-up stop of all accounts must not be one of those that others trade on."""
 
 _PUSHED = f"""
         push:
@@ -63,6 +67,7 @@ def configuration(tape: Path) -> str:
             _account(SYNTHETIC, " {synthetic: {seed: 7}}"),
             _account(READ_ONLY, _PUSHED, "trading: {enabled: false}"),
             _account(STALE, _PUSHED, " stale_after_ms: 1"),
+            _account(HALTED, _PUSHED),
         )
     )
 
@@ -91,6 +96,7 @@ class House:
             REVOKED: self._token(REVOKED, "admin", "*"),
             READER: self._token(READER, "read", "*"),
             STRANGER: self._token(STRANGER, "admin", "elsewhere"),
+            STOPPER: self._token(STOPPER, "admin", HALTED),
         }
         self._run("token", "revoke", REVOKED)
         self.server.start()

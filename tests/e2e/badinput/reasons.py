@@ -29,6 +29,9 @@ class Impossible:
 
 GENERATED: Final = Generated()
 _LIMITS: Final = "e2e/badinput/test_limits.py"
+_REPEATS: Final = "e2e/badinput/test_repeats.py"
+_STOPS: Final = "e2e/badinput/test_stops.py"
+_RECOVERY: Final = "unit/engine/test_recovery.py"
 
 REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "UNSPECIFIED": Impossible("is no reason"),
@@ -62,6 +65,8 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "REPLACE_BELOW_FILLED": GENERATED,
     "REPLACE_PENDING": Impossible("a replace on a paper account is done in the step that asks for it"),
     "TOMBSTONED": GENERATED,
+    "ORDER_NOT_UNCERTAIN": GENERATED,
+    "NOT_FROZEN": GENERATED,
     "UNSUPPORTED": GENERATED,
     "UNIMPLEMENTED": GENERATED,
     "NOT_A_PAPER_ACCOUNT": Impossible("every account of this release is a paper account"),
@@ -70,19 +75,21 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "STALE_MARKET_DATA": GENERATED,
     "NO_REFERENCE_PRICE": GENERATED,
     "INSUFFICIENT_FUNDS": GENERATED,
-    "RISK_LIMIT": Impossible("risk limits come later"),
-    "TRADING_STOPPED": Impossible("the emergency stop comes later"),
-    "INSTRUMENT_FROZEN": Impossible("discrepancies come later"),
+    "RISK_LIMIT": ByTest(_REPEATS, "test_a_refusal_is_the_answer_to_its_id_for_ever"),
+    "TRADING_STOPPED": ByTest(_STOPS, "test_a_second_stop_in_the_middle_of_a_stop_joins_it"),
+    "INSTRUMENT_FROZEN": ByTest(_RECOVERY, "test_a_position_that_nothing_explains_freezes_its_instrument"),
     "NOT_FILLABLE": GENERATED,
     "WOULD_TAKE": Impossible("the paper venue does not know post_only yet"),
-    "CURSOR_EXPIRED": Impossible("retention comes later: every event is kept"),
+    "CURSOR_EXPIRED": ByTest(
+        "unit/engine/test_streams.py", "test_an_account_past_its_tail_is_found_before_another_is_expired"
+    ),
     "CURSOR_EPOCH": GENERATED,
     "SLOW_CONSUMER": ByTest(_LIMITS, "test_a_subscriber_that_does_not_read_is_cut_off_and_resumes"),
     "TOO_MANY_STREAMS": ByTest(_LIMITS, "test_one_stream_too_many_is_refused_and_the_others_go_on"),
     "BROKER_REJECTED": Impossible("the paper venue names its reasons"),
     "BROKER_UNAVAILABLE": GENERATED,
     "RATE_LIMITED": Impossible("the paper venue has no rate limit"),
-    "NOT_SENT": Impossible("recovery after a crash comes later"),
+    "NOT_SENT": ByTest(_RECOVERY, "test_absence_counts_only_after_the_brokers_time"),
     "BROKER_AUTHENTICATION": Impossible("a paper account has no credentials"),
     "ACCOUNT_SUSPENDED": Impossible("nobody suspends a paper account"),
     "BROKER_MAINTENANCE": Impossible("a paper venue has no maintenance before SetFaults"),
@@ -90,7 +97,10 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "JOURNAL_UNAVAILABLE": ByTest(
         _LIMITS, "test_a_journal_that_cannot_be_written_is_said_and_nothing_is_taken"
     ),
-    "RECOVERING": Impossible("recovery comes later"),
+    "RECOVERING": ByTest(
+        _RECOVERY, "test_a_crash_between_sending_and_answer_is_resolved_before_the_account_is_served"
+    ),
     "INTERNAL": Impossible("is a fault of the gateway: none was found"),
+    "OUTCOME_UNKNOWN": ByTest("unit/transport/test_health.py", "test_a_journal_that_failed_is_not_serving"),
     "DEADLINE_EXCEEDED": Impossible("gRPC itself ends a call whose deadline has passed, on both sides"),
 }

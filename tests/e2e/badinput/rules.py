@@ -49,6 +49,7 @@ from tests.e2e.badinput.order_rules import (
     SPECS,
     SYMBOL_FORM,
     TRADED,
+    UNKNOWN_SYMBOL,
     level,
 )
 from tests.e2e.badinput.valid import OTHER_SYMBOL, SYMBOL, pushed_book
@@ -130,36 +131,48 @@ _READS: Final[Mapping[str, Form]] = {
 
 _NAMED: Final = ACCOUNT.but(without=("unknown", "other case"))
 """An account's id where nobody looks yet whether there is such an account."""
-_NAMED_ONES: Final = Form(
-    (Wrong("an empty one", [""], at="[0]"), Wrong("65 of them", ["sealed"] * 65)), right=([],)
-)
-_LATER: Final = anything("nothing is wrong with it before the RPC is there")
+_STOPPED: Final = Form(ACCOUNTS.wrong, right=(["halted"], ["halted", "halted"]))
 
 _CONTROLS: Final[Mapping[str, Form]] = {
     "ReconnectBrokerRequest.account_id": ACCOUNT,
     "ReconnectBrokerRequest.request_id": ID,
     "EmergencyStopRequest.request_id": ID,
-    "EmergencyStopRequest.account_ids": _NAMED_ONES,
+    "EmergencyStopRequest.account_ids": _STOPPED,
     "EmergencyStopRequest.reason": NOTE,
     "EmergencyStopRequest.keep_protective_stops": SWITCH,
     "EmergencyStopRequest.flatten": SWITCH,
     "ResumeTradingRequest.request_id": ID,
-    "ResumeTradingRequest.account_ids": _NAMED_ONES,
+    "ResumeTradingRequest.account_ids": _STOPPED,
     "ResumeTradingRequest.reason": NOTE,
-    "ListDiscrepanciesRequest.account_id": _NAMED,
+    "ListDiscrepanciesRequest.account_id": ACCOUNT,
     "ListDiscrepanciesRequest.include_resolved": SWITCH,
     "ListDiscrepanciesRequest.page_size": PAGE_SIZE,
-    "ListDiscrepanciesRequest.page_token": _LATER,
-    "ClearFreezeRequest.account_id": _NAMED,
+    "ListDiscrepanciesRequest.page_token": PAGE_TOKEN,
+    "ListAuditRecordsRequest.account_id": ACCOUNT,
+    "ListAuditRecordsRequest.actor": Form(
+        (Wrong("257 long", "x" * 257),), right=("", "admin", "nobody", "é")
+    ),
+    "ListAuditRecordsRequest.start_time": TIME,
+    "ListAuditRecordsRequest.end_time": TIME,
+    "ListAuditRecordsRequest.page_size": PAGE_SIZE,
+    "ListAuditRecordsRequest.page_token": PAGE_TOKEN,
+    "ClearFreezeRequest.account_id": ACCOUNT,
     "ClearFreezeRequest.request_id": ID,
-    "ClearFreezeRequest.symbol": Form((MISSING, *SYMBOL_FORM)),
+    "ClearFreezeRequest.symbol": Form(
+        (
+            MISSING,
+            *SYMBOL_FORM,
+            *UNKNOWN_SYMBOL,
+            Wrong("not frozen", SYMBOL, "NOT_FROZEN"),
+        )
+    ),
     "ClearFreezeRequest.reason": NOTE,
-    "ResolveOrderRequest.account_id": _NAMED,
+    "ResolveOrderRequest.account_id": ACCOUNT,
     "ResolveOrderRequest.order": REF,
     "ResolveOrderRequest.request_id": ID,
     "ResolveOrderRequest.resolution": choice(1, 2, 3, unspecified=False),
     "ResolveOrderRequest.cum_quantity": NOT_NEGATIVE.but(MISSING),
-    "ResolveOrderRequest.broker_order_id": Form((MISSING, EMPTY)),
+    "ResolveOrderRequest.broker_order_id": Form((MISSING, EMPTY, Wrong("129 long", "x" * 129))),
     "ResolveOrderRequest.reason": NOTE,
     "SetFaultsRequest.request_id": ID,
     "SetFaultsRequest.account_id": _NAMED,
@@ -299,12 +312,6 @@ OVERRIDES: Final[Mapping[str, Form]] = {
     "CreatePaperAccount:initial_balances[0].amount": RULES["Money.amount"].but(
         Wrong("more than an account may hold", "1000000000000000000.000000000000000001")
     ),
-    **{
-        f"ResolveOrder:order.{name}": Form(
-            tuple(wrong for wrong in SPECS[f"OrderRef.{name}"].wrong if not wrong.needs_account)
-        )
-        for name in ("order_id", "client_order_id")
-    },
     "PushMarketData:updates[0].quote.ask_price": _ASK,
     "PushMarketData:updates[0].book.asks[0].price": PRICE.but(
         Wrong("off tick, above the bids", "100.015", "PRICE_OFF_TICK"),

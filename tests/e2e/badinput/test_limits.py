@@ -429,8 +429,7 @@ def _placing(number: int) -> PlaceOrderRequest:
 async def _fill_disk(caller: Caller, server: ServerProcess) -> tuple[list[str], Answer]:
     """Places orders until the journal's files may grow no more; the orders that were acknowledged, and what the first
     one that was not got."""
-    _, most = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (MIB, most))
+    _limit_files(server, MIB)
     acknowledged: list[str] = []
     for number in itertools.count():
         assert number < 20_000, "the journal never grew to its limit"
@@ -441,16 +440,48 @@ async def _fill_disk(caller: Caller, server: ServerProcess) -> tuple[list[str], 
     raise AssertionError
 
 
+def _limit_files(server: ServerProcess, size: int) -> None:
+    _, most = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (most if size < 0 else size, most))
+
+
+UNWRITTEN = {"OUTCOME_UNKNOWN", "JOURNAL_UNAVAILABLE"}
+
+
+async def _until_taken(caller: Caller, request: PlaceOrderRequest) -> Answer:
+    """The answer to an order that is asked for again, by its id, until the journal can be written."""
+    for _ in range(600):
+        answer = await caller.send(RPCS["PlaceOrder"], request)
+        if answer.reason not in UNWRITTEN:
+            return answer
+        await asyncio.sleep(0.05)
+    raise AssertionError("the journal does not work again")
+
+
 async def test_a_journal_that_cannot_be_written_is_said_and_nothing_is_taken(server: ServerProcess) -> None:
-    """When the disk is full an order is JOURNAL_UNAVAILABLE; the gateway stays up and says so again, and after a
-    restart with room it has exactly the orders that it acknowledged."""
+    """When the disk is full the order under way is OUTCOME_UNKNOWN and later ones are JOURNAL_UNAVAILABLE; the gateway
+    stays up. With room it goes on by itself: the id of the order that nobody knew of answers, and there is exactly what
+    was acknowledged, after `kill -9` too."""
     async with Caller(server.address) as caller:
-        acknowledged, refused = await _fill_disk(caller, server)
-        assert refused.reason == "JOURNAL_UNAVAILABLE", refused
-        assert not faults(RPCS["PlaceOrder"], refused)
-        again = await caller.send(RPCS["PlaceOrder"], _placing(1_000_000))
-        assert again.reason == "JOURNAL_UNAVAILABLE"
+        acknowledged, unknown = await _fill_disk(caller, server)
+        assert unknown.reason == "OUTCOME_UNKNOWN", unknown
+        assert not faults(RPCS["PlaceOrder"], unknown)
+        reasons = set()
+        for number in range(1000):
+            # Every second the gateway tries whether it can write; the order of that moment is unknown again.
+            refused = await caller.send(RPCS["PlaceOrder"], _placing(1_000_000 + number))
+            assert refused.reason in UNWRITTEN
+            assert not faults(RPCS["PlaceOrder"], refused)
+            reasons.add(refused.reason)
+            if "JOURNAL_UNAVAILABLE" in reasons:
+                break
+        assert "JOURNAL_UNAVAILABLE" in reasons
         assert server.running
+        _limit_files(server, -1)
+        for number in (len(acknowledged), 1_000_000):
+            answer = await _until_taken(caller, _placing(number))
+            assert answer.code is grpc.StatusCode.OK, answer
+            acknowledged += [order.client_order_id for order in answer.orders()]
     server.kill9()
     server.start()
     async with Caller(server.address) as caller:

@@ -71,6 +71,7 @@ from brokergate.v1.trading_control_pb2 import (
     ClearFreezeRequest,
     EmergencyStopRequest,
     GetTradingStateRequest,
+    ListAuditRecordsRequest,
     ListDiscrepanciesRequest,
     ResolveOrderRequest,
     ResumeTradingRequest,
@@ -91,12 +92,14 @@ class Scene:
 
     `account` has the push feed, a working limit order `resting` (buy 1 at 50), a working stop `stopped`, an order
     `filled`, an order `partly` of which 5 are filled and 1 works, a position in SYMBOL, a request id `used`, and an id
-    `aside` that a tombstone keeps from being placed. `spare` is an account that may be reset, `tape` has a tape.
+    `aside` that a tombstone keeps from being placed. `spare` is an account that may be reset, `halted` one that may be
+    stopped, `tape` has a tape.
     """
 
     account: str = "sealed"
     spare: str = "spare"
     tape: str = "tape"
+    halted: str = "halted"
     broker: str = "paper"
     resting: str = "resting"
     prefix: str = "v"
@@ -195,12 +198,13 @@ def _controls(scene: Scene) -> dict[str, Callable[[], Message]]:
     return {
         "ReconnectBroker": lambda: ReconnectBrokerRequest(account_id=account, request_id=scene.fresh()),
         "EmergencyStop": lambda: EmergencyStopRequest(
-            request_id=scene.fresh(), account_ids=[account], reason="a test"
+            request_id=scene.fresh(), account_ids=[scene.halted], reason="a test"
         ),
         "ResumeTrading": lambda: ResumeTradingRequest(
-            request_id=scene.fresh(), account_ids=[account], reason="a test"
+            request_id=scene.fresh(), account_ids=[scene.halted], reason="a test"
         ),
         "ListDiscrepancies": lambda: ListDiscrepanciesRequest(account_id=account),
+        "ListAuditRecords": lambda: ListAuditRecordsRequest(account_id=account),
         "ClearFreeze": lambda: ClearFreezeRequest(
             account_id=account, request_id=scene.fresh(), symbol=SYMBOL, reason="a test"
         ),
