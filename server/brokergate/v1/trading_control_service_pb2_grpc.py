@@ -110,8 +110,8 @@ class TradingControlServiceServicer(object):
 
     def ClearFreeze(self, request, context):
         """Lets a frozen instrument be traded, and takes the broker's word for what is held of it. An instrument that is
-        frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone. Errors: ACCOUNT_NOT_FOUND,
-        NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
+        frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone: INSTRUMENT_FROZEN. Errors:
+        ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

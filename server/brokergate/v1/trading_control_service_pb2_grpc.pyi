@@ -49,8 +49,8 @@ class TradingControlServiceStub:
     """Lists what the broker and the journal disagree on. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID."""
     ClearFreeze: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.ClearFreezeRequest, _trading_control_pb2.ClearFreezeResponse]
     """Lets a frozen instrument be traded, and takes the broker's word for what is held of it. An instrument that is
-    frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone. Errors: ACCOUNT_NOT_FOUND,
-    NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
+    frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone: INSTRUMENT_FROZEN. Errors:
+    ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
     """
     ResolveOrder: _grpc.UnaryUnaryMultiCallable[_trading_control_pb2.ResolveOrderRequest, _trading_control_pb2.ResolveOrderResponse]
     """Says what became of an order whose outcome cannot be proven. Errors: ACCOUNT_NOT_FOUND, ORDER_NOT_FOUND,
@@ -82,8 +82,8 @@ class TradingControlServiceAsyncStub(TradingControlServiceStub):
     """Lists what the broker and the journal disagree on. Errors: ACCOUNT_NOT_FOUND, PAGE_TOKEN_INVALID."""
     ClearFreeze: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.ClearFreezeRequest, _trading_control_pb2.ClearFreezeResponse]  # type: ignore[assignment]
     """Lets a frozen instrument be traded, and takes the broker's word for what is held of it. An instrument that is
-    frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone. Errors: ACCOUNT_NOT_FOUND,
-    NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
+    frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone: INSTRUMENT_FROZEN. Errors:
+    ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
     """
     ResolveOrder: _aio.UnaryUnaryMultiCallable[_trading_control_pb2.ResolveOrderRequest, _trading_control_pb2.ResolveOrderResponse]  # type: ignore[assignment]
     """Says what became of an order whose outcome cannot be proven. Errors: ACCOUNT_NOT_FOUND, ORDER_NOT_FOUND,
@@ -142,8 +142,8 @@ class TradingControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trading_control_pb2.ClearFreezeResponse, _abc.Awaitable[_trading_control_pb2.ClearFreezeResponse]]:
         """Lets a frozen instrument be traded, and takes the broker's word for what is held of it. An instrument that is
-        frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone. Errors: ACCOUNT_NOT_FOUND,
-        NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
+        frozen by an order whose outcome cannot be proven is freed by ResolveOrder alone: INSTRUMENT_FROZEN. Errors:
+        ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, NOT_FROZEN, BROKER_UNAVAILABLE, REQUEST_ID_REUSED.
         """
 
     @_abc_1.abstractmethod
