@@ -128,6 +128,7 @@ class _Follower:
         self._accounts = accounts
         self._clock = clock
         self._request = request
+        self._check()
         # What was journalled before the stream was opened: past it the stream has caught up.
         self._heads = {account_id: journal.head(account_id) for account_id in request.account_ids}
         self._after = self._start()
@@ -221,8 +222,10 @@ class _Follower:
                 followers[account_id].discard(self)
 
     def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure
+        failure = self._failure or self._journal.failed
+        if failure is not None:
+            # A new one each time: one that many raise would hold the frames of all of them.
+            raise JournalError(str(failure))
 
     def _is_caught_up(self) -> bool:
         return all(self._after[account_id] >= head for account_id, head in self._heads.items())
