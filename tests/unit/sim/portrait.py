@@ -22,6 +22,21 @@ def portrait(thing: object, ignored: frozenset[str] = IGNORED) -> Plain:
     return _portrait(thing, ignored, {})
 
 
+def difference(first: object, second: object, ignored: frozenset[str] = IGNORED) -> str:
+    """Where two differ, as a path, with both values; empty where they are the same."""
+    return _difference(portrait(first, ignored), portrait(second, ignored), "")
+
+
+def _difference(first: Plain, second: Plain, path: str) -> str:
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple) and len(first) == len(second):
+        for number, (one, other) in enumerate(zip(first, second, strict=True)):
+            name = one[0] if isinstance(one, tuple) and one else number
+            if found := _difference(one, other, f"{path}/{name}"):
+                return found
+        return ""
+    return "" if first == second else f"{path}: {str(first)[:300]} and {str(second)[:300]}"
+
+
 def _portrait(thing: object, ignored: frozenset[str], met: dict[int, int]) -> Plain:
     if thing is None or isinstance(thing, str | int | float | bytes | Decimal | Enum):
         return thing

@@ -23,7 +23,7 @@ from brokergate.sim.packing import Packer, Unpacker, Unreadable
 from brokergate.sim.replay import replay
 from brokergate.sim.venue import AccountTerms, Venue
 from tests.unit.sim.matching.desk import AAPL, BTC, DAY, EUR, FOK, GTC, IOC, NEW, price, quantity
-from tests.unit.sim.portrait import portrait
+from tests.unit.sim.portrait import difference
 
 KIND = "test-venue"
 KINDS = {
@@ -322,7 +322,7 @@ def live_on(seed: int, terms: AccountTerms, chapters: Iterable[Chapter]) -> None
             mortal.die()
         assert mortal.state() == unbroken.state()
         assert mortal.venue.positions() == unbroken.venue.positions()
-        assert portrait(mortal.venue) == portrait(unbroken.venue)
+        assert difference(mortal.venue, unbroken.venue) == ""
 
 
 @given(seed=st.integers(0, 2**32), terms=st.sampled_from((POOR, RICH)), chapters=_chapters)
@@ -382,7 +382,7 @@ def test_a_made_up_market_goes_on_with_the_same_dice() -> None:
     kept = Unpacker(pack.document(), KIND, 1)
     again.load(kept)
     kept.end()
-    assert portrait(again) == portrait(unbroken)
+    assert difference(again, unbroken) == ""
     later = unbroken.advance(START_NS + 40 * 10**9)
     assert again.advance(START_NS + 40 * 10**9) == later
     counted = SyntheticFeed(7, START_NS)

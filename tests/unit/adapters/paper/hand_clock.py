@@ -112,9 +112,9 @@ def order(
     )
 
 
-def stop(symbol: str, side: int, quantity: str, trigger: str) -> Order:
+def stop(symbol: str, side: int, quantity: str, trigger: str, name: str = "") -> Order:
     """A stop as the engine hands it over."""
-    made = order(symbol, side, quantity)
+    made = order(symbol, side, quantity, name=name)
     return replace(made, spec=replace(made.spec, type=OrderType.STOP, stop_price=Decimal(trigger)))
 
 
