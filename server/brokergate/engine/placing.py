@@ -82,7 +82,7 @@ class Placing:
             else:
                 await self._announce(orders, payloads, records)
                 payloads, records = [], []
-                placed = await self._dispatch(orders, payloads)
+                placed = await self._dispatch(orders)
             for (index, _), order in zip(sending, placed, strict=True):
                 results[index] = Placed(order, False)
         self._stage_answers(payloads, records, sent=bool(sending))
@@ -107,9 +107,7 @@ class Placing:
         account.stage(payloads)
         await account.journal.commit_now(account.account_id)
         if sending:
-            answers: list[EventPayload] = []
-            await self._dispatch(sending, answers)
-            self._stage_answers(answers, (), sent=True)
+            await self._dispatch(sending)
             await account.journal.commit_now(account.account_id)
 
     def _refusal_of_held(self, order: Order, now_ns: int) -> Refusal | None:
@@ -192,22 +190,21 @@ class Placing:
         self._account.stage(payloads, records)
         await self._account.journal.commit_now(self._account.account_id)
 
-    async def _dispatch(self, orders: Sequence[Order], payloads: list[EventPayload]) -> list[Order]:
-        """Sends what is announced. A stop that was latched while it was committed holds it back (law 11)."""
+    async def _dispatch(self, orders: Sequence[Order]) -> list[Order]:
+        """Sends what is announced, one after another, and stages each answer as it comes. A stop that was latched
+        while it was committed, or while those before it were under way, holds it back (law 11)."""
         account = self._account
-        placed: dict[str, Order] = {}
-        sending: list[Order] = []
+        placed: list[Order] = []
         for order in orders:
+            payloads: list[EventPayload] = []
             if account.control.stop is not None and order.client_order_id not in self._closing:
                 refusal = account.control.refusal(order.spec.symbol, ())
                 assert refusal is not None
-                placed[order.order_id] = account.tracker.rejected(order, *refusal, payloads)
+                placed.append(account.tracker.rejected(order, *refusal, payloads))
             else:
-                sending.append(order)
-        if sending:
-            for order in await self._send(sending, payloads):
-                placed[order.order_id] = order
-        return [placed[order.order_id] for order in orders]
+                placed += await self._send((order,), payloads)
+            self._stage_answers(payloads, (), sent=True)
+        return placed
 
     async def _send(self, orders: Sequence[Order], payloads: list[EventPayload]) -> list[Order]:
         account = self._account
