@@ -14,7 +14,7 @@ from typing import Any, Final
 from brokergate.codec.encode.response import cancel_all_bytes
 from brokergate.domain.access import Caller
 from brokergate.domain.commands import OrderRef, Request
-from brokergate.domain.errors import GatewayError, StatusCode
+from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode
 from brokergate.engine.gateway import Gateway
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import JournalError
@@ -31,6 +31,9 @@ LAST_RETRY_S: Final = 30.0
 
 _AGAIN: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.ABORTED})
 """What may be done later, or was done and not told: a cancel is repeated by its id."""
+
+
+_GONE: Final = frozenset({ErrorReason.ORDER_NOT_FOUND, ErrorReason.ACCOUNT_NOT_FOUND})
 
 
 class PlacedOrders:
@@ -68,8 +71,11 @@ class PlacedOrders:
     def _works(self, account_id: str, client_order_id: str) -> bool:
         try:
             return not self._gateway.get_order(account_id, OrderRef(client_order_id=client_order_id)).ended
-        except GatewayError:
-            return False
+        except GatewayError as error:
+            return error.reason not in _GONE
+        except JournalError:
+            # Whether it works is not known now: it is cancelled all the same.
+            return True
 
 
 class Leases:
@@ -79,6 +85,7 @@ class Leases:
         self._gateway = gateway
         self._clock = clock
         self._log = log
+        self._cancels = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
 
@@ -109,7 +116,8 @@ class Leases:
     async def _cancel(self, account_id: str, client_order_ids: Sequence[str], caller: Caller) -> None:
         """Until it is done: the request is the same each time. Gives up when the gateway goes down."""
         refs = [OrderRef(client_order_id=name) for name in client_order_ids]
-        request = _request(account_id, client_order_ids, caller)
+        self._cancels += 1
+        request = _request(account_id, client_order_ids, caller, f"{self._clock.now_ns()}-{self._cancels}")
         facts = {"account_id": account_id, "orders": len(refs)}
         wait_s = FIRST_RETRY_S
         while True:
@@ -135,9 +143,10 @@ def _chunks(by_account: Mapping[str, Sequence[str]]) -> list[tuple[str, Sequence
     ]
 
 
-def _request(account_id: str, client_order_ids: Sequence[str], caller: Caller) -> Request:
-    """Named after what it cancels: repeating it is the same request."""
-    digest = hashlib.sha256("\n".join((account_id, *client_order_ids)).encode()).digest()
+def _request(account_id: str, client_order_ids: Sequence[str], caller: Caller, number: str) -> Request:
+    """Named after what it cancels and its number: a later lease of the same orders, whose cancels the broker refused
+    the first time, is another request."""
+    digest = hashlib.sha256("\n".join((number, account_id, *client_order_ids)).encode()).digest()
     return Request(
         request_id=f"lease-{digest[:16].hex()}",
         method="CancelOnDisconnect",

@@ -7,6 +7,13 @@ import pytest
 
 from brokergate.domain.access import Caller
 from brokergate.domain.accounts import ConnectionState
+from brokergate.domain.commands import OrderRef
+from brokergate.domain.errors import ErrorReason
+from brokergate.domain.orders import Order
+from brokergate.engine.gateway import Gateway
+from brokergate.ports.broker import Outcome, Rejected
+from brokergate.ports.clock import SystemClock
+from brokergate.ports.journal import JournalError
 from brokergate.transport.leases import FIRST_PRUNING, Leases, PlacedOrders
 from brokergate.v1 import enums_pb2
 from tests.unit.transport.conftest import Log, Served
@@ -98,3 +105,42 @@ async def test_a_drain_ends_the_grace(served: Served, grace_s: float) -> None:
     leases.carry_out(placed, grace_s, STRATEGY)
     await leases.drain()
     assert served.desk.cancelled == ["c1"]
+
+
+async def test_a_second_lease_of_the_same_orders_is_carried_out(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the broker refused the first lease's cancel, a later one asks it again and does not get the first one's
+    answer."""
+    await place(served, limit("c1"))
+    desk, really = served.desk, served.desk.cancel_order
+
+    async def refuse(order: Order) -> Outcome:
+        desk.cancelled.append("refused")
+        return Rejected(ErrorReason.BROKER_REJECTED, "not now")
+
+    log = Log()
+    leases = Leases(served.gateway, SystemClock(), log)
+    for number, cancel in enumerate((refuse, really)):
+        monkeypatch.setattr(desk, "cancel_order", cancel)
+        placed = PlacedOrders(served.gateway)
+        placed.add("main", "c1")
+        leases.carry_out(placed, 0, STRATEGY)
+        await until(lambda done=number + 1: len(log.lines) == done)
+    assert desk.cancelled == ["refused", "c1"]
+
+
+async def test_orders_that_cannot_be_looked_up_are_held_to_work(served: Served) -> None:
+    """A lease that falls due while the journal cannot be read cancels what it does not know to have ended."""
+    await place(served, limit("c1"))
+    placed = PlacedOrders(served.gateway)
+    placed.add("main", "c1")
+    placed.add("main", "never placed")
+
+    class Unread(Gateway):
+        def get_order(self, account_id: str, ref: OrderRef) -> Order:
+            raise JournalError("the disk is full")
+
+    unread = PlacedOrders(object.__new__(Unread))
+    unread.add("main", "c1")
+    assert unread.working() == placed.working() == {"main": ["c1"]}
