@@ -59,7 +59,8 @@ class Keeper:
 
     def close(self) -> bool:
         """The venue stands still: the next that is kept is a snapshot. False where the last one still says it all."""
-        if self._venue.diary or self._feed.standing() != self._standing:
+        diary = self._venue.diary
+        if diary or diary.work or self._feed.standing() != self._standing:
             self._snapshot_due = True
         return self._snapshot_due
 
