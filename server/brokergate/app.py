@@ -17,11 +17,13 @@ import structlog
 
 from brokergate.adapters.registry import create_broker, create_paper_broker
 from brokergate.config import GatewayConfig, ListenerConfig, policy_of
+from brokergate.config.server import MIB
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
 from brokergate.journal.lock import DataDirectoryLock, DataDirectoryLocked
 from brokergate.journal.sqlite.journal import SqliteJournal
 from brokergate.journal.sqlite.opening import UNKNOWN_BOOT
+from brokergate.journal.sqlite.retention import Retention
 from brokergate.journal.sqlite.schema import journal_path
 from brokergate.ports.clock import Clock, SystemClock
 from brokergate.ports.journal import Journal, JournalError
@@ -31,6 +33,7 @@ from brokergate.transport.logging import configure_logging
 from brokergate.transport.server import GatewayServer
 from brokergate.transport.settings import ListenerSettings, TlsSettings, TransportSettings
 
+_NS_PER_DAY = 86_400 * 1_000_000_000
 _GC_THRESHOLDS = (20_000, 20, 50)
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -92,7 +95,9 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
     """The gateway with all its accounts over the locked data directory; closes what it opened, in order."""
     data_dir = config.server.data_dir
     with DataDirectoryLock(data_dir):
-        journal = SqliteJournal(journal_path(data_dir), secrets.randbits, boot_id())
+        journal = SqliteJournal(
+            journal_path(data_dir), secrets.randbits, boot_id(), retention=retention_of(config)
+        )
         try:
             gateway = Gateway(
                 journal,
@@ -122,6 +127,14 @@ def boot_id() -> str:
         return _BOOT_ID.read_text("ascii").strip()
     except OSError:
         return UNKNOWN_BOOT
+
+
+def retention_of(config: GatewayConfig) -> Retention:
+    """How long events are kept, as the configuration has it."""
+    settings = config.server.retention
+    return Retention(
+        max_age_ns=settings.max_age_days * _NS_PER_DAY or None, max_bytes=settings.max_size_mib * MIB or None
+    )
 
 
 def transport_settings(config: GatewayConfig) -> TransportSettings:

@@ -125,7 +125,8 @@ class TradingConfig(Section):
     shows them as held, and sends them once the broker is back, has told what was missed, and the limits are checked
     again. Default `reject`."""
     queue_max_age_s: Annotated[Count, Field(ge=1, le=86_400)] | None = None
-    """Seconds after which an order that is held ends REJECTED (NOT_SENT). For `when_disconnected: queue` alone. Default 60."""
+    """Seconds after which an order that is held ends REJECTED (NOT_SENT). For `when_disconnected: queue` alone.
+    Default 60."""
     stop_on: Annotated[tuple[StopCause, ...], Field(max_length=16)] = ()
     """What makes the gateway stop the account by itself, as an emergency stop does: `account_suspended` (the broker
     says so), `daily_loss` (the day's limit of `risk_limits` is passed), `discrepancy` (broker and journal disagree and

@@ -209,6 +209,17 @@ class LimitsConfig(Section):
     1000."""
 
 
+class RetentionConfig(Section):
+    """How long events are kept for streams to begin at. Orders, fills, the ledger, ids, answers and the audit are kept
+    for ever. A cursor of before gets CURSOR_EXPIRED, with the earliest one that works."""
+
+    max_age_days: Annotated[Count, Field(ge=0, le=36_500)] = 30
+    """Days after which an event goes, counted from the newest one; 0 for never. Default 30."""
+    max_size_mib: Annotated[Count, Field(ge=0, le=1 << 30)] = 10_240
+    """MiB of the journal's file above which the oldest events go, what is kept for ever counted in; 0 for no limit.
+    An order that is filled takes about 1.5 KiB. Default 10240."""
+
+
 class ServerConfig(Section):
     """Where the server listens, where it keeps its data, and what it allows."""
 
@@ -230,6 +241,8 @@ class ServerConfig(Section):
     """What clients may do that show a certificate and no token (mTLS)."""
     limits: LimitsConfig = LimitsConfig()
     """How much of everything."""
+    retention: RetentionConfig = RetentionConfig()
+    """How long events are kept for streams to begin at."""
     log: LogConfig = LogConfig()
     """The log."""
 

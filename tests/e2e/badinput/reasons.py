@@ -80,9 +80,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "INSTRUMENT_FROZEN": ByTest(_RECOVERY, "test_a_position_that_nothing_explains_freezes_its_instrument"),
     "NOT_FILLABLE": GENERATED,
     "WOULD_TAKE": Impossible("the paper venue does not know post_only yet"),
-    "CURSOR_EXPIRED": ByTest(
-        "unit/engine/test_streams.py", "test_an_account_past_its_tail_is_found_before_another_is_expired"
-    ),
+    "CURSOR_EXPIRED": ByTest(_LIMITS, "test_a_cursor_of_what_is_no_longer_kept_is_told_where_to_begin"),
     "CURSOR_EPOCH": GENERATED,
     "SLOW_CONSUMER": ByTest(_LIMITS, "test_a_subscriber_that_does_not_read_is_cut_off_and_resumes"),
     "TOO_MANY_STREAMS": ByTest(_LIMITS, "test_one_stream_too_many_is_refused_and_the_others_go_on"),

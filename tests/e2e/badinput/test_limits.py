@@ -13,6 +13,7 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.descriptor import FieldDescriptor
+from google.rpc.error_details_pb2 import ErrorInfo
 
 from brokergate.v1 import enums_pb2 as enums
 from brokergate.v1.account_pb2 import GetAccountRequest, ListAccountsRequest
@@ -419,6 +420,51 @@ async def test_a_gateway_that_drains_says_so(server: ServerProcess) -> None:
         assert closing.cursor
         assert await call.code() is grpc.StatusCode.OK
         assert await ended == 0
+
+
+RETAINED = """
+server: {retention: {max_size_mib: 1}}
+accounts:
+  paper: {broker: paper}
+"""
+
+
+async def test_a_cursor_of_what_is_no_longer_kept_is_told_where_to_begin(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    """When the journal has grown past its limit, the oldest events have gone: CURSOR_EXPIRED, with the earliest cursor,
+    which works. The orders of before are all there."""
+    config = tmp_path / "retained.yaml"
+    config.write_text(RETAINED)
+    server = start_server("--config", config)
+    async with Caller(server.address) as caller:
+        first: Any = (await expect_ok(caller, "ListOrders", ListOrdersRequest(account_id="paper"))).messages[
+            0
+        ]
+        cursor = first.cursor.replace("paper:0", "paper:1")
+        follow = StreamEventsRequest(account_ids=["paper"], after_cursor=cursor)
+        answer = await caller.send(RPCS["StreamEvents"], follow)
+        placed = 0
+        while answer.code is grpc.StatusCode.OK:
+            assert placed < 8000, "the journal never grew to its limit"
+            orders = [
+                BatchOrder(client_order_id=f"k-{placed + n}", order=_placing(0).order) for n in range(200)
+            ]
+            request = BatchPlaceOrdersRequest(account_id="paper", orders=orders)
+            await expect_ok(caller, "BatchPlaceOrders", request)
+            placed += len(orders)
+            answer = await caller.send(RPCS["StreamEvents"], follow)
+        for _ in range(100):
+            assert (answer.code, answer.reason) == (grpc.StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED")
+            assert not faults(RPCS["StreamEvents"], answer)
+            info: Any = answer.detail(ErrorInfo)
+            follow.after_cursor = info.metadata["earliest_cursor"]
+            answer = await caller.send(RPCS["StreamEvents"], follow)
+            # More may have gone meanwhile: some hundred events at a time do.
+            if answer.code is grpc.StatusCode.OK:
+                break
+        assert answer.code is grpc.StatusCode.OK
+        assert len(await _orders(caller)) == placed
 
 
 def _placing(number: int) -> PlaceOrderRequest:

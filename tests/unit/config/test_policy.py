@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from brokergate.app import retention_of
 from brokergate.config import AccountConfig, policy_of
 from brokergate.domain.policy import AccountPolicy, StopCause
+from brokergate.journal.sqlite.retention import Retention
 from tests.unit.config.paper import load
 
 
@@ -62,3 +64,18 @@ def test_real_money_waits_for_the_disk(settings: dict[str, str], durable: bool) 
     """A live account is durable unless it says otherwise; any other one is not unless it says so."""
     account = AccountConfig.model_validate({"broker": "somewhere", **settings})
     assert policy_of(account).durable is durable
+
+
+@pytest.mark.parametrize(
+    ("settings", "kept"),
+    [
+        ("{}", Retention(30 * 86_400 * 10**9, 10 << 30)),
+        ("{max_age_days: 1, max_size_mib: 2}", Retention(86_400 * 10**9, 2 << 20)),
+        ("{max_age_days: 0, max_size_mib: 0}", Retention()),
+    ],
+)
+def test_what_is_kept_for_streams(tmp_path: Path, settings: str, kept: Retention) -> None:
+    """Days and MiB become what the journal counts in; nought is no limit."""
+    file = tmp_path / "brokergate.yaml"
+    file.write_text(f"accounts: {{x: {{broker: paper}}}}\nserver: {{retention: {settings}}}\n")
+    assert retention_of(load(file)) == kept
