@@ -176,6 +176,49 @@ def test_a_failed_read(disk: Disk, journal: SqliteJournal) -> None:
     assert len(journal.list_orders("paper", OrderFilter(), None, 10)) == 1
 
 
+async def test_what_was_staged_before_the_failure_is_forgotten(disk: Disk, journal: SqliteJournal) -> None:
+    """What was staged when the journal failed and in no commit yet is not committed after the opening."""
+    trader = Trader(journal)
+    trader.place("kept")
+    await journal.commit()
+    trader.place("forgotten")
+    waiting = asyncio.create_task(journal.commit())
+    await asyncio.sleep(0)
+    disk.fault = "SELECT method"
+    with pytest.raises(JournalError, match="cannot be read"):
+        journal.find_answer("paper", "r")
+    journal.reopen()
+    with pytest.raises(CommitUnknown):
+        await asyncio.wait_for(waiting, 20)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert journal.head("paper") == 2
+    assert journal.find_order("paper", "forgotten") is None
+    trader.place("next")
+    await journal.commit()
+    assert journal.head("paper") == 4
+
+
+def test_a_journal_outlives_an_event_loop(disk: Disk, journal: SqliteJournal) -> None:
+    """A sync whose loop has ended holds nobody up in the next one."""
+
+    async def leave() -> None:
+        Trader(journal, "live").place("a")
+        disk.hold.clear()
+        task = asyncio.create_task(journal.commit_now())
+        await asyncio.sleep(0)
+        task.cancel()
+
+    async def stay() -> None:
+        disk.hold.set()
+        Trader(journal, "live").place("b")
+        await asyncio.wait_for(journal.commit(), 20)
+
+    asyncio.run(leave())
+    asyncio.run(stay())
+    assert journal.head("live") == 4
+
+
 def test_opening_again_fails_until_it_succeeds(disk: Disk, journal: SqliteJournal) -> None:
     """As long as the cause is there the journal stays closed with its first error, and tells nobody again."""
     failures: list[JournalError] = []

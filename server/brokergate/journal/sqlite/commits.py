@@ -71,7 +71,8 @@ class Commits:
         """Committed and not yet on the disk, with something of a durable account, in order."""
         self._unsynced_before = 0
         """How many groups have ever left `_unsynced`."""
-        self._syncing = False
+        self._syncing: asyncio.AbstractEventLoop | None = None
+        """The loop that is told when the sync that is under way ends."""
         self._closed = False
         self._scheduled = False
         self._stages = self._first = 0
@@ -79,6 +80,7 @@ class Commits:
         self._last_words: list[Callable[[], None]] = []
         self.dirty: dict[Account, None] = {}
         """The accounts whose views are behind their events."""
+        store.abandon = self._abandon
 
     def checkpoint(self, path: str) -> None:
         """Has the log of the file at `path` checkpointed from now on."""
@@ -105,9 +107,9 @@ class Commits:
         """One turn of the loop went by. gRPC hands over about one call a turn, so that a commit at the end of each
         would be of one order, however many are under way: the commit waits until several turns brought nothing new,
         or until enough is together."""
-        if not (self.group or self._last_words or self._trimmer.due):
+        if self._closed or not (self.group or self._last_words or self._trimmer.due):
             self._scheduled = False
-            return  # it was committed at once
+            return  # it was committed at once, or the journal was opened again since
         if self._stages != stages:
             self._quiet_turns = 0
         else:
@@ -175,7 +177,7 @@ class Commits:
 
     def flush(self) -> None:
         """As `Journal.flush`: what is shown next is on the disk."""
-        self.commit_group()
+        self._commit_staged()
         self._sync_now()
 
     def settle(self) -> None:
@@ -187,7 +189,12 @@ class Commits:
     # Committing
 
     def commit_group(self) -> None:
-        """Commits what is staged, and publishes what need not be on the disk."""
+        """Commits what is staged, publishes what need not be on the disk, and has the rest synced."""
+        self._commit_staged()
+        if self._unsynced:
+            self._sync_soon()
+
+    def _commit_staged(self) -> None:
         self._store.check()
         if self._last_words:
             last_words, self._last_words = self._last_words, []
@@ -207,8 +214,6 @@ class Commits:
                     self._unsynced[-1].waiters.extend(group.waiters)
             else:
                 release(group.waiters)
-        if self._unsynced:
-            self._sync_soon()
         if self._trimmer.due:
             self.schedule()
 
@@ -247,8 +252,6 @@ class Commits:
 
     def _sync_soon(self) -> None:
         """Has everything that is committed by now synced; does nothing while a sync is under way, which asks again."""
-        if self._syncing:
-            return
         if self._syncer.at_once:
             self._sync_now()
             return
@@ -256,14 +259,15 @@ class Commits:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             return  # whoever wants to see it flushes
-        self._loop = loop
-        self._syncing = True
+        if self._syncing is loop:
+            return  # a sync of a loop that has ended since tells nobody
+        self._loop = self._syncing = loop
         through = self._unsynced_before + len(self._unsynced)
         self._syncer.request(lambda error: self._soon(lambda: self._synced(through, error)))
 
     def _synced(self, through: int, error: OSError | None) -> None:
         """The sync of all groups up to the number `through` has ended."""
-        self._syncing = False
+        self._syncing = None
         if self._closed or self._store.failed is not None:
             return
         if error is not None:
@@ -317,10 +321,15 @@ class Commits:
     def _fail(self, problem: str, cause: BaseException, *groups: Group) -> CommitUnknown:
         """Closes the journal, and tells everyone who waits for anything, of `groups` too."""
         failure = self._store.fail(problem, cause)
-        for group in (*groups, self.group, *self._unsynced):
+        for group in groups:
+            group.fail(failure)
+        return failure
+
+    def _abandon(self, failure: CommitUnknown) -> None:
+        """The journal was closed, by a read maybe: nothing that anyone waits for comes."""
+        for group in (self.group, *self._unsynced):
             group.fail(failure)
         self._unsynced.clear()
-        return failure
 
     def close(self) -> None:
         """Ends the threads; what is staged is not written."""

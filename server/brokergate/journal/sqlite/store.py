@@ -43,6 +43,8 @@ class Store:
         self._connection: sqlite3.Connection | None = None
         self._listeners: list[Callable[[JournalError], None]] = []
         self._trusted = False
+        self.abandon: Callable[[CommitUnknown], None] = lambda _: None
+        """Called at once when the journal is closed."""
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -99,17 +101,19 @@ class Store:
         """Closes the journal because of `cause`, and tells who listens once the caller has unwound. Gives the error
         to raise; what is under way may be in the file or not."""
         text = f"journal {self.path!r} {problem}: {cause}; {way_out(cause)}"
+        unknown = CommitUnknown(text)
         if self.failed is None:
             failure = self.failed = JournalError(text)
+            self.abandon(unknown)
             if not self._trusted:
-                return CommitUnknown(text)
+                return unknown
             try:
                 loop = asyncio.get_running_loop()
             except RuntimeError:
                 self._tell(failure)
             else:
                 loop.call_soon(self._tell, failure)
-        return CommitUnknown(text)
+        return unknown
 
     def _tell(self, failure: JournalError) -> None:
         for listener in tuple(self._listeners):
