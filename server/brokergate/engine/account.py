@@ -80,6 +80,8 @@ class Account:
     def load(self) -> None:
         """Takes up what the journal has: at the start, and after it was opened again."""
         journal, account_id, policy = self.journal, self.account_id, self.policy
+        # What a venue in process did since the journal failed never happened: it tells nothing until it was put back.
+        self.adrift = self.broker.in_process
         positions = journal.positions(account_id)
         self.control = AccountControl(account_id, journal)
         self.derived = None if self.broker.in_process else DerivedPositions(positions)
@@ -113,6 +115,7 @@ class Account:
     async def open(self) -> None:
         """Connects the broker and learns its instruments. Raises what the broker raised."""
         await self.broker.connect(self.restored())
+        self.adrift = False
         instruments = await self.broker.list_instruments()
         self.instruments = {instrument.symbol: instrument for instrument in instruments}
         self.tracker.instruments = self.instruments
@@ -130,6 +133,8 @@ class Account:
 
     def take(self, reports: Sequence[Report]) -> None:
         """Stages what the broker told by itself."""
+        if self.adrift:
+            return
         self.connection.heard()
         self.stage(self.tracker.apply(reports))
 
@@ -148,6 +153,8 @@ class Account:
         """Stages the positions and balances that changed since the last commit, behind all that changed them, and what
         an in-process venue keeps of itself."""
         self._telling = False
+        if self.adrift:
+            return
         try:
             payloads = self.tracker.apply(self.broker.untold())
             payloads.extend(self.tracker.holdings.values())
