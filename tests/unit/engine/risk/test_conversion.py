@@ -40,15 +40,24 @@ def test_the_same_currency_needs_no_quote() -> None:
 
 
 def test_a_stablecoin_is_no_dollar() -> None:
-    """Nothing converts what no instrument trades; a perpetual is no exchange of currencies either."""
+    """Nothing converts what no instrument trades."""
     at = Desk(RiskLimits(max_order_notional=usd("1000000")))
     at.quote("99", "101")
-    at.quote("99", "101", "BTC/USD:USD")
     breach = refusal(at.place(spec(BUY, 1, "100")))
     assert (breach.reason, breach.message) == (
         ErrorReason.NO_REFERENCE_PRICE,
         "risk_limits.max_order_notional needs USDT in USD, and no instrument of the account converts one into the "
         "other; give the limit in USDT",
+    )
+
+
+def test_a_perpetual_exchanges_no_currencies() -> None:
+    """Its price is that of a bet."""
+    at = Desk(RiskLimits(max_order_notional=Money(Decimal(1000), "BTC")))
+    at.quote("50000", "50000.5", "BTC/USD:USD")
+    assert (
+        "needs USD in BTC, and no instrument"
+        in refusal(at.place(spec(BUY, 1, "5000", symbol="ESZ6"))).message
     )
 
 

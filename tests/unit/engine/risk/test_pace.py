@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from brokergate.domain import lifecycle
 from brokergate.domain.orders import Side
 from brokergate.domain.policy import RiskLimits
-from tests.unit.engine.risk.desk import Desk, passed, refusal, smaller, spec
+from tests.unit.engine.risk.desk import INSTRUMENTS, Desk, passed, refusal, smaller, spec
 
 BUY = Side.BUY
 
@@ -50,3 +51,18 @@ def test_orders_of_before_a_start_and_of_others_do_not_count() -> None:
     at.intend(spec(BUY, 1))
     at.intend(spec(BUY, 1), external=True)
     passed(at.place(spec(BUY, 1)))
+
+
+def test_an_order_that_was_held_back_counted_when_it_came() -> None:
+    """Not again when it is sent, and it does not wait for its turn."""
+    at = Desk(RiskLimits(max_orders_per_second=2))
+    asked = spec(BUY, 1, "90")
+    held = [at.hold(lifecycle.hold_back(passed(at.place(asked)))) for _ in range(2)]
+    for order in held:
+        assert at.risk.check(asked, Decimal(1), INSTRUMENTS[asked.symbol], order) is None
+    at.wait(1)
+    for order in held:
+        assert at.risk.check(asked, Decimal(1), INSTRUMENTS[asked.symbol], order) is None
+    passed(at.place(asked))
+    passed(at.place(asked))
+    refusal(at.place(asked))
