@@ -41,6 +41,10 @@ DAY_SETTING = "day_loss"
 """Where the journal keeps what the day's loss is counted from."""
 
 
+Taken = tuple[str, PendingActionKind, int]
+"""A request that the broker took: the order's id, what was asked for, since when it is under way (nanoseconds)."""
+
+
 class Account:
     """The state of one account."""
 
@@ -74,6 +78,8 @@ class Account:
         """Told of every disagreement that was found."""
         self.on_doubt: Callable[[], None] = lambda: None
         """Told when an order became uncertain."""
+        self.taken: set[Taken] = set()
+        """What the broker took by its answer, whose outcome was still to be told then."""
         self._telling = False
         self.load()
 
@@ -182,6 +188,13 @@ class Account:
         order = self.tracker.moved(OrderEventType.UNCERTAIN, order, payloads, message)
         self.on_doubt()
         return order
+
+    def took(self, order: Order, kind: PendingActionKind) -> None:
+        """The broker answered a request of this kind on `order`. Where it stays under way the outcome is still to be
+        told, and that may be lost: the next polls look after it."""
+        action = order.action(kind)
+        if action is not None and not action.uncertain and not self.broker.in_process:
+            self.taken.add((order.order_id, kind, action.since_ns))
 
     def disagree(self, discrepancy: Discrepancy) -> None:
         """Stages a disagreement that was found; its instrument is frozen from now on."""

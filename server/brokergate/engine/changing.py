@@ -72,6 +72,7 @@ class Changing:
             raise error
         if isinstance(outcome, Unknown):
             order = account.doubt(order, _REPLACE, outcome.message, payloads)
+        account.took(order, _REPLACE)
         record, body = account.done(request, order)
         self._stage(payloads, (record,))
         return await self._committed(body)
@@ -255,6 +256,7 @@ class Changing:
             if not account.broker.in_process:
                 self._refused(order, _CANCEL, outcome, payloads)
             return OrderFailure(GatewayError(outcome.reason, outcome.message))
+        account.took(order, _CANCEL)
         return order
 
     def _refused(

@@ -8,6 +8,7 @@ fills. Every question is answered completely or raises: a failed query is not an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from brokergate.domain import lifecycle
@@ -15,11 +16,11 @@ from brokergate.domain.control import Discrepancy
 from brokergate.domain.events import EventPayload, GapFound, PositionChanged
 from brokergate.domain.fills import FillOrigin
 from brokergate.domain.money import ZERO, format_decimal, subtract
-from brokergate.domain.orders import Order, OrderOrigin, OrderSpec
+from brokergate.domain.orders import Order, OrderOrigin, OrderSpec, PendingActionKind
 from brokergate.domain.values import changed
-from brokergate.engine.account import Account
+from brokergate.engine.account import Account, Taken
 from brokergate.engine.resolving import Resolver
-from brokergate.ports.broker import VenueOrder
+from brokergate.ports.broker import FillReport, VenueOrder
 from brokergate.ports.journal import Setting
 
 WATERMARK = "watermark"
@@ -42,12 +43,15 @@ class GapFill:
         self.resolver = Resolver(account, self.fills)
         self._differences: dict[str, tuple[Decimal, Decimal, int]] = {}
         self._undead_ns: dict[str, int] = {}
+        self._silent: set[Taken] = set()
 
     async def run(self) -> None:
         """After a connection was made: returns when the account is up to date. Raises a `BrokerError`."""
         account = self._account
         self._tell_gap()
         await self.begin()
+        self._doubt_silent()
+        self._doubt_silent()
         await self.fills()
         await self._orders()
         await self.resolver.until_known()
@@ -63,6 +67,7 @@ class GapFill:
 
     async def poll(self) -> None:
         """While connected: a frame may be lost on a healthy connection. Raises a `BrokerError`."""
+        self._doubt_silent()
         await self.fills()
         await self._orders()
         await self._positions()
@@ -76,6 +81,7 @@ class GapFill:
         while True:
             watermark = account.journal.account_setting(account.account_id, WATERMARK) or ""
             page = await account.broker.list_fills(watermark)
+            await self._generations(page.fills)
             if account.journal.account_setting(account.account_id, WATERMARK) not in (None, watermark):
                 continue  # somebody else asked meanwhile, and booked
             missed = [changed(fill, origin=FillOrigin.BACKFILL) for fill in page.fills]
@@ -85,6 +91,19 @@ class GapFill:
             if page.complete:
                 return
             await account.journal.commit(account.account_id)
+
+    async def _generations(self, fills: Sequence[FillReport]) -> None:
+        """A missed fill under another id than its order has may be of the replace under way, or of a generation of
+        long ago: the broker is asked, before the fill is counted."""
+        tracker = self._account.tracker
+        asked: set[str] = set()
+        for fill in fills:
+            order = tracker.find(fill.client_order_id, fill.broker_order_id)
+            if order is None or order.ended or order.order_id in asked:
+                continue
+            if order.action(PendingActionKind.REPLACE) and not tracker.named(order, fill.broker_order_id):
+                asked.add(order.order_id)
+                await self.resolver.ask_generation(order)
 
     def _tell_gap(self) -> None:
         """A broker that cannot tell executions again may keep from the gateway what happened while it was away."""
@@ -131,6 +150,21 @@ class GapFill:
                 return watermark
 
     # Orders
+
+    def _doubt_silent(self) -> None:
+        """What the broker had taken by its answer when this was called last, and has not told the outcome of by now:
+        the report was lost, and it is asked for. (On a new connection reports of the last one come no more: it is
+        called twice.)"""
+        account = self._account
+        payloads: list[EventPayload] = []
+        for order_id, kind, since_ns in sorted(self._silent):
+            order = account.tracker.open.get(order_id)
+            action = None if order is None else order.action(kind)
+            if order is not None and action is not None and action.since_ns == since_ns:
+                message = "the broker took it, and has not told what came of it"
+                account.doubt(order, kind, message, payloads)
+        account.stage(payloads)
+        self._silent, account.taken = account.taken, set()
 
     async def _orders(self) -> None:
         account = self._account

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 
 from brokergate.domain import lifecycle
 from brokergate.domain.control import Discrepancy
-from brokergate.domain.errors import ErrorReason
+from brokergate.domain.errors import ErrorReason, TemporaryConnectionError
 from brokergate.domain.events import EventPayload, OrderEventType
 from brokergate.domain.money import format_decimal
 from brokergate.domain.orders import (
@@ -149,6 +149,7 @@ class Resolver:
         if order.origin is OrderOrigin.EXTERNAL:
             self._external(order, shown, payloads)
             return None
+        order = self._renewed(order, shown, payloads)
         if _more_filled(shown, order):
             self._short(order, shown)
             return None
@@ -171,6 +172,30 @@ class Resolver:
         payloads.extend(account.tracker.apply((report,)))
         return None
 
+    async def ask_generation(self, order: Order) -> None:
+        """Asks which generation of `order` the venue has. Raises a `BrokerError` where it does not answer."""
+        account = self._account
+        result = await account.broker.find_order(order)
+        if isinstance(result, Failed):
+            raise TemporaryConnectionError(result.message)
+        now = account.tracker.open.get(order.order_id)
+        if isinstance(result, Found) and now is not None and now.pending == order.pending:
+            payloads: list[EventPayload] = []
+            self._renewed(now, result.order, payloads)
+            account.stage(payloads)
+
+    def _renewed(self, order: Order, shown: VenueOrder, payloads: list[EventPayload]) -> Order:
+        """The order after the replace under way, where the venue shows that it came about: whatever else it shows is
+        of that generation."""
+        replace = order.action(_REPLACE)
+        if replace is None or not _became(shown, replace, order):
+            return order
+        report = OrderReport(
+            OrderEventType.REPLACED, order.client_order_id, shown.broker_order_id, shown.update_time_ns
+        )
+        payloads.extend(self._account.tracker.apply((report,)))
+        return self._account.tracker.latest(order)
+
     def _external(self, order: Order, shown: VenueOrder, payloads: list[EventPayload]) -> None:
         """An order of others ends by the venue's word; its fills may have been told before it was seen."""
         if shown.state not in (OrderState.NEW, OrderState.PARTIALLY_FILLED):
@@ -184,20 +209,10 @@ class Resolver:
         """The venue works it: what of its changes came about?"""
         account = self._account
         replace = order.action(_REPLACE)
-        if replace is not None and replace.uncertain:
-            if _became(shown, replace, order):
-                report = OrderReport(
-                    OrderEventType.REPLACED,
-                    order.client_order_id,
-                    shown.broker_order_id,
-                    shown.update_time_ns,
-                )
-                payloads.extend(account.tracker.apply((report,)))
-                order = account.tracker.latest(order)
-            elif self._absence_counts(order, _REPLACE, asked_ns):
-                order = lifecycle.settled(order, _REPLACE, account.clock.now_ns())
-                message = "the venue works the order as it was: the replace did not come about"
-                order = account.tracker.moved(OrderEventType.RESOLVED, order, payloads, message)
+        if replace is not None and replace.uncertain and self._absence_counts(order, _REPLACE, asked_ns):
+            order = lifecycle.settled(order, _REPLACE, account.clock.now_ns())
+            message = "the venue works the order as it was: the replace did not come about"
+            order = account.tracker.moved(OrderEventType.RESOLVED, order, payloads, message)
         cancel = order.action(_CANCEL)
         return order if cancel is not None and cancel.uncertain else None
 

@@ -23,7 +23,7 @@ from brokergate.domain.events import (
     OrderEventType,
     PositionChanged,
 )
-from brokergate.domain.fills import Fill
+from brokergate.domain.fills import Fill, FillOrigin
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.orders import Order, OrderState, PendingActionKind, Side
 from brokergate.engine.holdings import DerivedPositions
@@ -78,6 +78,8 @@ class Tracker:
         self._risk = risk
         self._by_client: dict[str, str] = {}
         self._by_broker: dict[str, str] = {}
+        self._former: dict[str, list[str]] = {}
+        """The broker's ids of earlier generations of working orders, by order id, as far as they were seen here."""
         # Orders that ended and fills that came since the last `settle`: not yet staged, so that the journal cannot
         # show them.
         self._ended: dict[str, Order] = {}
@@ -94,10 +96,14 @@ class Tracker:
             self.uncertain.pop(order.order_id, None)
             if order.uncertain and not order.ended:
                 self.uncertain[order.order_id] = order
+        before = self.open.get(order.order_id)
+        if before is not None and before.broker_order_id not in ("", order.broker_order_id):
+            self._former.setdefault(order.order_id, []).append(before.broker_order_id)
         if order.ended:
             self.open.pop(order.order_id, None)
             self._by_client.pop(order.client_order_id, None)
-            self._by_broker.pop(order.broker_order_id, None)
+            for name in (order.broker_order_id, *self._former.pop(order.order_id, ())):
+                self._by_broker.pop(name, None)
             self._ended[order.order_id] = order
             self._ended_by_client[order.client_order_id] = order
             return
@@ -106,6 +112,12 @@ class Tracker:
             self._by_client[order.client_order_id] = order.order_id
         if order.broker_order_id:
             self._by_broker[order.broker_order_id] = order.order_id
+
+    def named(self, order: Order, broker_order_id: str) -> bool:
+        """Whether the broker has called `order` so, in this generation or in one that was seen here."""
+        return broker_order_id == order.broker_order_id or broker_order_id in self._former.get(
+            order.order_id, ()
+        )
 
     def working(self, client_order_id: str) -> Order | None:
         """The working order with this client id."""
@@ -243,6 +255,8 @@ class Tracker:
             self.holdings["position", booked.symbol] = PositionChanged(position)
             if self._risk is not None:
                 self._risk.position(position)
+        if order is not None and report.origin is FillOrigin.LIVE:
+            order = self._renewed_by(order, report, now_ns, payloads)
         _drop_overtaken(order, payloads)
         payloads.append(FillBooked(booked))
         if order is None:
@@ -280,6 +294,8 @@ class Tracker:
         elif kind is OrderEventType.EXPIRED:
             order = lifecycle.expire(order, now_ns)
         elif kind is OrderEventType.REPLACED:
+            if self._replaced_before(order, report.broker_order_id):
+                return
             order = self._replaced(order, report.broker_order_id, now_ns)
         elif kind is OrderEventType.CANCEL_REJECTED:
             order = lifecycle.refuse(order, PendingActionKind.CANCEL, now_ns)
@@ -289,6 +305,29 @@ class Tracker:
             raise ValueError(f"a broker does not report {kind.name}")
         self.hold(order)
         payloads.append(OrderChanged(kind, order, reason=report.reason, message=report.message))
+
+    def _replaced_before(self, order: Order, broker_order_id: str) -> bool:
+        """Whether a REPLACED is told again: a generation counts once. Its id says so where each generation has one of
+        its own, else that no replace is under way."""
+        if broker_order_id and not self.named(order, broker_order_id):
+            return False
+        return order.action(PendingActionKind.REPLACE) is None or (
+            bool(broker_order_id) and order.order_id in self._former
+        )
+
+    def _renewed_by(
+        self, order: Order, report: FillReport, now_ns: int, payloads: list[EventPayload]
+    ) -> Order:
+        """A fill under an id that the order never had proves the replace under way, whose own report did not come."""
+        if (
+            order.state not in (OrderState.NEW, OrderState.PARTIALLY_FILLED)
+            or order.action(PendingActionKind.REPLACE) is None
+            or not (order.broker_order_id and report.broker_order_id)
+            or self.named(order, report.broker_order_id)
+        ):
+            return order
+        order = self._replaced(order, report.broker_order_id, now_ns)
+        return self.moved(OrderEventType.REPLACED, order, payloads, "told by a fill of its new generation")
 
     @staticmethod
     def _replaced(order: Order, broker_order_id: str, now_ns: int) -> Order:

@@ -55,7 +55,7 @@ TIMEOUT_MS = 400
 """How long the gateway waits for the venue's answer."""
 ABSENCE_AFTER_MS = 800
 """What the venue declares: above its longest delay, with room for a machine that is busy."""
-WORK_S = 1.2
+WORK_S = 1.6
 """How much of work a kill may come after, beside the start."""
 SETTLE_S = 60.0
 """How long the last life may take until everything is answered and proven."""
