@@ -20,7 +20,7 @@ from brokergate.domain.accounts import BrokerPosition
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import Instrument
-from brokergate.domain.money import format_decimal, multiply, steps, total
+from brokergate.domain.money import CONTEXT, format_decimal, multiply, steps, total
 from brokergate.sim.currency import CurrencyAccount
 from brokergate.sim.fees import Commission, FeeSchedule
 from brokergate.sim.orders import Refusal, WorkingOrder
@@ -29,8 +29,19 @@ from brokergate.sim.positions import FifoPosition
 HALF = Decimal("0.5")
 SHORT_TIE = 2
 """How many times its cost a short position ties up."""
+MAX_NOTIONAL = Decimal(10) ** 18
+"""What one order may come to, in the quote currency: many of them still add up to what can be told."""
+MAX_TOTAL = Decimal(10) ** 19
+"""What an account may come to hold of one currency or instrument by an order, in units of it."""
+MAX_TOLD = Decimal(10) ** 20
+"""Amounts are below it: twenty digits before the point can be told (DESIGN, section 3, Values)."""
 Walk = list[tuple[int, int]]
 """(price in ticks, lots), best first."""
+
+
+def tellable(amount: Decimal) -> Decimal | None:
+    """`amount`, which was worked out from a price that may be any; None where it has too many digits to be told."""
+    return amount if abs(amount) < MAX_TOLD else None
 
 
 class InstrumentFunds:
@@ -59,6 +70,9 @@ class InstrumentFunds:
         self.unit = quote.units(multiply(step, instrument.multiplier))
         """What one lot costs at one tick."""
         self.base_unit = base.units(instrument.quantity_increment) if base else 0
+        self._most_notional = quote.units(MAX_NOTIONAL)
+        self._most_total = quote.units(MAX_TOTAL)
+        self._most_lots = int(CONTEXT.divide_int(MAX_TOTAL, instrument.quantity_increment))
         self.charge(fees)
 
     def charge(self, fees: FeeSchedule) -> None:
@@ -91,6 +105,9 @@ class InstrumentFunds:
 
     def shortfall(self, order: WorkingOrder, walk: Walk, rest: int) -> Refusal | None:
         """Why the account cannot pay for taking `walk` now and resting `rest` lots; None when it can."""
+        excess = self.excess(order, walk)
+        if excess:
+            return Refusal(ErrorReason.QUANTITY_OUT_OF_RANGE, excess)
         account, needed = self.needs(order, walk, rest)
         if needed <= 0 or needed <= account.total - account.held:
             return None
@@ -98,6 +115,28 @@ class InstrumentFunds:
             ErrorReason.INSUFFICIENT_FUNDS,
             f"{self.instrument.symbol}: the order needs {format_decimal(account.amount(needed))} {account.currency}, "
             f"available are {format_decimal(account.amount(account.available))}; order less or cancel open orders",
+        )
+
+    def excess(self, order: WorkingOrder, walk: Walk) -> str:
+        """Why an order that takes `walk` first would make amounts that cannot be told; empty where it would not."""
+        price = order.limit or order.stop or 0
+        if walk:
+            price = max(price, walk[0][0], walk[-1][0])
+        leaves, notional = order.leaves, price * order.leaves * self.unit
+        held = abs(self.position.lots)
+        if self.base is not None and self.base.total > held * self.base_unit:
+            held = self.base.total // self.base_unit
+        if (
+            notional <= self._most_notional
+            and abs(self.quote.total) + notional <= self._most_total
+            and held + leaves <= self._most_lots
+        ):
+            return ""
+        quantity = multiply(self.instrument.quantity_increment, Decimal(leaves))
+        top = multiply(self.instrument.price_increment, Decimal(price))
+        return (
+            f"{self.instrument.symbol}: {format_decimal(quantity)} at up to {format_decimal(top)} is more than an "
+            f"account can hold, {MAX_NOTIONAL:f} an order and {MAX_TOTAL:f} in all; order less"
         )
 
     def _margin_need(self, order: WorkingOrder, walk: Walk, lots: int, notional: int) -> int:
@@ -207,14 +246,14 @@ class InstrumentFunds:
             quote.held -= SHORT_TIE * self.position.cost
 
     def unrealized(self) -> Decimal | None:
-        """What closing at the mark would bring; None without a mark. Zero when flat."""
+        """What closing at the mark would bring; None without a mark, and for more than can be told. Zero when flat."""
         position, mark = self.position, self.mark
         if not position.lots:
             return Decimal(0)
         if mark is None:
             return None
         doubled = mark * position.lots * self.unit - 2 * position.cost
-        return multiply(HALF, self.quote.amount(doubled))
+        return tellable(multiply(HALF, self.quote.amount(doubled)))
 
     def mark_price(self) -> Decimal | None:
         """The mark price."""

@@ -163,6 +163,8 @@ class Listing:
         order = working_order(self, None, spec, spec.quantity, "")
         walk, refusal = self.market.look(order)
         funds, quote = self.funds, self.funds.quote
+        if excess := funds.excess(order, walk):
+            raise ValueError(excess)
         taken = sum(lots for _, lots in walk)
         parts = [price * lots * funds.unit for price, lots in walk]
         fees = sum(funds.taker.of(part) for part in parts)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from brokergate.domain.accounts import BrokerAccountInfo
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.domain.money import ONE, ZERO, add, multiply, quotient
-from brokergate.sim.funds import InstrumentFunds
+from brokergate.sim.funds import InstrumentFunds, tellable
 from brokergate.sim.ledger import Ledger
 
 AT_PAR = frozenset({"USD", "USDC", "USDT"})
@@ -33,7 +33,7 @@ def rate(currency: str, base_currency: str, funds: Iterable[InstrumentFunds]) ->
 
 
 def account_info(ledger: Ledger, base_currency: str, now_ns: int) -> BrokerAccountInfo:
-    """The account in `base_currency`; None where a holding cannot be valued.
+    """The account in `base_currency`; None where a holding cannot be valued, or comes to more than can be told.
 
     Equity is all currencies and, for instruments that move no base currency, the positions at their marks. Buying
     power is what is available of the base currency alone. Initial margin is what short positions tie up beyond
@@ -72,11 +72,11 @@ def account_info(ledger: Ledger, base_currency: str, now_ns: int) -> BrokerAccou
         base_currency=base_currency,
         cash=base.amount(base.total) if base else ZERO,
         as_of_ns=now_ns,
-        equity=equity if complete else None,
+        equity=tellable(equity) if complete else None,
         initial_margin=margin,
         maintenance_margin=ZERO,
         buying_power=base.amount(base.available) if base else ZERO,
-        unrealized_pnl=unrealized if complete else None,
-        realized_pnl=realized if known_realized else None,
+        unrealized_pnl=tellable(unrealized) if complete else None,
+        realized_pnl=tellable(realized) if known_realized else None,
         unvalued_currencies=tuple(sorted(unvalued)),
     )

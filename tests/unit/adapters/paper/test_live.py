@@ -364,3 +364,34 @@ def test_a_configured_account_gets_its_broker(clock: HandClock) -> None:
     assert isinstance(create_broker(AccountConfig(broker="paper"), clock), PaperTradingBroker)
     with pytest.raises(ValueError, match="there are paper"):
         create_broker(AccountConfig(broker="nobody"), clock)
+
+
+async def test_a_price_near_the_end_of_the_digits_makes_no_amount_beyond_them(clock: HandClock) -> None:
+    """An order at it is refused with what is the most; holdings are told without a value, and nothing of 21 digits
+    is told anywhere."""
+    paper = broker(clock, PUSHED, initial_balance={"USDT": "1000", "BTC": "1000", "USD": "1000"})
+    await paper.connect(NEW)
+    await paper.push([quote("0.5", "1", "1000")])
+    accepted(await paper.place_order(order("BTC/USDT", 1, "1000")))
+    await paper.push([quote("99999999999999999999", "99999999999999999999", "1000")])
+    for refused in (
+        order("BTC/USDT", -1, "1000"),
+        order("BTC/USDT", -1, "0.1", "99999999999999999999"),
+        order("BTC/USDT", 1, "99999999999999999999", "1"),
+    ):
+        outcome = await paper.place_order(refused)
+        assert isinstance(outcome, Rejected)
+        assert outcome.reason is ErrorReason.QUANTITY_OUT_OF_RANGE
+        assert "order less" in outcome.message
+        with pytest.raises(GatewayError, match="more than an account can hold"):
+            await paper.preview_order(refused.spec)
+    (position,) = await paper.get_positions()
+    assert position.unrealized_pnl is None
+    info = await paper.get_account_info()
+    assert info.equity is None
+    assert info.cash == Decimal(0)
+    await paper.push([quote("100", "101", "1000")])
+    accepted(await paper.place_order(order("BTC/USDT", -1, "1000")))
+    (position,) = await paper.get_positions()
+    assert position.realized_pnl == Decimal(99_000)
+    await paper.close()
