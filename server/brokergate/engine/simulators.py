@@ -87,6 +87,9 @@ class Simulators:
             reports = await simulated_venue(account).reset(initial_balances)
             done = ControlChanged(ControlEventType.ACCOUNT_RESET, request.request_id, "", request.actor)
             payloads = [*account.tracker.apply(reports), done]
+            if account.risk is not None:
+                # What was won and lost before is no loss of the day.
+                account.risk.begin_day()
             return await self._answer(account, request, await account_view(account), payloads)
 
     @to_its_end

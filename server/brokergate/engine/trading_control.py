@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from brokergate.domain import lifecycle
 from brokergate.domain.commands import ClearFreeze, EmergencyStop, Request, ResolveOrder, ResumeTrading
@@ -27,7 +28,7 @@ from brokergate.engine.lookups import trading_view
 from brokergate.engine.stopping import StopOperation, stop_id
 from brokergate.engine.views import StopView
 from brokergate.ports.clock import Clock
-from brokergate.ports.journal import Journal, Record
+from brokergate.ports.journal import Journal, JournalError, Record
 
 LOSS_LOOK_S = 1.0
 """How often an account that stops at the day's loss is looked at."""
@@ -55,7 +56,7 @@ class TradingControl:
     def adopt(self, account: Account) -> None:
         """Takes an account on: a stop that holds goes on, and what the account stops at by itself is watched."""
         account.on_discrepancy = lambda found: self._disagreed(account, found)
-        if StopCause.DAILY_LOSS in account.policy.stop_on and account.risk is not None:
+        if account.policy.risk.max_daily_loss is not None:
             self._watches.append(asyncio.create_task(self._watch_loss(account)))
         self.take_up(account)
 
@@ -164,9 +165,13 @@ class TradingControl:
         while True:
             await self._clock.sleep(LOSS_LOOK_S)
             await self._guard.works()
-            breach = account.risk.loss() if account.risk is not None else None
-            if breach is not None:
-                await self.latch_by_itself(account, StopCause.DAILY_LOSS, breach.message)
+            if account.risk is None:
+                continue
+            breach = account.risk.loss()
+            with suppress(JournalError):
+                account.stage(())  # what the day is counted from, where a new day began
+                if breach is not None:
+                    await self.latch_by_itself(account, StopCause.DAILY_LOSS, breach.message)
 
     async def resume(self, command: ResumeTrading, accounts: Sequence[Account], request: Request) -> bytes:
         """Ends the stops that hold on `accounts`, also one that is at work."""
