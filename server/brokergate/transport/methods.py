@@ -43,7 +43,7 @@ from brokergate.v1 import (
 )
 
 MAX_REFUSALS_LOGGED: Final = 10
-"""Lines a second about callers who are turned away."""
+"""Lines a second about callers who are turned away, and as many about calls that a failed journal refuses."""
 
 NS_PER_S: Final = 1_000_000_000
 
@@ -92,6 +92,30 @@ class Requests(Generic[M]):
         return None if body is grpc.aio.EOF else parse(self._kind, body)
 
 
+class _Pace:
+    """So many lines a second; the others are counted."""
+
+    def __init__(self) -> None:
+        self._since_ns = 0
+        self._lines = 0
+        self._unlogged = 0
+
+    def passes(self, now_ns: int) -> bool:
+        """Whether one more line may be written."""
+        if now_ns - self._since_ns >= NS_PER_S:
+            self._since_ns, self._lines = now_ns, 0
+        self._lines += 1
+        if self._lines <= MAX_REFUSALS_LOGGED:
+            return True
+        self._unlogged += 1
+        return False
+
+    def unlogged(self) -> int:
+        """How many were not written since the last one that was."""
+        count, self._unlogged = self._unlogged, 0
+        return count
+
+
 class Reporter:
     """Logs what became of calls. Nothing of a request but its account and ids, nothing of its headers but the id."""
 
@@ -100,8 +124,8 @@ class Reporter:
         self.monotonic_ns = clock.monotonic_ns
         self._prefix = f"{rng.getrandbits(40):010x}"
         self._calls = 0
-        self._refusals = self._refusals_unlogged = 0
-        self._refusals_since_ns = 0
+        self._refusals = _Pace()
+        self._unwritten = _Pace()
 
     @property
     def each_call(self) -> bool:
@@ -126,23 +150,20 @@ class Reporter:
         if told.reason is ErrorReason.INTERNAL:
             self._log.error("call failed", **facts, exc_info=error)
         elif told.reason in _JOURNAL_FAILED:
-            self._log.error("call refused", **facts, message=str(error))
+            # The disk that the log is on may be the one that is full.
+            if self._unwritten.passes(self.monotonic_ns()):
+                self._log.error(
+                    "call refused", **facts, message=str(error), unlogged=self._unwritten.unlogged()
+                )
         elif self.each_call:
             self._log.debug("call refused", **facts, message=told.message)
         return told
 
     def refused(self, method: str, error: GatewayError) -> None:
         """Logs a caller who was turned away. Those who knock all day are counted: the log is not theirs to fill."""
-        now_ns = self.monotonic_ns()
-        if now_ns - self._refusals_since_ns >= NS_PER_S:
-            self._refusals_since_ns, self._refusals = now_ns, 0
-        self._refusals += 1
-        if self._refusals > MAX_REFUSALS_LOGGED:
-            self._refusals_unlogged += 1
-            return
-        facts = {"method": method[:128], "reason": error.reason.name, "message": error.message}
-        self._log.warning("caller refused", **facts, unlogged=self._refusals_unlogged)
-        self._refusals_unlogged = 0
+        if self._refusals.passes(self.monotonic_ns()):
+            facts = {"method": method[:128], "reason": error.reason.name, "message": error.message}
+            self._log.warning("caller refused", **facts, unlogged=self._refusals.unlogged())
 
     def _facts(self, method: str, request: Any, context: Any, began_ns: int) -> dict[str, Any]:
         facts: dict[str, Any] = {"method": method, "request_id": self._request_id(context)}

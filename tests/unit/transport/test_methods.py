@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Iterator
 from typing import Any
 
 import grpc
 import pytest
 
-from brokergate.ports.journal import JournalError
+from brokergate.domain.errors import ErrorReason
+from brokergate.ports.journal import CommitUnknown, JournalError
 from brokergate.transport.calls import Stream
-from brokergate.transport.methods import SERVICES, method_name
+from brokergate.transport.methods import SERVICES, Reporter, method_name
 from brokergate.transport.services import table
 from brokergate.transport.settings import TransportSettings
 from brokergate.v1 import (
@@ -151,6 +153,34 @@ async def test_a_journal_that_fails_is_unavailable(served: Served, monkeypatch: 
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert reason_of(caught.value) == "JOURNAL_UNAVAILABLE"
     assert has_retry(caught.value)
+
+
+def test_a_journal_that_fails_does_not_fill_the_log() -> None:
+    """Of the calls that it refuses within a second ten are logged, and the next second's first line counts the rest."""
+    log, clock = Log(), Hand()
+    reporter = Reporter(log, clock, random.Random(1))
+    for _ in range(40):
+        told = reporter.failed_command("m", None, JournalError("disk full"))
+        assert told.reason is ErrorReason.JOURNAL_UNAVAILABLE
+    assert len(log.lines) == 10
+    clock.now += 10**9
+    reporter.failed_command("m", None, CommitUnknown("disk full"))
+    assert (log.lines[-1]["unlogged"], log.lines[-1]["reason"]) == (30, "OUTCOME_UNKNOWN")
+
+
+class Hand:
+    """A clock that stands still."""
+
+    now = 10**9
+
+    def now_ns(self) -> int:
+        return self.now
+
+    def monotonic_ns(self) -> int:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        raise AssertionError("nobody sleeps here")
 
 
 async def test_an_order_goes_on_when_its_deadline_passes(served: Served) -> None:
