@@ -223,6 +223,8 @@ class Account:
         self.derived.take(position)
         if self.risk is not None:
             self.risk.position(position)
+            # What the broker's word changes was neither won nor lost today.
+            self.risk.begin_day()
         payloads.append(PositionChanged(position))
 
     # Looking up

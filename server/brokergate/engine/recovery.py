@@ -138,6 +138,8 @@ class GapFill:
             if account.risk is not None:
                 account.risk.position(position)
             payloads.append(PositionChanged(position))
+        if account.risk is not None:
+            account.risk.begin_day()
         account.stage(payloads, (Setting(OPENED, "yes"), Setting(WATERMARK, watermark)))
         await account.journal.commit(account.account_id)
 
