@@ -10,7 +10,11 @@ from brokergate.domain.access import Scope
 from brokergate.tokens import TokenStore
 from brokergate.transport.listeners import ListenError
 from brokergate.transport.settings import ListenerSettings, TlsSettings, TransportSettings
-from brokergate.v1 import order_service_pb2_grpc
+from brokergate.v1 import (
+    order_service_pb2_grpc,
+    trading_control_pb2,
+    trading_control_service_pb2_grpc,
+)
 from tests.unit.transport.certificates import Authority, Pair
 from tests.unit.transport.conftest import LOOPBACK, Serve, Served
 from tests.unit.transport.errors import reason_of
@@ -58,6 +62,25 @@ async def test_tls(serve: Serve, authority: Authority) -> None:
     stub: Any = order_service_pb2_grpc.OrderServiceStub(secure(served, authority))
     assert (await stub.PlaceOrder(market("c1"), timeout=20)).order.cum_quantity == "1"
     assert await outcome(served.channel(), PREVIEW) == "UNAVAILABLE"
+
+
+async def test_the_audit_has_the_certificates_name(serve: Serve, authority: Authority) -> None:
+    """A client that shows a certificate and no token is in the audit by its common name, with its address and what it
+    calls itself."""
+    settings = TransportSettings(
+        listeners=(listener(authority.sign("server"), authority.certificate),),
+        client_scopes={"boss": Scope.ADMIN},
+    )
+    served = await serve(settings)
+    channel = secure(served, authority, authority.sign("boss"))
+    stub: Any = order_service_pb2_grpc.OrderServiceStub(channel)
+    await stub.PlaceOrder(market("c1"), timeout=20)
+    control: Any = trading_control_service_pb2_grpc.TradingControlServiceStub(channel)
+    request = trading_control_pb2.ListAuditRecordsRequest(account_id="main")
+    (record,) = (await control.ListAuditRecords(request, timeout=20)).records
+    assert (record.actor, record.client_order_id) == ("boss", "c1")
+    assert record.peer.startswith("ipv4:127.0.0.1:")
+    assert record.client_name.startswith("grpc-python-asyncio/")
 
 
 async def test_a_client_certificate_is_a_principal(
