@@ -1,4 +1,5 @@
-"""Every statement that reads: prepared once, bounded, and answered by an index (a test asks SQLite for its plan)."""
+"""Every statement that reads, and those that take old events away: prepared once, bounded, and answered by an index
+(a test asks SQLite for its plan)."""
 
 from __future__ import annotations
 
@@ -138,3 +139,7 @@ WHERE account = ? AND caller >> 32 = ? AND caller IS NOT NULL AND number >= ? AN
 LAST_ANSWER = """
 SELECT number FROM answers WHERE account = ? AND caller >> 32 = ? AND caller IS NOT NULL ORDER BY number DESC LIMIT 1
 """
+
+# Fills, their fees and ledger entries are listed for ever.
+DELETE_UNLISTED_EVENTS = "DELETE FROM events WHERE position >= ? AND position <= ? AND kind NOT IN (2, 3, 6)"
+DELETE_RARE_EVENTS = "DELETE FROM rare_events WHERE kind = ? AND position >= ? AND position <= ?"

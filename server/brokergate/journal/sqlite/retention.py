@@ -23,12 +23,6 @@ CHUNK_EVENTS = 256
 VACUUM_PAGES = 64
 """Pages that are cut off the file's end in one commit where the file is too long."""
 
-LISTED = (EventKind.FILL, EventKind.FILL_FEES, EventKind.LEDGER_ENTRY)
-"""Kinds that lists show for ever."""
-
-_LISTED = ", ".join(str(int(kind)) for kind in LISTED)
-_DELETE_EVENTS = f"DELETE FROM events WHERE position >= ? AND position <= ? AND kind NOT IN ({_LISTED})"  # noqa: S608
-_DELETE_RARE = "DELETE FROM rare_events WHERE kind = ? AND position >= ? AND position <= ?"
 _RARE = (EventKind.CONNECTION, EventKind.GAP, EventKind.DISCREPANCY, EventKind.CONTROL)
 _INCREMENTAL = 2
 
@@ -149,9 +143,9 @@ class Trimmer:
         base, end = shelf.number << SEQUENCE_BITS, shelf.first + count
         bounds = (base | shelf.first, base | end - 1)
         connection = self._store.connection
-        connection.execute(_DELETE_EVENTS, bounds)
+        connection.execute(queries.DELETE_UNLISTED_EVENTS, bounds)
         for kind in _RARE:
-            connection.execute(_DELETE_RARE, (int(kind), *bounds))
+            connection.execute(queries.DELETE_RARE_EVENTS, (int(kind), *bounds))
         connection.execute("UPDATE accounts SET first = ? WHERE number = ?", (end, shelf.number))
         self._trimmed = shelf.number, end
 

@@ -33,8 +33,7 @@ FillKey = tuple[str, str, str]
 _UPSERT_ORDER = """
 INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (position) DO UPDATE SET broker_order_id = excluded.broker_order_id, symbol = excluded.symbol,
-    state = excluded.state, fingerprint = coalesce(excluded.fingerprint, fingerprint), body = excluded.body,
-    caller = coalesce(excluded.caller, caller)
+    state = excluded.state, fingerprint = coalesce(excluded.fingerprint, fingerprint), body = excluded.body
 """
 
 
