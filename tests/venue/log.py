@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from decimal import Decimal
 from enum import StrEnum
@@ -59,26 +58,34 @@ class Entry:
         return (self.symbol, self.broker_order_id, self.execution_id)
 
 
-def requested(entries: Iterable[Entry], kind: EntryKind) -> Counter[tuple[str, int]]:
-    """How often each (client_order_id, generation) was asked for, by requests of `kind`. Orders of others, which have
-    no client_order_id, are left out."""
-    return Counter(
-        (entry.client_order_id, entry.generation)
-        for entry in entries
-        if entry.kind is kind and entry.client_order_id
-    )
+class SentTwice:
+    """Finds what the venue was asked for more than once, entry by entry: law 2 says that there is nothing."""
+
+    def __init__(self) -> None:
+        self._asked: set[tuple[str, int]] = set()
+        self._last: Entry | None = None
+
+    def take(self, entries: Iterable[Entry]) -> list[tuple[str, int]]:
+        """The next entries; each (client_order_id, generation) among them that was asked for before. A replace that the
+        venue refused may be asked for again: only one that it did counts. Orders of others are left out."""
+        again = []
+        for entry in entries:
+            asked = (entry.client_order_id, entry.generation)
+            if entry.kind is EntryKind.ACCEPTED and self._last is not None:
+                # Of the request just before.
+                self._asked.add((self._last.client_order_id, self._last.generation))
+            elif entry.client_order_id and entry.kind in (EntryKind.PLACE, EntryKind.REPLACE):
+                if asked in self._asked:
+                    again.append(asked)
+                if entry.kind is EntryKind.PLACE:
+                    self._asked.add(asked)
+            self._last = entry
+        return again
 
 
-def sent_twice(entries: Iterable[Entry]) -> dict[tuple[str, int], int]:
-    """The (client_order_id, generation) that the venue was asked for more than once, with how often: law 2 says that
-    there are none."""
-    kept = list(entries)
-    return {
-        asked: count
-        for kind in (EntryKind.PLACE, EntryKind.REPLACE)
-        for asked, count in requested(kept, kind).items()
-        if count > 1
-    }
+def sent_twice(entries: Iterable[Entry]) -> list[tuple[str, int]]:
+    """All of a log that breaks law 2; see `SentTwice`."""
+    return SentTwice().take(entries)
 
 
 def fills(entries: Iterable[Entry]) -> list[Entry]:

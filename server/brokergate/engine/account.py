@@ -253,9 +253,12 @@ class Account:
         return order
 
     def instrument(self, symbol: str, field: str = "symbol") -> Instrument:
-        """The instrument; INSTRUMENT_NOT_FOUND otherwise."""
+        """The instrument; INSTRUMENT_NOT_FOUND otherwise. Before the broker was there once nobody knows what it has:
+        what `check_connected` raises, since a failed query is not an empty answer (law 4)."""
         instrument = self.instruments.get(symbol)
         if instrument is None:
+            if not self.instruments:
+                self.check_connected()
             known = ", ".join(sorted(self.instruments)[:8])
             raise GatewayError(
                 ErrorReason.INSTRUMENT_NOT_FOUND,

@@ -126,8 +126,11 @@ class Reading:
         return view
 
     def list_instruments(self, account_id: str) -> Sequence[Instrument]:
-        """By symbol."""
-        instruments = self.account(account_id).instruments
+        """By symbol. What `Account.check_connected` raises where the broker was never there to say."""
+        account = self.account(account_id)
+        instruments = account.instruments
+        if not instruments:
+            account.check_connected()
         return [instruments[symbol] for symbol in sorted(instruments)]
 
     def get_instrument(self, account_id: str, symbol: str, field: str = "symbol") -> Instrument:

@@ -70,25 +70,12 @@ class Books:
 # After every kill
 
 
-class SentOnce:
-    """Law 2: the venue was asked at most once for each client_order_id and generation."""
-
-    def __init__(self) -> None:
-        self._asked: set[tuple[str, str, int]] = set()
-
-    def check(self, entries: Iterable[Entry]) -> list[str]:
-        """Takes in what is new in the venue's log."""
-        wrong = []
-        for entry in entries:
-            if entry.kind not in _SENT or not entry.client_order_id:
-                continue
-            asked = (entry.kind.value, entry.client_order_id, entry.generation)
-            if asked in self._asked:
-                wrong.append(
-                    f"law 2: the venue was asked again to {asked[0]} {asked[1]} in generation {asked[2]}"
-                )
-            self._asked.add(asked)
-        return wrong
+def sent_once(watch: log.SentTwice, entries: Iterable[Entry]) -> list[str]:
+    """Law 2: the venue was asked at most once for each client_order_id and generation; of what is new in its log."""
+    return [
+        f"law 2: the venue was asked again for {name} in generation {generation}"
+        for name, generation in watch.take(entries)
+    ]
 
 
 def durable_before_sent(entries: Iterable[Entry], books: Books) -> list[str]:

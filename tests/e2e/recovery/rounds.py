@@ -33,7 +33,7 @@ from tests.e2e.recovery.readers import FillReader, Reader
 from tests.e2e.recovery.record import Record
 from tests.e2e.recovery.traders import Market, StreamTrader, Trader
 from tests.venue.core import VenueRules
-from tests.venue.log import Entry
+from tests.venue.log import Entry, SentTwice
 from tests.venue.process import VenueProcess
 
 RATES = {
@@ -86,7 +86,7 @@ class Rounds:
         self.venue = VenueProcess(folder, seed, RATES, "--page", "40")
         self._folder = folder
         self._seed = seed
-        self._sent_once = laws.SentOnce()
+        self._sent_twice = SentTwice()
         self._entries: list[Entry] = []
         self._log_offset = 0
         self._faults: dict[str, int] = {}
@@ -202,7 +202,7 @@ class Rounds:
         self._entries += entries
         told, self._told = self.record.told[self._told :], len(self.record.told)
         self._hold(
-            self._sent_once.check(entries),
+            laws.sent_once(self._sent_twice, entries),
             laws.durable_before_sent(entries, self.books),
             laws.acknowledged(told, self.books),
             self.books.twice,

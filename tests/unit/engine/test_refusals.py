@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from brokergate.domain.commands import CancelOrder, OrderRef
+from brokergate.domain.commands import CancelOrder, ClosePosition, OrderRef
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import Order, OrderState
 from brokergate.ports.broker import Outcome, Rejected
@@ -46,3 +46,22 @@ async def test_a_refusal_that_stands_is_told_again_and_nothing_is_sent_again() -
                 await house.gateway.cancel_order(A, request("r1"))
             assert refused.value.reason is ErrorReason.BROKER_REJECTED
         assert asked == ["a"]
+
+
+async def test_what_a_broker_trades_is_unknown_and_not_nothing_before_it_was_there_once() -> None:
+    """After a start with the broker away: the symbol may well exist, so the caller is told to try again."""
+    async with living() as house:
+        house.broker.reachable = False
+        await house.again(1)
+        gateway = house.gateway
+        with pytest.raises(GatewayError) as closing:
+            await gateway.close_position(ClosePosition("main", "BTC/USDT", "r1", None, b"body"))
+        with pytest.raises(GatewayError) as listing:
+            gateway.list_instruments("main")
+        assert closing.value.reason is listing.value.reason is ErrorReason.BROKER_UNAVAILABLE
+        house.broker.reachable = True
+        await house.clock.advance(10)
+        assert [instrument.symbol for instrument in gateway.list_instruments("main")] == [
+            "BTC/USDT",
+            "ETH/USDT",
+        ]
