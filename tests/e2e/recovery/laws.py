@@ -30,6 +30,8 @@ class Books:
         """The (client_order_id, generation) that the journal has as about to be sent."""
         self.fills: list[fill_pb2.Fill] = []
         self.disagreements: dict[str, event_pb2.DiscrepancyEvent] = {}
+        self.positions: dict[str, Decimal] = {}
+        """As the events have them."""
         self.twice: list[str] = []
         """Law 7: executions that were booked again."""
         self._keys: set[tuple[str, str, str]] = set()
@@ -41,6 +43,8 @@ class Books:
                 self._fill(event.fill.fill)
             elif event.HasField("order"):
                 self._order(event.order)
+            elif event.HasField("position"):
+                self.positions[event.position.position.symbol] = Decimal(event.position.position.quantity)
             elif event.HasField("discrepancy"):
                 self.disagreements[event.discrepancy.discrepancy.discrepancy_id] = event.discrepancy
 

@@ -7,6 +7,22 @@ from decimal import Decimal
 
 from brokergate.v1 import enums_pb2, order_pb2
 
+NEVER = frozenset(
+    {
+        "ACCOUNT_NOT_FOUND",
+        "CLIENT_ORDER_ID_REUSED",
+        "INSTRUMENT_NOT_FOUND",
+        "INVALID_FIELD",
+        "MALFORMED_MESSAGE",
+        "ORDER_NOT_FOUND",
+        "PRICE_OFF_TICK",
+        "QUANTITY_OFF_LOT",
+        "REQUEST_ID_REUSED",
+        "UNSUPPORTED",
+    }
+)
+"""What no client here may be told: they ask for what there is, under ids of their own."""
+
 ENDED = frozenset(
     {
         enums_pb2.ORDER_STATE_FILLED,
@@ -35,9 +51,12 @@ class Record:
         """An answer told of an order."""
         self.told.append(order)
 
-    def refused(self, what: str) -> None:
+    def refused(self, what: str, reason: str) -> None:
         """An answer refused something."""
-        self.refusals[what] = self.refusals.get(what, 0) + 1
+        key = f"{what} {reason}"
+        self.refusals[key] = self.refusals.get(key, 0) + 1
+        if reason in NEVER:
+            self.wrong.append(f"a {what} was refused as {reason}")
 
 
 def contradiction(told: order_pb2.Order, journal: order_pb2.Order) -> str:

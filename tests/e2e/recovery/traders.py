@@ -164,7 +164,7 @@ class Trader:
         try:
             return await self.calls(method, request, name)
         except Refused as refused:
-            self.record.refused(f"{type(request).__name__} {refused.reason}")
+            self.record.refused(type(request).__name__, refused.reason)
             return None
 
     def place_request(self, client_order_id: str, spec: order_pb2.OrderSpec) -> order_pb2.PlaceOrderRequest:
@@ -197,7 +197,7 @@ class Trader:
             if result.HasField("order"):
                 self.told(result.order)
             else:
-                self.record.refused(f"batch item {error_pb2.ErrorReason.Name(result.error.reason)}")
+                self.record.refused("batch item", item_reason(result))
 
     def replace_request(self, client_order_id: str) -> order_pb2.ReplaceOrderRequest:
         """A change of an order that was open when last heard of."""
@@ -337,7 +337,7 @@ class StreamTrader(Trader):
         if result.HasField("order"):
             self.told(result.order)
         elif result.HasField("error"):
-            self.record.refused(f"stream {error_pb2.ErrorReason.Name(result.error.reason)}")
+            self.record.refused("streamed command", item_reason(result))
 
     def _command(self) -> order_pb2.OrderCommand:
         command = order_pb2.OrderCommand()
@@ -365,3 +365,8 @@ _AGAIN = {grpc.StatusCode.UNAVAILABLE.value[0], grpc.StatusCode.ABORTED.value[0]
 def again(result: order_pb2.OrderResult | order_pb2.OrderCommandResult) -> bool:
     """Whether an item says that it is to be repeated."""
     return result.HasField("error") and result.error.code in _AGAIN
+
+
+def item_reason(result: order_pb2.OrderResult | order_pb2.OrderCommandResult) -> str:
+    """Why an item was refused."""
+    return error_pb2.ErrorReason.Name(result.error.reason).removeprefix("ERROR_REASON_")
