@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks import baseline
 from tests.benchmarks.baseline import BaselineError
-from tests.benchmarks.plan import FULL, QUICK, Plan
+from tests.benchmarks.plan import FULL, MOST_START_ORDERS, QUICK, Plan
 from tests.benchmarks.profiling import ProfilerMissing, find_profiler, profiles
 from tests.benchmarks.report import render, render_comparison
 from tests.benchmarks.run import Results, open_bench, run
@@ -24,6 +24,8 @@ def main() -> int:
     be measured."""
     options = _options()
     plan = QUICK if options.quick else FULL
+    if options.million:
+        plan = replace(plan, start_orders=(*plan.start_orders, MOST_START_ORDERS))
     try:
         if options.profile:
             _profile(plan)
@@ -38,6 +40,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object in place of tables")
     parser.add_argument("--quick", action="store_true", help="tiny counts: shows that it runs, in seconds")
+    parser.add_argument(
+        "--million", action="store_true", help="measure a start with a million orders too; two minutes more"
+    )
     parser.add_argument("--profile", action="store_true", help="profile the server in place of measuring")
     parser.add_argument("--baseline", action="store_true", help="compare with the stored ratios")
     parser.add_argument("--baseline-file", type=Path, default=baseline.PATH, help="default: %(default)s")

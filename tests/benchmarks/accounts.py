@@ -46,6 +46,12 @@ def create_account(channel: grpc.Channel, account_id: str) -> None:
         ),
         timeout=TIMEOUT_S,
     )
+    push_book(channel, account_id)
+
+
+def push_book(channel: grpc.Channel, account_id: str) -> None:
+    """Gives the account its market."""
+    simulator = simulator_service_pb2_grpc.SimulatorServiceStub(channel)
     book = market_data_pb2.Book(
         symbol=SYMBOL,
         bids=[market_data_pb2.BookLevel(price=BID, quantity=DEPTH)],

@@ -43,6 +43,8 @@ class Plan:
     """Orders driven through the engine in process, each way."""
     cost_block: int
     """Orders in one block of the cost curve."""
+    start_orders: tuple[int, ...]
+    """Orders in the journal at which a start is measured, rising."""
     load_processes: int = 2
     """Processes that make the load; two keep one server process busy and leave a core to it on a small machine."""
 
@@ -65,8 +67,13 @@ FULL = Plan(
     flood_orders=(20_000, 2_000),
     engine_orders=10_000,
     cost_block=1_000,
+    start_orders=(10_000, 100_000),
 )
-"""What `docs/benchmarks.md` and the baseline are made with: some four minutes."""
+"""What `docs/benchmarks.md` and the baseline are made with: some six minutes."""
+
+MOST_START_ORDERS = 1_000_000
+"""The journal that `--million` measures a start on, beside the others."""
+
 
 QUICK = Plan(
     name="quick",
@@ -86,5 +93,6 @@ QUICK = Plan(
     flood_orders=(300, 100),
     engine_orders=300,
     cost_block=100,
+    start_orders=(200,),
 )
 """Shows that everything runs; its figures mean little."""

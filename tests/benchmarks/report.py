@@ -90,13 +90,19 @@ def _beside(details: dict[str, Any]) -> str:
         f"{number(cost['resident_bytes_per_order'])} bytes an order in the second half"
     )
     for name, found in details.items():
-        if name.startswith("fills.live"):
+        if name.startswith("start."):
+            lines[name] = (
+                f"{found['clean_s']:.2f} s until it serves, {found['killed_s']:.2f} s after kill -9 "
+                f"({found['empty_s']:.2f} s on an empty journal); {number(found['resident_mib'])} MiB resident "
+                f"({number(found['empty_mib'])}), journal {number(found['journal_mib'])} MiB"
+            )
+        elif ".live." in name:
             lines[name] = (
                 f"{number(found['orders_per_s'])} orders/s, {number(found['fills_per_s'])} fills/s delivered, "
                 f"{number(found['fills_per_message'])} a message, latency median {number(found['latency_p50_us'])} µs, "
                 f"p99 {number(found['latency_p99_us'])} µs, server {found['server_cores']:.2f} cores"
             )
-        elif name.startswith("fills.backlog"):
+        elif ".backlog." in name:
             lines[name] = f"{number(found['fills_per_message'])} fills a message"
         elif "cores" in found.get("gateway", {}):
             lines[name] = ", ".join(

@@ -14,15 +14,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from tests.benchmarks import scenarios, streaming
-from tests.benchmarks.accounts import answers, create_account
+from tests.benchmarks import scenarios, starting, streaming
+from tests.benchmarks.accounts import answers, create_account, push_book
 from tests.benchmarks.bench import Bench, Target
 from tests.benchmarks.figures import Measure
 from tests.benchmarks.machine import describe, fsync_us
 from tests.benchmarks.orders import PLACE
 from tests.benchmarks.plan import Plan
 from tests.benchmarks.scenarios import DEEP, ORDERS, SHARED, Outcome
-from tests.benchmarks.servers import EchoProcess, start_gateway
+from tests.benchmarks.servers import FULL, FULL_LIVE, EchoProcess, start_gateway
 from tests.benchmarks.workers import Workers
 from tests.e2e.process import ROOT, environment
 
@@ -68,6 +68,10 @@ DEFINITIONS = {
     "fills.live.*": "fills/s delivered to N subscribers together while orders come (steady: at a fixed rate, so the "
     "ratio says how much was asked for; flood: as fast as StreamOrderEntry takes them), over the same echo",
     "latency_*": "of live fills: from the time in the journal's event, taken just before its commit, to the arrival",
+    "*_full": "the same on an account with durability: full, which answers and streams when the disk has it; the echo "
+    "is the same, and fsync_p50_us, of the machine, says what one wait costs",
+    "start.N": "a server process over a journal of N orders, from its start until its health is SERVING, and its "
+    "resident memory then, over one over an empty journal: 1 is flat; killed_s in the details is after kill -9",
     "cost.*": "the last blocks of the backlog's orders over the first ones: 1 is flat",
     "cores": "cores that the server kept busy; foreign_cores, that other work on the machine did",
 }
@@ -84,6 +88,8 @@ def open_bench(plan: Plan) -> Iterator[Bench]:
         with gateway.channel() as channel:
             for account_id in scenarios.ACCOUNTS:
                 create_account(channel, account_id)
+            for account_id in (FULL, FULL_LIVE):
+                push_book(channel, account_id)
             bodies = answers(channel, ORDERS, plan.batch_size)
         echo = stack.enter_context(closing(EchoProcess(folder, bodies)))
         yield Bench(
@@ -99,10 +105,13 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Results:
     began_s = time.monotonic()
     results = Results(plan, describe(plan.load_processes))
     with tempfile.TemporaryDirectory(prefix="brokergate-bench-") as folder:
-        results.machine["fsync_us"] = fsync_us(Path(folder))
+        results.machine |= fsync_us(Path(folder))
     with open_bench(plan) as bench:
         _orders(bench, results, tell)
         _fills(bench, results, tell)
+        _durable(bench, results, tell)
+        tell(f"starts with {', '.join(f'{orders:,}' for orders in plan.start_orders)} orders")
+        results.add(starting.starts(bench.workers, plan))
         results.machine["foreign_cores"] = round(median(bench.foreign_cores), 2)
     tell("the engine in process")
     results.details["engine"] = engine(plan)
@@ -144,6 +153,21 @@ def _fills(bench: Bench, results: Results, tell: Callable[[str], None]) -> None:
         tell(f"StreamFills, live, {subscribers} subscribers")
         results.add(streaming.live_steady(bench, subscribers, rate, echo))
         results.add(streaming.live_flood(bench, subscribers, flood, echo))
+
+
+def _durable(bench: Bench, results: Results, tell: Callable[[str], None]) -> None:
+    """What waits for the disk."""
+    plan, way = bench.plan, scenarios.DURABLE
+    for in_flight in plan.in_flight:
+        tell(f"PlaceOrder, {in_flight} in flight, durability full")
+        results.add(scenarios.place_orders(bench, in_flight, way))
+    tell("BatchPlaceOrders and StreamOrderEntry, durability full")
+    results.add(scenarios.batch(bench, way))
+    results.add(scenarios.order_entry(bench, way))
+    tell("StreamFills, live, durability full")
+    echo = next(each for each in results.measures if each.name == "fills.backlog.1.fills_per_s").echo
+    results.add(streaming.live_steady(bench, 1, plan.live_rates[0], echo, way))
+    results.add(streaming.live_flood(bench, 1, plan.flood_orders[0], echo, way))
 
 
 def engine(plan: Plan) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tests.benchmarks.echo import RAW_PLACE
 from tests.benchmarks.figures import Better, Budget, Measure
 from tests.benchmarks.orders import BATCH, ENTRY, PLACE
 from tests.benchmarks.placing import Calls, PlacingLoad
-from tests.benchmarks.servers import cpu_seconds, resident_mib
+from tests.benchmarks.servers import FULL, FULL_LIVE, cpu_seconds, resident_mib
 
 ORDERS, DEEP, SHARED, LIVE = "orders", "deep", "shared", "live"
 ACCOUNTS = (ORDERS, DEEP, SHARED, LIVE)
@@ -45,14 +45,32 @@ def _column(windows: Sequence[Window], key: str) -> tuple[float, ...]:
     return tuple(getattr(window, key) for window in windows)
 
 
-def place_orders(bench: Bench, in_flight: int) -> Outcome:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How orders are placed: on an account that answers when the disk has them, or on one that does not wait."""
+
+    account_id: str
+    suffix: str
+    """Of the measures' names."""
+    title: str
+    live_account_id: str
+
+
+PROCESS = Way(ORDERS, "", "", LIVE)
+DURABLE = Way(FULL, "_full", ", durability full", FULL_LIVE)
+
+
+def place_orders(bench: Bench, in_flight: int, way: Way = PROCESS) -> Outcome:
     """Single market orders, `in_flight` of them under way."""
     windows = bench.rounds(
-        gateway=lambda: bench.place(bench.gateway, PLACE, ORDERS, in_flight),
+        gateway=lambda: bench.place(bench.gateway, PLACE, way.account_id, in_flight),
         echo=lambda: bench.place(bench.echo, PLACE, ORDERS, in_flight),
         raw_echo=lambda: bench.place(bench.echo, RAW_PLACE, ORDERS, in_flight),
     )
-    name, title = f"place.{in_flight}", f"PlaceOrder, {in_flight} in flight"
+    name = f"place{way.suffix}.{in_flight}"
+    title = f"PlaceOrder, {in_flight} in flight{way.title}"
+    throughput = THROUGHPUT_BUDGET if way is PROCESS and in_flight == 16 else None
+    latency = LATENCY_BUDGET if way is PROCESS and in_flight == 1 else None
 
     def measure(key: str, what: str, unit: str, better: Better, budget: Budget | None) -> Measure:
         mine, floor = _column(windows["gateway"], key), _column(windows["echo"], key)
@@ -61,9 +79,13 @@ def place_orders(bench: Bench, in_flight: int) -> Outcome:
     return Outcome(
         [
             measure(
-                "orders_per_s", "throughput", "/s", "higher", THROUGHPUT_BUDGET if in_flight == 16 else None
+                "orders_per_s",
+                "throughput",
+                "/s",
+                "higher",
+                throughput,
             ),
-            measure("p50_us", "median", "µs", "lower", LATENCY_BUDGET if in_flight == 1 else None),
+            measure("p50_us", "median", "µs", "lower", latency),
             measure("p99_us", "p99", "µs", "lower", None),
             measure("cpu_us_per_order", "server CPU an order", "µs", "lower", None),
         ],
@@ -71,21 +93,23 @@ def place_orders(bench: Bench, in_flight: int) -> Outcome:
     )
 
 
-def place_many(bench: Bench, path: str, name: str, title: str) -> Outcome:
+def place_many(bench: Bench, path: str, name: str, title: str, way: Way) -> Outcome:
     """Messages of many orders: orders a second over the calls a second of the echo of single orders, at the same
     number of messages in flight; and over the orders a second of the echo of the same message."""
     in_flight = bench.plan.batches_in_flight
     windows = bench.rounds(
-        gateway=lambda: bench.place(bench.gateway, path, ORDERS, in_flight),
+        gateway=lambda: bench.place(bench.gateway, path, way.account_id, in_flight),
         single_echo=lambda: bench.place(bench.echo, PLACE, ORDERS, in_flight),
         message_echo=lambda: bench.place(bench.echo, path, ORDERS, in_flight),
     )
+    name, title = name + way.suffix, title + way.title
+    budget = BATCH_BUDGET if way is PROCESS else None
     mine = _column(windows["gateway"], "orders_per_s")
     single = _column(windows["single_echo"], "orders_per_s")
     message = _column(windows["message_echo"], "orders_per_s")
     return Outcome(
         [
-            Measure(f"{name}.orders_per_s", f"{title}, orders", "/s", "higher", mine, single, BATCH_BUDGET),
+            Measure(f"{name}.orders_per_s", f"{title}, orders", "/s", "higher", mine, single, budget),
             Measure(
                 f"{name}.to_message_echo", f"{title}, orders, to its own echo", "/s", "higher", mine, message
             ),
@@ -102,14 +126,14 @@ def place_many(bench: Bench, path: str, name: str, title: str) -> Outcome:
     )
 
 
-def batch(bench: Bench) -> Outcome:
+def batch(bench: Bench, way: Way = PROCESS) -> Outcome:
     """BatchPlaceOrders."""
-    return place_many(bench, BATCH, "batch", f"BatchPlaceOrders of {bench.plan.batch_size}")
+    return place_many(bench, BATCH, "batch", f"BatchPlaceOrders of {bench.plan.batch_size}", way)
 
 
-def order_entry(bench: Bench) -> Outcome:
+def order_entry(bench: Bench, way: Way = PROCESS) -> Outcome:
     """StreamOrderEntry."""
-    return place_many(bench, ENTRY, "entry", f"StreamOrderEntry, {bench.plan.batch_size} a message")
+    return place_many(bench, ENTRY, "entry", f"StreamOrderEntry, {bench.plan.batch_size} a message", way)
 
 
 def fill_journal(bench: Bench, account_id: str, orders: int) -> Outcome:

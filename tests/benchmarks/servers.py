@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.benchmarks.accounts import FEE_PERCENT
+from tests.benchmarks.orders import SYMBOL
 from tests.e2e.process import ROOT, START_TIMEOUT_S, STOP_TIMEOUT_S, ServerProcess, environment
 
 MIB = 1 << 20
@@ -40,12 +42,26 @@ def resident_mib(pid: int) -> float:
     raise RuntimeError(f"/proc/{pid}/status has no VmRSS")
 
 
-CONFIG = """\
-server: {log: {level: warning, format: json}}
-accounts:
-  idle: {broker: paper, paper: {initial_balance: {USDT: "1"}, feed: {push: {}}}}
+FULL, FULL_LIVE = "full", "full-live"
+"""The accounts with `durability: full`; only the configuration can ask for that."""
+
+_FULL = f"""\
+    broker: paper
+    durability: full
+    paper:
+      initial_balance: {{USDT: "1000000000000", BTC: "1000000"}}
+      taker_fee_percent: {FEE_PERCENT}
+      feed: {{push: {{instruments: [{{symbol: {SYMBOL}, price_increment: "0.01", quantity_increment: "0.00001"}}]}}}}
 """
-"""Nothing that works beside the orders: an account whose market stands still. Those that trade are made later."""
+
+CONFIG = f"""\
+server: {{log: {{level: warning, format: json}}}}
+accounts:
+  idle: {{broker: paper, paper: {{initial_balance: {{USDT: "1"}}, feed: {{push: {{}}}}}}}}
+  {FULL}:
+{_FULL}  {FULL_LIVE}:
+{_FULL}"""
+"""Nothing that works beside the orders: markets that stand still. The other accounts that trade are made later."""
 
 
 def start_gateway(folder: Path) -> ServerProcess:

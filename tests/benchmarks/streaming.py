@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from statistics import median
 
 from tests.benchmarks.bench import Bench
@@ -12,7 +13,7 @@ from tests.benchmarks.following import BacklogLoad, Followed, LiveLoad
 from tests.benchmarks.loads import Load
 from tests.benchmarks.orders import ENTRY
 from tests.benchmarks.placing import Calls, PacedLoad, PlacingLoad
-from tests.benchmarks.scenarios import LIVE, Outcome
+from tests.benchmarks.scenarios import PROCESS, Outcome, Way
 from tests.benchmarks.servers import cpu_seconds
 
 FILLS_BUDGET = Budget(10.0, 25.0)
@@ -81,19 +82,24 @@ def _people(subscribers: int) -> str:
     return "1 subscriber" if subscribers == 1 else f"{subscribers} subscribers"
 
 
-def live_steady(bench: Bench, subscribers: int, rate: int, echo: Sequence[float]) -> Outcome:
+def live_steady(
+    bench: Bench, subscribers: int, rate: int, echo: Sequence[float], way: Way = PROCESS
+) -> Outcome:
     """Follows fills of single orders that come at a steady rate. `echo` is the echo's fills a second by rounds."""
     plan = bench.plan
     orders = max(1, int(rate * plan.live_s))
 
     def load() -> Load:
-        return PacedLoad(bench.gateway.address, LIVE, bench.prefix(), orders, rate)
+        return PacedLoad(bench.gateway.address, way.live_account_id, bench.prefix(), orders, rate)
 
-    title = f"StreamFills, live, {rate} orders/s, {_people(subscribers)}"
-    return _live(bench, f"fills.live.steady.{subscribers}", title, subscribers, orders, load, echo)
+    name = f"fills{way.suffix}.live.steady.{subscribers}"
+    title = f"StreamFills, live, {rate} orders/s, {_people(subscribers)}{way.title}"
+    return _live(bench, name, title, Audience(way.live_account_id, subscribers, orders), load, echo)
 
 
-def live_flood(bench: Bench, subscribers: int, orders: int, echo: Sequence[float]) -> Outcome:
+def live_flood(
+    bench: Bench, subscribers: int, orders: int, echo: Sequence[float], way: Way = PROCESS
+) -> Outcome:
     """Follows fills of orders that come as fast as order entry takes them."""
     plan = bench.plan
     messages = orders // plan.batch_size
@@ -102,39 +108,51 @@ def live_flood(bench: Bench, subscribers: int, orders: int, echo: Sequence[float
         return PlacingLoad(
             bench.gateway.address,
             ENTRY,
-            LIVE,
+            way.live_account_id,
             bench.prefix(),
             messages,
             plan.batch_size,
             plan.batches_in_flight,
         )
 
-    title = f"StreamFills, live, orders flat out, {_people(subscribers)}"
-    return _live(bench, f"fills.live.flood.{subscribers}", title, subscribers, orders, load, echo)
+    name = f"fills{way.suffix}.live.flood.{subscribers}"
+    title = f"StreamFills, live, orders flat out, {_people(subscribers)}{way.title}"
+    return _live(bench, name, title, Audience(way.live_account_id, subscribers, orders), load, echo)
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who follows what: every one of the subscribers the fill of every one of the orders."""
+
+    account_id: str
+    subscribers: int
+    orders: int
 
 
 def _live(
     bench: Bench,
     name: str,
     title: str,
-    subscribers: int,
-    orders: int,
+    audience: Audience,
     load: Callable[[], Load],
     echo: Sequence[float],
 ) -> Outcome:
-    rounds = [_follow(bench, subscribers, orders, load()) for _ in echo]
+    rounds = [_follow(bench, audience, load()) for _ in echo]
     details: dict[str, float] = {key: median(each[key] for each in rounds) for key in rounds[0]}
     delivered = tuple(each["fills_per_s"] for each in rounds)
     return Outcome(
         [Measure(f"{name}.fills_per_s", title, "/s", "higher", delivered, tuple(echo))],
-        {name: {"subscribers": subscribers, "orders": orders} | details},
+        {name: {"subscribers": audience.subscribers, "orders": audience.orders} | details},
     )
 
 
-def _follow(bench: Bench, subscribers: int, orders: int, load: Load) -> dict[str, float]:
-    """One round: every subscriber gets the fill of every order."""
-    shares = _shares(subscribers, bench.plan.load_processes)
-    loads = [*(LiveLoad(bench.gateway.address, LIVE, share, orders) for share in shares), load]
+def _follow(bench: Bench, audience: Audience, load: Load) -> dict[str, float]:
+    """One round."""
+    shares = _shares(audience.subscribers, bench.plan.load_processes)
+    followers = [
+        LiveLoad(bench.gateway.address, audience.account_id, share, audience.orders) for share in shares
+    ]
+    loads = [*followers, load]
     bench.workers.prepare(loads)
     cpu_s = cpu_seconds(bench.gateway.pid)
     start_ns, results = bench.workers.run(loads, object)

@@ -28,6 +28,8 @@ BUDGETED = {
 }
 """The rows of DESIGN section 7."""
 
+FSYNC = ("fsync_p50_us", "fsync_p99_us")
+
 
 def benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs `python -m tests.benchmarks` to its end."""
@@ -92,13 +94,36 @@ class TestQuickRun:
         assert {"batch", "entry", "cost", "engine"} <= results["details"].keys()
         assert results["details"]["cost"]["orders"] == plan["backlog_fills"]
 
+    def test_what_waits_for_the_disk(self, results: dict[str, Any]) -> None:
+        """Single orders, batches, order entry and live fills stand there with `durability: full` too, over the same
+        echo, beside what one wait for the disk costs."""
+        plan, measures = results["plan"], results["measures"]
+        for in_flight in plan["in_flight"]:
+            assert {f"place_full.{in_flight}.{key}" for key in ("orders_per_s", "p50_us", "p99_us")} <= set(
+                measures
+            )
+        for name in ("batch_full", "entry_full", "fills_full.live.steady.1", "fills_full.live.flood.1"):
+            assert name in results["details"]
+        assert 0 < results["machine"]["fsync_p50_us"] <= results["machine"]["fsync_p99_us"]
+
+    def test_starts(self, results: dict[str, Any]) -> None:
+        """For each number of orders there is a start after a clean end and after kill -9, the memory, and the start
+        over an empty journal that both are measured by."""
+        for orders in results["plan"]["start_orders"]:
+            assert {f"start.{orders}.{key}" for key in ("seconds", "resident_mib")} <= set(
+                results["measures"]
+            )
+            figures = results["details"][f"start.{orders}"]
+            assert {"clean_s", "killed_s", "empty_s", "resident_mib", "journal_mib"} <= figures.keys()
+            assert all(figure > 0 for figure in figures.values())
+
     def test_machine(self, results: dict[str, Any]) -> None:
         """What the figures depend on stands beside them."""
         machine = results["machine"]
-        assert machine["durability"] == "process"
         assert machine["load_processes"] == results["plan"]["load_processes"]
         assert all(
-            machine[name] for name in ("cpu", "cpu_count", "python", "grpcio", "protobuf", "loop", "fsync_us")
+            machine[name]
+            for name in ("cpu", "cpu_count", "python", "grpcio", "protobuf", "loop", "durability", *FSYNC)
         )
 
     def test_update_baseline(self, results: dict[str, Any], stored: Path) -> None:
