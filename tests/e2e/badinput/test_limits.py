@@ -495,10 +495,11 @@ UNWRITTEN = {"OUTCOME_UNKNOWN", "JOURNAL_UNAVAILABLE"}
 
 
 async def _until_taken(caller: Caller, request: PlaceOrderRequest) -> Answer:
-    """The answer to an order that is asked for again, by its id, until the journal can be written."""
+    """The answer to an order that is asked for again, by its id, until the gateway takes orders."""
     for _ in range(600):
         answer = await caller.send(RPCS["PlaceOrder"], request)
-        if answer.reason not in UNWRITTEN:
+        # UNAVAILABLE too while the account is made anew from the journal.
+        if answer.code not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED):
             return answer
         await asyncio.sleep(0.05)
     raise AssertionError("the journal does not work again")
