@@ -93,7 +93,8 @@ class JournalGuard:
                 raise
             except Exception as error:  # noqa: BLE001 - its caller repeats it and is told
                 self._log("what was owed to the journal was refused", request_id=key[1], error=repr(error))
-            del self._owed[key]
+            # The same may have been carried out twice side by side: its request_id makes that one.
+            self._owed.pop(key, None)
 
     async def close(self) -> None:
         """Ends it."""

@@ -7,6 +7,9 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+from brokergate.domain.errors import BrokerError, GatewayError
+from brokergate.ports.journal import JournalError
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -21,8 +24,16 @@ class OwnedTasks:
         """A task for `work`; await it shielded."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._ended)
         return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        """Where the caller went away there is nobody left to tell of a refusal; whatever else it is asyncio reports."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, (GatewayError, BrokerError, JournalError)):
+            report = {"message": f"{task.get_name()} failed", "exception": error, "task": task}
+            task.get_loop().call_exception_handler(report)
 
     async def run(self, work: Coroutine[Any, Any, T]) -> T:
         """The result of `work`."""
