@@ -29,6 +29,7 @@ class Impossible:
 
 GENERATED: Final = Generated()
 _LIMITS: Final = "e2e/badinput/test_limits.py"
+_JOURNAL: Final = "e2e/badinput/test_journal.py"
 _REPEATS: Final = "e2e/badinput/test_repeats.py"
 _STOPS: Final = "e2e/badinput/test_stops.py"
 _RECOVERY: Final = "unit/engine/test_recovery.py"
@@ -80,7 +81,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "INSTRUMENT_FROZEN": ByTest(_RECOVERY, "test_a_position_that_nothing_explains_freezes_its_instrument"),
     "NOT_FILLABLE": GENERATED,
     "WOULD_TAKE": Impossible("the paper venue does not know post_only yet"),
-    "CURSOR_EXPIRED": ByTest(_LIMITS, "test_a_cursor_of_what_is_no_longer_kept_is_told_where_to_begin"),
+    "CURSOR_EXPIRED": ByTest(_JOURNAL, "test_a_cursor_of_what_is_no_longer_kept_is_told_where_to_begin"),
     "CURSOR_EPOCH": GENERATED,
     "SLOW_CONSUMER": ByTest(_LIMITS, "test_a_subscriber_that_does_not_read_is_cut_off_and_resumes"),
     "TOO_MANY_STREAMS": ByTest(_LIMITS, "test_one_stream_too_many_is_refused_and_the_others_go_on"),
@@ -93,7 +94,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "BROKER_MAINTENANCE": Impossible("a paper venue has no maintenance before SetFaults"),
     "SHUTTING_DOWN": ByTest(_LIMITS, "test_a_gateway_that_drains_says_so"),
     "JOURNAL_UNAVAILABLE": ByTest(
-        _LIMITS, "test_a_journal_that_cannot_be_written_is_said_and_nothing_is_taken"
+        _JOURNAL, "test_a_journal_that_cannot_be_written_is_said_and_nothing_is_taken"
     ),
     "RECOVERING": ByTest(
         _RECOVERY, "test_a_crash_between_sending_and_answer_is_resolved_before_the_account_is_served"
