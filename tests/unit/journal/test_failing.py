@@ -410,9 +410,10 @@ def test_a_log_that_lost_its_end(tmp_path: Path, damage: str) -> None:
     journal.close()
 
 
-@pytest.mark.parametrize("damage", ["cut", "cut to a page", "bits", "header"])
+@pytest.mark.parametrize("damage", ["cut", "cut to a page", "cut to nothing", "gone", "bits", "header"])
 def test_a_damaged_file(tmp_path: Path, damage: str) -> None:
-    """A file that was cut short or whose structure is damaged is refused with its name and the way out."""
+    """A file that was cut short, taken away, or whose structure is damaged is refused with its name and the way out:
+    no journal begins anew where one was."""
     path = tmp_path / "journal.db"
     journal = SqliteJournal(path, Random(1).getrandbits, "boot-1")
     journal.open_account("paper")
@@ -427,6 +428,10 @@ def test_a_damaged_file(tmp_path: Path, damage: str) -> None:
             path.write_bytes(image[:-4096])
         case "cut to a page":
             path.write_bytes(image[:4096])
+        case "cut to nothing":
+            path.write_bytes(b"")
+        case "gone":
+            path.unlink()
         case "bits":
             for page in range(4096, len(image), 4096):
                 image[page] ^= 0xFF
@@ -434,7 +439,7 @@ def test_a_damaged_file(tmp_path: Path, damage: str) -> None:
         case _:
             image[:16] = bytes(16)
             path.write_bytes(image)
-    with pytest.raises(JournalError, match=r"journal\.db.*(damaged|cannot be opened).*restore"):
+    with pytest.raises(JournalError, match=r"journal\.db.*(damaged|cannot be opened|empty or gone).*restore"):
         SqliteJournal(path, Random(1).getrandbits, "boot-1")
 
 

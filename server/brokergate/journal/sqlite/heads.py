@@ -15,10 +15,31 @@ import errno
 import os
 import struct
 from collections.abc import Mapping
+from pathlib import Path
 
 _BLOCK = 4096
 _ENTRY = struct.Struct(">Q")
 _TITLE = "brokergate journal heads"
+
+
+def heads_path(path: str) -> str:
+    """Where the heads of the journal at `path` are."""
+    return f"{path}-heads"
+
+
+def published_by_any(path: str) -> bool:
+    """Whether the file at `path` tells of anything published, by whichever journal."""
+    file = Path(path)
+    return file.exists() and bool(_entries(file.read_bytes()))
+
+
+def _entries(text: bytes) -> dict[int, int]:
+    heads = {}
+    for place in range(_BLOCK, len(text) - _ENTRY.size + 1, _ENTRY.size):
+        (head,) = _ENTRY.unpack_from(text, place)
+        if head:
+            heads[(place - _BLOCK) // _ENTRY.size] = head
+    return heads
 
 
 class Heads:
@@ -34,14 +55,7 @@ class Heads:
     def read(self) -> Mapping[int, int] | None:
         """The published heads by the accounts' numbers; None where the file does not belong to this journal."""
         text = os.pread(self._fd, self._size, 0)
-        if len(text) < _BLOCK or text[:_BLOCK] != self._title:
-            return None
-        heads = {}
-        for place in range(_BLOCK, len(text) - _ENTRY.size + 1, _ENTRY.size):
-            (head,) = _ENTRY.unpack_from(text, place)
-            if head:
-                heads[(place - _BLOCK) // _ENTRY.size] = head
-        return heads
+        return _entries(text) if text[:_BLOCK] == self._title else None
 
     def begin(self, heads: Mapping[int, int]) -> None:
         """Writes the file anew, all of it at once: a part of it would prove too much."""

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from brokergate.journal.sqlite.heads import Heads
+from brokergate.journal.sqlite.heads import Heads, heads_path, published_by_any
 from brokergate.journal.sqlite.queries import LAST_EVENT
 from brokergate.journal.sqlite.schema import (
     IN_MEMORY,
@@ -74,12 +74,13 @@ def _open(opening: Opening, published: Mapping[int, int] | None, undo: ExitStack
     if is_file:
         _rewrite(connection, path)
         _check(connection, path)
+        _check_not_emptied(connection, path)
         if is_new:
             _sync_directory(path)
     prepare(connection, path)
     clean = read_meta(connection, "clean") == "yes"
     journal_id = read_meta(connection, "journal_id") or f"{opening.draw(32):08x}"
-    heads = undo.enter_context(closing(Heads(f"{path}-heads", journal_id))) if is_file else None
+    heads = undo.enter_context(closing(Heads(heads_path(path), journal_id))) if is_file else None
     present = {
         number: _head(connection, number)
         for (number,) in connection.execute("SELECT number FROM accounts").fetchall()
@@ -131,6 +132,17 @@ def _check(connection: sqlite3.Connection, path: str) -> None:
         (problem,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if problem != "ok":
         raise JournalError(f"journal {path!r} is damaged: {problem}; restore it from a copy")
+
+
+def _check_not_emptied(connection: sqlite3.Connection, path: str) -> None:
+    """Raises `JournalError` for a file without anything in it where a journal was: beginning anew would forget every
+    client_order_id (law 2)."""
+    empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+    if empty and published_by_any(heads_path(path)):
+        raise JournalError(
+            f"journal {path!r} is empty or gone, and {heads_path(path)!r} says that it was not; restore it from a "
+            "copy, or remove that file, too, to begin anew"
+        )
 
 
 def _sync_directory(path: str) -> None:

@@ -28,6 +28,8 @@ def way_out(error: BaseException) -> str:
     if isinstance(error, OSError):
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             return _WAYS_OUT["SQLITE_CANTOPEN"]
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            return "make the directory, or name another --data-dir"
         return _WAYS_OUT["SQLITE_FULL" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "SQLITE_IOERR"]
     name = str(getattr(error, "sqlite_errorname", "SQLITE_IOERR"))
     return next((text for prefix, text in _WAYS_OUT.items() if name.startswith(prefix)), "check the disk")
