@@ -23,6 +23,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from brokergate.v1 import (
     account_pb2,
     account_service_pb2_grpc,
+    broker_pb2,
+    broker_service_pb2_grpc,
     enums_pb2,
     market_data_pb2,
     market_data_service_pb2_grpc,
@@ -368,6 +370,35 @@ def test_lots_and_the_queue_of_a_made_up_market_survive(start: Callable[[str, st
     assert sold.broker_order_id == "P4"
     assert complaints(trader) == []
     assert len(standing.orders) == 4
+
+
+def test_another_market_is_begun_anew_and_the_account_says_so(
+    start: Callable[[str, str], Trader], tmp_path: Path
+) -> None:
+    """With another seed in the configuration there is no going on: orders and holdings are there, and the connection
+    says what is not, and why; after ReconnectBroker it goes on where it stood, and says nothing."""
+    trader = start("made up", "{synthetic: {seed: 9}}")
+    trader.place(order("bought", 1, "0.5"))
+    trader.place(order("resting", 1, "0.1", limit="1000"))
+    before = trader.standing()
+    trader.kill()
+    (tmp_path / "made up" / "brokergate.yaml").write_text(CONFIG.format(feed="{synthetic: {seed: 10}}"))
+    assert trader.standing() == before
+    (connection,) = trader.call(
+        lambda channel: broker_service_pb2_grpc.BrokerServiceStub(channel).GetBroker(
+            broker_pb2.GetBrokerRequest(name="paper"), timeout=30
+        )
+    ).broker.connections
+    assert connection.state == broker_pb2.CONNECTION_STATE_CONNECTED
+    assert "the market begins anew" in connection.message
+    assert "synthetic 9" in connection.message
+    again = trader.call(
+        lambda channel: broker_service_pb2_grpc.BrokerServiceStub(channel).ReconnectBroker(
+            broker_pb2.ReconnectBrokerRequest(account_id="paper", request_id="again"), timeout=30
+        )
+    )
+    assert (again.connection.state, again.connection.message) == (broker_pb2.CONNECTION_STATE_CONNECTED, "")
+    assert trader.standing() == before
 
 
 def _amount(money: str) -> Decimal:

@@ -114,7 +114,7 @@ def take_up(
     for now, what in ((_market(feed), "market"), (_conditions(terms), "terms")):
         before = kept.text()
         if before != now:
-            raise Unreadable(f"its {what} was another: {before[:200]}; now it is {now[:200]}")
+            raise Unreadable(f"the {what} changed from {before[:200]!r} to {now[:200]!r}")
     # What was done under the fees of then is done again under them.
     fees = FeeSchedule(Decimal(kept.text()), Decimal(kept.text()))
     venue = Venue(feed.instruments, replace(terms, fees=fees), _NOTHING, 0)

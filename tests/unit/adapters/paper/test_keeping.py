@@ -255,8 +255,8 @@ async def test_a_state_that_does_not_fit_is_not_taken_up(tape: Path, tmp_path: P
     longer.write_text(text([*LINES, at(60_000, trade("99.00", "1.0", True))]))
     snapshot_of = good.snapshot or b""
     cases: list[tuple[str, dict[str, object], dict[str, object], bytes, list[bytes], int]] = [
-        ("market was another", on_tape(longer), {}, snapshot_of, good.steps, 1),
-        ("terms was another", on_tape(tape), {"allow_short": ["spot"]}, snapshot_of, good.steps, 1),
+        ("the market changed from", on_tape(longer), {}, snapshot_of, good.steps, 1),
+        ("the terms changed from", on_tape(tape), {"allow_short": ["spot"]}, snapshot_of, good.steps, 1),
         ("not a brokergate-paper-venue 1", on_tape(tape), {}, snapshot_of.replace(b" 1", b" 9", 1), [], 1),
         ("damaged", on_tape(tape), {}, snapshot_of[:-7], good.steps, 1),
         ("0 executions", on_tape(tape), {}, snapshot_of, [], 1),
