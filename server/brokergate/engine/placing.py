@@ -34,8 +34,12 @@ class Placing:
         self, commands: Sequence[PlaceOrder], method: str = "PlaceOrder"
     ) -> Sequence[PlaceResult]:
         """Places orders in turn; each answers for itself. Answers after the commit."""
+        account = self._account
+        tracker = account.tracker
         results = await self.stage(commands)
-        await self._account.journal.commit_now(self._account.account_id)
+        if account.tracker is not tracker:
+            raise CommitUnknown("the journal failed while the orders were under way; ask for them again")
+        await account.journal.commit_now(account.account_id)
         return results
 
     async def stage(self, commands: Sequence[PlaceOrder]) -> list[PlaceResult]:
