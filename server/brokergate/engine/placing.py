@@ -146,7 +146,8 @@ class Placing:
         account, spec = self._account, command.spec
         account.check_tradable()
         waits = account.connection.state is not ConnectionState.CONNECTED
-        if waits and (account.policy.queue_max_age_ns is None or not account.instruments):
+        stopped = account.control.stop is not None
+        if waits and not (account.instruments and (stopped or account.policy.queue_max_age_ns is not None)):
             account.check_connected()
         instrument = account.instrument(spec.symbol, "order.symbol")
         broker = account.broker

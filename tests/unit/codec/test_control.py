@@ -186,7 +186,9 @@ def test_pages_of_disagreements_and_commands() -> None:
         2_000_000_001,
         DiscrepancyState.RESOLVED,
     )
-    page = pb.ListDiscrepanciesResponse.FromString(discrepancies_page_bytes([discrepancy_bytes(found)], ""))
+    page = pb.ListDiscrepanciesResponse.FromString(
+        discrepancies_page_bytes([discrepancy_bytes(found)], "", "1.a.1.a:7")
+    )
     (shown,) = page.discrepancies
     assert (shown.discrepancy_id, shown.account_id, shown.symbol, shown.order_id) == (
         "a-1-d3",
@@ -197,11 +199,13 @@ def test_pages_of_disagreements_and_commands() -> None:
     assert (shown.expected, shown.actual, shown.message) == ("1", "2", "one more than we know")
     assert (shown.detect_time.seconds, shown.detect_time.nanos) == (2, 1)
     assert shown.state == pb.DISCREPANCY_STATE_RESOLVED
-    assert not page.next_page_token
+    assert (page.next_page_token, page.cursor) == ("", "1.a.1.a:7")
     record = AuditRecord(
         4, "a", 3_000_000_000, "me", "ipv4:127.0.0.1:5", "grpc/1", "PlaceOrder", "r", "c-1", "a-1-o7"
     )
-    records = pb.ListAuditRecordsResponse.FromString(audit_page_bytes([audit_record_bytes(record)], "next"))
+    records = pb.ListAuditRecordsResponse.FromString(
+        audit_page_bytes([audit_record_bytes(record)], "next", "1.a.1.a:7")
+    )
     (told,) = records.records
     assert (told.account_id, told.actor, told.peer, told.client_name) == (
         "a",

@@ -225,3 +225,12 @@ async def test_a_replace_is_refused_during_a_stop() -> None:
         assert len(house.order_events()) == before
         await house.gateway.cancel_order(CancelOrder("main", OrderRef(client_order_id="a")), request("r2"))
         assert not account.tracker.open
+
+
+async def test_a_stop_is_told_before_the_broker_is_missed() -> None:
+    """While the broker is away a new order during a stop ends REJECTED: trying again would not help."""
+    async with living() as house:
+        await away(house)
+        await house.gateway.emergency_stop(EmergencyStop((), "now"), request("s1"))
+        placed = await house.gateway.place_order(place("a"))
+        assert placed.order.reject_reason is ErrorReason.TRADING_STOPPED

@@ -131,40 +131,32 @@ def entry_response_bytes(results: Iterable[bytes]) -> bytes:
 
 
 class _Page:
-    """A list's answer: the items as bytes, and the next page's token."""
+    """A list's answer: the items as bytes, the next page's token, and the cursor that it was read at."""
 
     def __init__(self, message: Descriptor, items: str) -> None:
         self._items = delimited_tag(message, items)
         self._token = delimited_tag(message, "next_page_token")
-
-    def __call__(self, items: Iterable[bytes], next_page_token: str) -> bytes:
-        tag = self._items
-        body = b"".join([delimited(tag, item) for item in items])
-        return body + delimited(self._token, next_page_token.encode()) if next_page_token else body
-
-
-class _PageAt:
-    """The same with the cursor that it was read at."""
-
-    def __init__(self, message: Descriptor, items: str) -> None:
-        self._page = _Page(message, items)
         self._cursor = delimited_tag(message, "cursor")
 
     def __call__(self, items: Iterable[bytes], next_page_token: str, cursor: str) -> bytes:
-        return self._page(items, next_page_token) + delimited(self._cursor, cursor.encode())
+        tag = self._items
+        body = b"".join([delimited(tag, item) for item in items])
+        if next_page_token:
+            body += delimited(self._token, next_page_token.encode())
+        return body + delimited(self._cursor, cursor.encode())
 
 
-orders_page_bytes = _PageAt(_PAGE, "orders")
+orders_page_bytes = _Page(_PAGE, "orders")
 """A serialised ListOrdersResponse of `order_bytes`, with a token ('' on the last page) and the cursor."""
 
-fills_page_bytes = _PageAt(_FILLS, "fills")
+fills_page_bytes = _Page(_FILLS, "fills")
 """A serialised ListFillsResponse of serialised fills, likewise."""
 
-ledger_page_bytes = _PageAt(_LEDGER, "entries")
+ledger_page_bytes = _Page(_LEDGER, "entries")
 """A serialised ListLedgerEntriesResponse of serialised entries, likewise."""
 
 discrepancies_page_bytes = _Page(_DISCREPANCIES, "discrepancies")
-"""A serialised ListDiscrepanciesResponse of serialised disagreements, with a token."""
+"""A serialised ListDiscrepanciesResponse of serialised disagreements, likewise."""
 
 audit_page_bytes = _Page(_AUDIT, "records")
-"""A serialised ListAuditRecordsResponse of serialised records, with a token."""
+"""A serialised ListAuditRecordsResponse of serialised records, likewise."""

@@ -99,7 +99,7 @@ class TradingControlService:
         bodies, token = fit(
             rows, page.limit, lambda row: discrepancy_bytes(row[1]), lambda row: page.next_token(row[0])
         )
-        return discrepancies_page_bytes(bodies, token)
+        return discrepancies_page_bytes(bodies, token, self._gateway.cursor(page.account_id))
 
     async def clear_freeze(self, request: trading_control_pb2.ClearFreezeRequest, client: Client) -> bytes:
         mutation = decode_clear_freeze(request)
@@ -122,4 +122,4 @@ class TradingControlService:
         require_account(client.principal, page.account_id)
         rows = self._gateway.list_audit_records(page.account_id, page.which, page.place, page.limit + 1)
         bodies, token = fit(rows, page.limit, audit_record_bytes, lambda row: page.next_token(row.number))
-        return audit_page_bytes(bodies, token)
+        return audit_page_bytes(bodies, token, self._gateway.cursor(page.account_id))
