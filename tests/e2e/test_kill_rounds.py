@@ -29,6 +29,7 @@ async def kill(rounds: int) -> None:
     shutil.rmtree(folder)
 
 
+@pytest.mark.timeout(300)
 async def test_nothing_is_lost_or_doubled_over_a_few_kills() -> None:
     """Every acknowledged order and every fill is in the journal and at the venue, once, after eight kills."""
     await kill(8)

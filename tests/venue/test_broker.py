@@ -63,7 +63,7 @@ async def broker(venue: VenueProcess) -> AsyncIterator[SocketBroker]:
 def made_for(venue: VenueProcess) -> SocketBroker:
     account = Account(
         broker="socket",
-        connection=ConnectionConfig(request_timeout_ms=300),
+        connection=ConnectionConfig(request_timeout_ms=1500),
         socket=SocketConfig(port=venue.port, absence_after_ms=500),
     )
     return SocketBroker(account, SystemClock())
