@@ -83,7 +83,7 @@ class Tracker:
         # Orders that ended and fills that came since the last `settle`: not yet staged, so that the journal cannot
         # show them.
         self._ended: dict[str, Order] = {}
-        self._ended_by_client: dict[str, Order] = {}
+        self._ended_by_name: dict[tuple[str, str], Order] = {}
         self._booked: set[tuple[str, str, str]] = set()
         for stored in journal.open_orders(account_id):
             self.hold(stored.order)
@@ -105,7 +105,8 @@ class Tracker:
             for name in (order.broker_order_id, *self._former.pop(order.order_id, ())):
                 self._by_broker.pop(name, None)
             self._ended[order.order_id] = order
-            self._ended_by_client[order.client_order_id] = order
+            self._ended_by_name["client", order.client_order_id] = order
+            self._ended_by_name["broker", order.broker_order_id] = order
             return
         self.open[order.order_id] = order
         if order.client_order_id:
@@ -135,7 +136,7 @@ class Tracker:
     def settle(self) -> None:
         """Everything applied so far is staged: the journal shows what has ended."""
         self._ended.clear()
-        self._ended_by_client.clear()
+        self._ended_by_name.clear()
         self._booked.clear()
 
     def apply(self, reports: Iterable[Report]) -> list[EventPayload]:
@@ -214,8 +215,9 @@ class Tracker:
         order_id = self._by_client.get(client_order_id) or self._by_broker.get(broker_order_id)
         if order_id is not None:
             return self.open[order_id]
-        if client_order_id in self._ended_by_client:
-            return self._ended_by_client[client_order_id]
+        name = ("client", client_order_id) if client_order_id else ("broker", broker_order_id)
+        if name[1] and name in self._ended_by_name:
+            return self._ended_by_name[name]
         stored = None
         if client_order_id:
             stored = self._journal.find_order(self.account_id, client_order_id)
