@@ -220,6 +220,16 @@ def working_order(
     )
 
 
+def journalled_order(listing: Listing, order: Order) -> WorkingOrder:
+    """The order as a journal has it, filled and set off as far as it says. `ValueError` as `working_order`."""
+    working = working_order(listing, order, order.spec, order.quantity, order.broker_order_id)
+    working.placed = order.broker_order_id.partition("-")[0]
+    working.filled = listing.lots(order.cum_quantity)
+    working.leaves -= working.filled
+    working.waiting = working.waiting and not order.triggered
+    return working
+
+
 def _ticks(listing: Listing, name: str, price: Decimal | None, wanted: bool) -> int | None:
     if price is None:
         if wanted:

@@ -39,7 +39,7 @@ from brokergate.ports.broker import (
 from brokergate.sim.diary import Diary
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.ledger import Ledger
-from brokergate.sim.listing import Listing, working_order
+from brokergate.sim.listing import Listing, journalled_order, working_order
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.matching import Market
 from brokergate.sim.orders import (
@@ -442,12 +442,11 @@ class Venue:
     def _restore(self, order: Order) -> None:
         if not order.broker_order_id:
             return
-        spec = order.spec
-        listing = self.listings.get(spec.symbol)
+        listing = self.listings.get(order.spec.symbol)
         try:
             if listing is None:
-                raise ValueError(f"the feed no longer has the instrument {spec.symbol!r}")
-            working = working_order(listing, order, spec, order.quantity, order.broker_order_id)
+                raise ValueError(f"the feed no longer has the instrument {order.spec.symbol!r}")
+            working = journalled_order(listing, order)
         except ValueError as error:
             self._reports.append(
                 OrderReport(
@@ -460,10 +459,6 @@ class Venue:
                 )
             )
             return
-        working.placed = order.broker_order_id.partition("-")[0]
-        working.filled = listing.lots(order.cum_quantity)
-        working.leaves -= working.filled
-        working.waiting = working.waiting and not order.triggered
         listing.market.restore(working)
         # A tape's clock may stand before the gateway's: its day is the one it is in.
         self._keep(working, listing, min(order.create_time_ns, self.now_ns))
