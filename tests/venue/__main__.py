@@ -14,6 +14,7 @@ from tests.venue.core import JudgedVenue, VenueRules
 from tests.venue.faults import FaultRates, Faults
 from tests.venue.log import Entry
 from tests.venue.market import LivelyMarket
+from tests.venue.parent import end_with_parent
 from tests.venue.server import VenueServer
 from tests.venue.wire import dump, line
 
@@ -52,7 +53,9 @@ def main() -> None:
         "--order-latency-ms", type=int, default=0, help="until an order is visible to queries"
     )
     parser.add_argument("--fill-latency-ms", type=int, default=0, help="until a fill is visible to queries")
-    asyncio.run(serve(parser.parse_args()))
+    arguments = parser.parse_args()
+    end_with_parent()
+    asyncio.run(serve(arguments))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ class VenueProcess:
         with self._output.open("a") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.venue", "--port", "0", *self._arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=output,
                 text=True,
@@ -64,8 +64,9 @@ class VenueProcess:
         ended = self._process.poll()
         self._process.kill()
         self._process.wait(20)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            pipe.close()
         assert ended is None, f"the venue ended with {ended}:\n{self._output.read_text()}"
 
     def ask(self, op: str, **fields: Any) -> Any:

@@ -68,7 +68,7 @@ class GatewayProcess:
             log.flush()
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.venue.gateway", "serve", "--config", config],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
@@ -99,8 +99,7 @@ class GatewayProcess:
         process, self._process = self._process, None
         assert process is not None, "the gateway was not launched"
         status = process.poll()
-        process.kill()
-        process.wait(STOP_TIMEOUT_S)
+        _end(process)
         assert status is None, f"the gateway ended by itself with {status}:\n{self.log[-4000:]}"
 
     async def terminate(self) -> None:
@@ -109,11 +108,18 @@ class GatewayProcess:
         assert process is not None, "the gateway was not launched"
         process.terminate()
         status = await asyncio.to_thread(process.wait, STOP_TIMEOUT_S)
+        _end(process)
         assert status == 0, f"the gateway ended with {status}:\n{self.log[-4000:]}"
 
     def close(self) -> None:
         """Ends whatever runs."""
         if self._process is not None:
             process, self._process = self._process, None
-            process.kill()
-            process.wait(STOP_TIMEOUT_S)
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait(STOP_TIMEOUT_S)
+    assert process.stdin is not None
+    process.stdin.close()
