@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from google.protobuf.descriptor import EnumDescriptor
 
-from brokergate.domain import accounts, capabilities, commands, events, fills, instruments, orders, streams
+from brokergate.domain import (
+    accounts,
+    capabilities,
+    commands,
+    control,
+    events,
+    fills,
+    instruments,
+    orders,
+    streams,
+)
 from brokergate.domain.errors import STATUS_OF, ErrorReason
 from brokergate.v1 import account_pb2, broker_pb2, enums_pb2, error_pb2, event_pb2, instrument_pb2, order_pb2
 from brokergate.v1 import trading_control_pb2 as control_pb2
@@ -33,6 +43,9 @@ PAIRS: list[tuple[type[IntEnum], EnumDescriptor]] = [
     (accounts.LedgerEntryKind, account_pb2.LedgerEntryKind.DESCRIPTOR),
     (accounts.ConnectionState, broker_pb2.ConnectionState.DESCRIPTOR),
     (accounts.TradingState, control_pb2.TradingState.DESCRIPTOR),
+    (control.StopPhase, control_pb2.StopPhase.DESCRIPTOR),
+    (control.DiscrepancyState, control_pb2.DiscrepancyState.DESCRIPTOR),
+    (control.OrderResolution, control_pb2.OrderResolution.DESCRIPTOR),
     (capabilities.ReplaceSupport, broker_pb2.ReplaceSupport.DESCRIPTOR),
     (commands.IfUnknown, order_pb2.IfUnknown.DESCRIPTOR),
     (events.EventKind, event_pb2.EventKind.DESCRIPTOR),
@@ -58,7 +71,7 @@ def test_each_reason_has_the_status_code_that_the_contract_documents() -> None:
     comments = re.findall(r"// ([^\n]*)\n(?:  // [^\n]*\n)*  ERROR_REASON_([A-Z_]+) = ", PROTO.read_text())
     documented = {name: comment for comment, name in comments}
     codes = (
-        r"\b(INVALID_ARGUMENT|UNAUTHENTICATED|PERMISSION_DENIED|NOT_FOUND|ALREADY_EXISTS|FAILED_PRECONDITION"
+        r"\b(INVALID_ARGUMENT|UNAUTHENTICATED|PERMISSION_DENIED|NOT_FOUND|ALREADY_EXISTS|ABORTED|FAILED_PRECONDITION"
         + (r"|OUT_OF_RANGE|RESOURCE_EXHAUSTED|UNAVAILABLE|UNIMPLEMENTED|DEADLINE_EXCEEDED|INTERNAL)\b")
     )
     compared = 0
