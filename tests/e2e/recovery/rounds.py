@@ -45,7 +45,7 @@ RATES = {
     "delay_answer": 0.03,
     "cut_before": 0.0005,
     "cut_after": 0.001,
-    "garble_answer": 0.003,
+    "garble_answer": 0.006,
     "fail": 0.005,
     "max_delay_ms": 150,
     "lose_events": 0.003,
@@ -55,9 +55,11 @@ RATES = {
 }
 TIMEOUT_MS = 400
 """How long the gateway waits for the venue's answer."""
-ABSENCE_AFTER_MS = 800
-"""What the venue declares: above its longest delay, with room for a machine that is busy."""
-WORK_S = 1.6
+ORDER_LATENCY_MS = 300
+"""How long the venue does not show an order that it has: the first that is asked after an unknown answer is "no"."""
+ABSENCE_AFTER_MS = 900
+"""What the venue declares: above its longest delay and that, with room for a machine that is busy."""
+WORK_S = 1.8
 """How much of work a kill may come after, beside the start."""
 SETTLE_S = 60.0
 """How long the last life may take until everything is answered and proven."""
@@ -85,7 +87,9 @@ class Rounds:
         self.calls = Calls()
         self.books = laws.Books()
         self.done = 0
-        self.venue = VenueProcess(folder, seed, RATES, "--page", "40")
+        self.venue = VenueProcess(
+            folder, seed, RATES, "--page", "40", "--order-latency-ms", str(ORDER_LATENCY_MS)
+        )
         self._folder = folder
         self._seed = seed
         self._sent_twice = SentTwice()
@@ -166,6 +170,8 @@ class Rounds:
         elif chance < 0.4:
             self.venue.place_external(self._external())
         await asyncio.sleep(moment_s - trouble_s)
+        if self.random.random() < 0.4:
+            await self._request_under_way()
         self._alive()
         self.gateway.kill()
         self.done += 1
@@ -175,6 +181,15 @@ class Rounds:
             # So that no machine is so slow that every life is killed before it has begun.
             await self.gateway.listening()
             await asyncio.sleep(WORK_S)
+
+    async def _request_under_way(self) -> None:
+        """Returns as soon as the venue has been asked for something: between a request and its answer. After a while
+        in any case: the gateway may not have begun."""
+        before = self.venue.log_path.stat().st_size
+        for _ in range(1000):
+            if self.venue.log_path.stat().st_size != before:
+                return
+            await asyncio.sleep(0)
 
     def _external(self) -> OrderSpec:
         """An order of somebody else's: it rests a little below the market, or takes at once."""
