@@ -36,6 +36,10 @@ class Life:
     gateway: Gateway | None = None
     streams: EventStreams | None = None
 
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.process.dead
+
 
 Judged = Callable[[object], None]
 """Told what a call ended with, its result or its error, at the moment when the gateway gave it."""

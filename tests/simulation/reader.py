@@ -110,7 +110,7 @@ class Reader:
                     item = await asyncio.wait_for(wire.get(), 1.0)
                 except TimeoutError:
                     continue
-                if life.process.dead:
+                if life.over():
                     break
                 if isinstance(item, BaseException):
                     raise item
