@@ -92,7 +92,7 @@ class Client:
             (5, self.batch),
             (14, self.cancel),
             (4, self.cancel_first),
-            (10, self.replace),
+            (15, self.replace),
             (3, self.cancel_many),
             (2, self.cancel_all),
             (4, self.close),
@@ -353,13 +353,22 @@ class Client:
             limit_price=price,
         )
         request = self._request("ReplaceOrder", command)
-        await self.change(
+        replacing = self.change(
             key[0],
             request,
             lambda gateway: gateway.replace_order(command, request),
             (stand_of(order),),
             self._refused_if(bool(wrong), key[0], f"replace of {key[1]}"),
         )
+        if self._random.random() < 0.7:
+            await replacing
+        else:
+            await asyncio.gather(replacing, self._cancel_meanwhile(*key))
+
+    async def _cancel_meanwhile(self, account_id: str, name: str) -> None:
+        """Cancels while something else is under way on the order, or its outcome is unknown."""
+        await asyncio.sleep(self._random.choice((0.01, 0.02, 0.6)))
+        await self._cancel(account_id, name, IfUnknown.ERROR)
 
     async def cancel_many(self) -> None:
         """Cancels several orders in one call."""

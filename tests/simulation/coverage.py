@@ -7,20 +7,38 @@ from collections.abc import Mapping
 from tests.simulation.faults import Fault, Stand
 
 _TO_VENUE = (Fault.REQUEST_LOST, Fault.REQUEST_LATE, Fault.ANSWER_LOST, Fault.ANSWER_LATE, Fault.REFUSED)
-_NOTHING_SENT = (Stand.NEW, Stand.HELD)
 _EVENTS = (Fault.EVENT_LOST, Fault.EVENT_TWICE, Fault.EVENTS_SWAPPED, Fault.MUTE)
+_CALLS = (Fault.CALL_LOST, Fault.CALLER_GONE, Fault.REPLY_LOST)
+_COMMANDED = (Stand.SENT, Stand.CANCELLING, Stand.CANCEL_UNKNOWN, Stand.REPLACING)
+"""How an order stands while a command of it is on the way."""
 
 IMPOSSIBLE: Mapping[tuple[Fault, Stand], str] = {
     **{
-        (fault, stand): "nothing of it was sent"
-        for fault in (*_TO_VENUE, *_EVENTS)
-        for stand in _NOTHING_SENT
+        (fault, stand): "a command marks its order before it goes out"
+        for fault in _TO_VENUE
+        for stand in Stand
+        if stand not in _COMMANDED
     },
+    **{(fault, Stand.HELD): "the venue has nothing of it to tell" for fault in _EVENTS},
+    **{(fault, Stand.ENDED): "the venue tells no more of it" for fault in _EVENTS},
     **{
-        (fault, Stand.HELD): "the venue is not asked for it" for fault in (Fault.QUERY_STALE, Fault.QUERY_CUT)
+        (fault, Stand.NEW): "a fault of everything meets what the journal has"
+        for fault in Fault
+        if fault not in (*_EVENTS, *_CALLS)
     },
-    (Fault.SLOW_READER, Stand.NEW): "a reader concerns no order",
 }
+"""Pairs that cannot meet, or only where the journal is a moment behind, and why."""
+
+RARE: Mapping[tuple[Fault, Stand], str] = {
+    **{
+        (fault, stand): "it lasts some milliseconds between two polls"
+        for fault in (Fault.QUERY_CUT, Fault.QUERY_STALE)
+        for stand in (Stand.REPLACING, Stand.CANCELLING)
+    },
+    **{(fault, Stand.REPLACE_UNKNOWN): "fills while a replace is unknown" for fault in _EVENTS},
+    (Fault.REFUSED, Stand.CANCEL_UNKNOWN): "cancels that are sent again meet no refusal by rule",
+}
+"""Pairs that thousands of seeds meet a few times or never: an empty cell is no failure."""
 
 
 def empty_cells(met: Mapping[tuple[str, str], int]) -> list[tuple[Fault, Stand]]:
@@ -29,7 +47,7 @@ def empty_cells(met: Mapping[tuple[str, str], int]) -> list[tuple[Fault, Stand]]
         (fault, stand)
         for fault in Fault
         for stand in Stand
-        if (fault, stand) not in IMPOSSIBLE and not met.get((fault, stand))
+        if (fault, stand) not in IMPOSSIBLE and (fault, stand) not in RARE and not met.get((fault, stand))
     ]
 
 

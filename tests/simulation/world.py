@@ -87,7 +87,7 @@ def draw_setup(random: Random) -> Setup:
     order_latency_s = random.choice((0.0, 0.05, 0.3))
     late_s = 3.0 if absence_after_ms is None else absence_after_ms / 1000 - order_latency_s - 0.05
     # What reduces a position is always possible; two orders that fit one by one and not together are not.
-    limits = RiskLimits(max_position_quantity={"AAPL": Decimal(150), "BTC/USDT": Decimal("0.150")})
+    limits = RiskLimits(max_position_quantity={"AAPL": Decimal(100), "BTC/USDT": Decimal("0.100")})
     return Setup(
         durable=durable,
         absence_after_ms=absence_after_ms,
@@ -98,7 +98,7 @@ def draw_setup(random: Random) -> Setup:
             durable=durable,
             poll_interval_ns=random.choice((2, 5)) * NS,
             quiet_period_ns=NS // 2,
-            risk=limits if random.random() < 0.35 else RiskLimits(),
+            risk=limits if random.random() < 0.5 else RiskLimits(),
         ),
         late_s=late_s,
         stale_ns=round(order_latency_s * NS),
