@@ -263,6 +263,13 @@ def replaced(order: Order, spec: OrderSpec, quantity: Decimal, broker_order_id: 
     )
 
 
+def used_up(order: Order, now_ns: int) -> Order:
+    """Its new total was filled before it was told: the fills came first."""
+    return changed(
+        order, state=_next(order, E.FILLED), leaves_quantity=ZERO, pending=(), update_time_ns=now_ns
+    )
+
+
 def uncertain(order: Order, kind: PendingActionKind, now_ns: int) -> Order:
     """The outcome of what is under way is unknown."""
     return changed(

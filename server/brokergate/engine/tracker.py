@@ -25,6 +25,7 @@ from brokergate.domain.events import (
 )
 from brokergate.domain.fills import Fill, FillOrigin
 from brokergate.domain.instruments import Instrument
+from brokergate.domain.money import ZERO
 from brokergate.domain.orders import Order, OrderState, PendingActionKind, Side
 from brokergate.engine.holdings import DerivedPositions
 from brokergate.ports.broker import ConnectionReport, FillReport, OrderReport, Report
@@ -307,6 +308,12 @@ class Tracker:
             raise ValueError(f"a broker does not report {kind.name}")
         self.hold(order)
         payloads.append(OrderChanged(kind, order, reason=report.reason, message=report.message))
+        self._end_used_up(order, now_ns, payloads)
+
+    def _end_used_up(self, order: Order, now_ns: int, payloads: list[EventPayload]) -> None:
+        """Ends an order whose new generation was filled before the gateway heard of it."""
+        if not order.ended and order.leaves_quantity <= ZERO:
+            self.moved(OrderEventType.FILLED, lifecycle.used_up(order, now_ns), payloads)
 
     def _replaced_before(self, order: Order, broker_order_id: str) -> bool:
         """Whether a REPLACED is told again: a generation counts once. Its id says so where each generation has one of
