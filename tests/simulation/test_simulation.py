@@ -18,7 +18,7 @@ from tests.simulation.world import COMMANDS, FAULTS
 
 FAST_SEEDS = 96
 PARTS = 8
-SLOW_SEEDS = 4_000
+SLOW_SEEDS = 3_000
 REPORTS = Path(__file__).resolve().parents[2] / ".reports"
 
 
