@@ -200,7 +200,9 @@ class Gateway(Reading):
                 account,
                 [command.order],
                 request,
-                lambda: self._changing[account].write_cancel(command, request),
+                lambda: self._change(
+                    account, request, self._changing[account].write_cancel(command, request)
+                ),
             )
         return await self._change(account, request, self._changing[account].cancel(command, request))
 
