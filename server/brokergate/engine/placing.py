@@ -17,6 +17,8 @@ from brokergate.engine.rules import check_order
 from brokergate.ports.broker import Accepted, Outcome, Rejected, Unknown
 from brokergate.ports.journal import CommitUnknown, JournalError, NewOrder, Record
 
+NEVER_SENT = "cancelled before it was sent"
+
 
 class Placing:
     """The way of new orders on one account."""
@@ -206,6 +208,10 @@ class Placing:
                 refusal = account.control.refusal(order.spec.symbol, ())
                 assert refusal is not None
                 placed.append(account.tracker.rejected(order, *refusal, payloads))
+            elif (now := account.tracker.latest(order)).action(PendingActionKind.CANCEL) is not None:
+                # Cancelled while those before it were under way: nothing of it was sent, and nothing will be.
+                gone = lifecycle.cancel(now, account.clock.now_ns(), ErrorReason.NOT_SENT, NEVER_SENT)
+                placed.append(account.tracker.moved(OrderEventType.CANCELED, gone, payloads, NEVER_SENT))
             else:
                 placed += await self._send((order,), payloads)
             self._stage_answers(payloads, (), sent=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -270,3 +271,25 @@ async def test_a_hole_that_the_broker_made_is_told() -> None:
         (gap,) = [event.gap for event in house.events() if event.HasField("gap")]
         assert gap.start_time.ToNanoseconds() <= before_ns <= gap.end_time.ToNanoseconds()
         house.broker.capabilities = replace(house.broker.capabilities, replays_fills=True)
+
+
+async def test_an_order_that_is_cancelled_before_its_turn_is_not_sent() -> None:
+    """Orders of a batch go out one after another: a cancel of a later one is in time."""
+    async with living() as house:
+        turn = asyncio.Event()
+        send = house.broker.place_orders
+
+        async def slow(orders: Sequence[Order]) -> Sequence[Outcome]:
+            if orders[0].client_order_id == "a":
+                await turn.wait()
+            return await send(orders)
+
+        house.broker.place_orders = slow  # type: ignore[method-assign]
+        batch = asyncio.create_task(house.gateway.place_orders([place("a"), place("b")]))
+        await settle()
+        house.broker.cancel_order = lambda order: _unknown()  # type: ignore[method-assign]
+        await house.gateway.cancel_order(CancelOrder("main", OrderRef(client_order_id="b")), request("r1"))
+        turn.set()
+        await batch
+        assert house.order("b").state is OrderState.CANCELED
+        assert [order.client_order_id for order in house.broker.placed] == ["a"]
