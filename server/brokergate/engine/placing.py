@@ -210,8 +210,7 @@ class Placing:
                 placed.append(account.tracker.rejected(order, *refusal, payloads))
             elif (now := account.tracker.latest(order)).action(PendingActionKind.CANCEL) is not None:
                 # Cancelled while those before it were under way: nothing of it was sent, and nothing will be.
-                gone = lifecycle.cancel(now, account.clock.now_ns(), ErrorReason.NOT_SENT, NEVER_SENT)
-                placed.append(account.tracker.moved(OrderEventType.CANCELED, gone, payloads, NEVER_SENT))
+                placed.append(account.tracker.rejected(now, ErrorReason.NOT_SENT, NEVER_SENT, payloads))
             else:
                 placed += await self._send((order,), payloads)
             self._stage_answers(payloads, (), sent=True)

@@ -291,5 +291,5 @@ async def test_an_order_that_is_cancelled_before_its_turn_is_not_sent() -> None:
         await house.gateway.cancel_order(CancelOrder("main", OrderRef(client_order_id="b")), request("r1"))
         turn.set()
         await batch
-        assert house.order("b").state is OrderState.CANCELED
+        assert house.order("b").reject_reason is ErrorReason.NOT_SENT
         assert [order.client_order_id for order in house.broker.placed] == ["a"]
