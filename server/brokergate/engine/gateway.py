@@ -195,59 +195,70 @@ class Gateway(Reading):
     async def cancel_order(self, command: CancelOrder, request: Request) -> bytes:
         """Cancels a working order; `request.encode` gets None after a tombstone."""
         account = self.account(command.account_id)
-        if self.journal.failed is not None:
-            raise await self._cancel_unwritten(
-                account,
-                [command.order],
-                request,
-                lambda: self._change(
-                    account, request, self._changing[account].write_cancel(command, request)
-                ),
-            )
-        return await self._change(account, request, self._changing[account].cancel(command, request))
+        changing = self._changing[account]
+        return await self._cancel(
+            account,
+            lambda: [command.order],
+            request,
+            lambda: changing.cancel(command, request),
+            lambda: changing.write_cancel(command, request),
+        )
 
     async def cancel_orders(self, account_id: str, orders: Sequence[OrderRef], request: Request) -> bytes:
         """Cancels several orders."""
         account = self.account(account_id)
-        if self.journal.failed is not None:
-            raise await self._cancel_unwritten(
-                account, orders, request, lambda: self.cancel_orders(account_id, orders, request)
-            )
-        return await self._change(account, request, self._changing[account].cancel_many(orders, request))
+
+        def work() -> Coroutine[object, object, bytes]:
+            return self._changing[account].cancel_many(orders, request)
+
+        return await self._cancel(account, lambda: orders, request, work, work)
 
     async def cancel_all_orders(self, command: CancelAllOrders, request: Request) -> bytes:
         """Cancels every working order of the account, of one symbol and side where given."""
         account = self.account(command.account_id)
         if command.symbol:
             account.instrument(command.symbol)
-        if self.journal.failed is not None:
-            refs = [
+
+        def refs() -> Sequence[OrderRef]:
+            return [
                 OrderRef(order.order_id)
                 for order in account.tracker.open.values()
                 if command.symbol in ("", order.spec.symbol)
                 and command.side in (Side.UNSPECIFIED, order.spec.side)
             ]
-            raise await self._cancel_unwritten(
-                account, refs, request, lambda: self.cancel_all_orders(command, request)
-            )
-        work = self._changing[account].cancel_all(command.symbol, command.side, request)
-        return await self._change(account, request, work)
 
-    async def _cancel_unwritten(
+        def work() -> Coroutine[object, object, bytes]:
+            return self._changing[account].cancel_all(command.symbol, command.side, request)
+
+        return await self._cancel(account, refs, request, work, work)
+
+    async def _cancel(
         self,
         account: Account,
-        refs: Sequence[OrderRef],
+        refs: Callable[[], Sequence[OrderRef]],
         request: Request,
-        again: Callable[[], Coroutine[object, object, bytes]],
-    ) -> GatewayError:
-        """Sends cancels while the journal fails, and keeps them for when it works; what the caller is told."""
-        told = self._guard.owe(CANCELS, f"{account.account_id}/{request.request_id}", again)
+        work: Callable[[], Coroutine[object, object, bytes]],
+        later: Callable[[], Coroutine[object, object, bytes]],
+    ) -> bytes:
+        """Does `work`. While the journal fails, also where this is what finds it out, cancels go out all the same and
+        are kept, to be written by `later` when it works; raises what the caller is told of that."""
+        if self.journal.failed is None:
+            try:
+                return await self._change(account, request, work())
+            except JournalError:
+                if self.journal.failed is None:
+                    raise
+        told = self._guard.owe(
+            CANCELS,
+            f"{account.account_id}/{request.request_id}",
+            lambda: self._change(account, request, later()),
+        )
         known = [
             account.tracker.open.get(ref.order_id) or account.tracker.working(ref.client_order_id)
-            for ref in refs
+            for ref in refs()
         ]
         await self._guard.cancel_unwritten(account, [order for order in known if order is not None])
-        return told
+        raise told
 
     async def close_position(self, command: ClosePosition) -> Placed:
         """Closes a position by a market order whose client_order_id is the request_id."""
@@ -320,9 +331,15 @@ class Gateway(Reading):
     async def emergency_stop(self, command: EmergencyStop, request: Request) -> bytes:
         """Latches a stop, and answers when that is durable; `request.encode` gets a `StopView`. It passes while the
         journal cannot be written: then what is open is cancelled, and the latch follows."""
-        accounts = self._several(command.account_ids)
+        return await self.tasks.run(self._stop(command, self._several(command.account_ids), request))
+
+    async def _stop(self, command: EmergencyStop, accounts: Sequence[Account], request: Request) -> bytes:
         if self.journal.failed is None:
-            return await self.tasks.run(self._control.stop(command, accounts, request))
+            try:
+                return await self._control.stop(command, accounts, request)
+            except JournalError:
+                if self.journal.failed is None:
+                    raise
         told = self._guard.owe(
             STOPS, request.request_id, lambda: self._control.stop(command, accounts, request)
         )

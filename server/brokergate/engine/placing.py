@@ -125,6 +125,7 @@ class Placing:
         if instrument is None:
             return ErrorReason.INSTRUMENT_NOT_FOUND, f"the broker has no {order.spec.symbol} any more"
         try:
+            account.check_tradable()
             check_order(order.spec, instrument, account.broker.capabilities, account.broker.name, now_ns)
         except GatewayError as error:
             return error.reason, error.message

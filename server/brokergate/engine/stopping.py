@@ -226,7 +226,9 @@ class StopOperation:
     def _tell(self, stop: Stop, progress: StopProgress) -> None:
         """Journals how far it is, where that is news."""
         account = self._account
-        if progress == self._told or account.control.stop is not stop:
+        # A stop that joined this one when all was done began anew, and its end is news though nothing else is.
+        known = progress == self._told and progress.phase is stop.phase
+        if known or account.control.stop is not stop:
             return
         self._told = progress
         told = ControlChanged(

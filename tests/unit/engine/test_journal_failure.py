@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from brokergate.domain.commands import CancelOrder, EmergencyStop, OrderRef
+from brokergate.domain.commands import CancelAllOrders, CancelOrder, EmergencyStop, OrderRef
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import OrderState
 from brokergate.domain.policy import AccountPolicy
@@ -118,6 +118,67 @@ async def test_a_stop_passes_while_the_journal_fails(house: House, disk: Disk) -
     await until(house, house.connected)
     refused = await house.gateway.place_order(place("c"))
     assert refused.order.reject_reason is ErrorReason.TRADING_STOPPED
+
+
+async def test_a_stop_that_finds_the_journal_failing_passes(house: House, disk: Disk) -> None:
+    """Nobody need repeat it: what is open is cancelled at the venue at once, and the latch follows."""
+    await house.gateway.place_order(place("a"))
+    disk.fails = True
+    with pytest.raises(GatewayError) as told:
+        await house.gateway.emergency_stop(EmergencyStop((), "fire"), request("s1"))
+    assert told.value.reason is ErrorReason.OUTCOME_UNKNOWN
+    assert house.broker.orders["a"].state is OrderState.CANCELED
+    disk.fails = False
+    await house.clock.advance(2)
+    await until(house, house.connected)
+    refused = await house.gateway.place_order(place("b"))
+    assert refused.order.reject_reason is ErrorReason.TRADING_STOPPED
+
+
+@pytest.mark.parametrize("how", ["one", "several", "all"])
+async def test_a_cancel_that_finds_the_journal_failing_goes_out(house: House, disk: Disk, how: str) -> None:
+    """The venue cancels at once, and what the caller asked for is written when that is possible."""
+    await house.gateway.place_order(place("a"))
+    disk.fails = True
+    ref = OrderRef(client_order_id="a")
+
+    async def cancel() -> bytes:
+        if how == "one":
+            return await house.gateway.cancel_order(CancelOrder("main", ref), request("r1"))
+        if how == "several":
+            return await house.gateway.cancel_orders("main", [ref], request("r1"))
+        return await house.gateway.cancel_all_orders(CancelAllOrders("main"), request("r1"))
+
+    with pytest.raises(GatewayError) as told:
+        await cancel()
+    assert told.value.reason is ErrorReason.OUTCOME_UNKNOWN
+    assert house.broker.orders["a"].state is OrderState.CANCELED
+    disk.fails = False
+    await house.clock.advance(2)
+    await until(house, house.connected)
+    await until(house, lambda: house.order("a").ended)
+    await until(house, lambda: house.journal.find_answer("main", "r1") is not None)
+
+
+async def test_what_is_owed_stays_owed_when_the_journal_fails_again(house: House, disk: Disk) -> None:
+    """A cancel that went out unwritten is written in the end, however often the disk lies in between."""
+    await house.gateway.place_order(place("a"))
+    await house.gateway.place_order(place("b"))
+    disk.fails = True
+    for name in ("a", "b"):
+        with pytest.raises(GatewayError):
+            await house.gateway.cancel_orders("main", [OrderRef(client_order_id=name)], request(f"r-{name}"))
+    disk.fails = False
+    await house.clock.advance(2)
+    await until(house, house.connected)
+    disk.fails = True
+    for _ in range(50):
+        await house.clock.advance(0.1)
+        await asyncio.sleep(0.001)
+    disk.fails = False
+    await until(house, lambda: house.journal.failed is None)
+    await until(house, lambda: all(house.journal.find_answer("main", f"r-{name}") for name in ("a", "b")))
+    assert house.order("a").state is house.order("b").state is OrderState.CANCELED
 
 
 async def test_fills_of_a_failed_journal_are_fetched_again(house: House, disk: Disk) -> None:

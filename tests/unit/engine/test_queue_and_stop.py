@@ -98,6 +98,18 @@ async def test_a_held_order_is_refused_where_the_account_no_longer_queues() -> N
         assert house.broker.placed == []
 
 
+async def test_a_held_order_is_refused_where_the_account_is_only_read_now() -> None:
+    """Trading was switched off in the configuration while it waited: nothing is sent."""
+    async with living(policy=QUEUE) as house:
+        await away(house)
+        await house.gateway.place_order(place("a"))
+        house.policy = AccountPolicy(trading_enabled=False, queue_max_age_ns=QUEUE.queue_max_age_ns)
+        house.broker.reachable = True
+        await house.again(5)
+        assert house.order("a").reject_reason is ErrorReason.TRADING_DISABLED
+        assert house.broker.placed == []
+
+
 async def test_a_stop_cancels_what_is_open_and_proves_it() -> None:
     """Orders of the gateway and of others are cancelled at the venue; nothing new goes out, over a restart too, until
     somebody resumes with a reason."""
@@ -180,6 +192,17 @@ async def test_a_second_stop_joins_the_first_and_adds_to_it() -> None:
         assert [o.quantity for o in house.broker.placed if o.client_order_id.startswith("stop-")] == [
             Decimal(1)
         ]
+
+
+async def test_a_second_stop_is_proven_when_the_first_was_done() -> None:
+    """It finds nothing to do, and says so: whoever waits for its proof does not wait for ever."""
+    async with living() as house:
+        await house.gateway.emergency_stop(EmergencyStop((), "one"), request("s1"))
+        await house.clock.advance(5)
+        assert phases(house) == ["STOPPED CANCELLING", "STOP_PROGRESS DONE"]
+        await house.gateway.emergency_stop(EmergencyStop((), "two"), request("s2"))
+        await house.clock.advance(5)
+        assert phases(house)[2:] == ["STOPPED CANCELLING", "STOP_PROGRESS DONE"]
 
 
 async def test_a_stop_that_comes_while_an_order_is_announced_holds_it_back() -> None:
