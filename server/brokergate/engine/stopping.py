@@ -15,6 +15,7 @@ from brokergate.domain.access import GATEWAY
 from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.commands import OrderFailure, PlaceOrder, Request
 from brokergate.domain.control import Stop, StopPhase, StopProgress
+from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import ControlChanged, ControlEventType
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import ZERO, add, remainder, subtract
@@ -59,6 +60,10 @@ class StopOperation:
         self._journal_works = journal_works
         self._tasks = tasks
         self._told: StopProgress | None = None
+        self._attempts: dict[str, int] = {}
+        """The last attempt to close a position that is known of, by symbol."""
+        self._in_the_way: set[str] = set()
+        """Symbols whose protective stops go first: the venue refused to close what they hold."""
         self._more = asyncio.Event()
 
     def hurry(self) -> None:
@@ -149,7 +154,7 @@ class StopOperation:
         closing: dict[tuple[str, Side], Decimal] = {}
         for order in self._account.tracker.open.values():
             spec = order.spec
-            if spec.type not in PROTECTIVE or order.triggered:
+            if spec.type not in PROTECTIVE or order.triggered or spec.symbol in self._in_the_way:
                 continue
             held = self._account.position(spec.symbol)
             closable = max(ZERO, held if spec.side is Side.SELL else held.copy_negate())
@@ -193,18 +198,28 @@ class StopOperation:
             (result,) = await self._tasks.run(self._placing.close_out((command,)))
             if isinstance(result, OrderFailure):
                 account.log("position not closed", symbol=symbol, error=str(result.error))
+            else:
+                self._learn(result.order)
+
+    def _learn(self, closing: Order) -> None:
+        """A venue sets aside for a stop order what it would sell: where it has nothing left for the order that closes
+        the position, the stop orders go first."""
+        if closing.reject_reason in (ErrorReason.INSUFFICIENT_FUNDS, ErrorReason.BROKER_REJECTED):
+            self._in_the_way.add(closing.spec.symbol)
 
     def _name(self, stop: Stop, symbol: str) -> str:
         """The client_order_id of the next order that closes `symbol`, derived from the stop's: the same after a
         restart, so that nothing is closed twice."""
         account = self._account
         digest = hashlib.blake2b(symbol.encode(), digest_size=4).hexdigest()
-        attempt = 1
+        attempt = self._attempts.get(symbol, 1)
         while True:
             name = f"{stop.operation_id}-{digest}-{attempt}"
             stored = account.journal.find_order(account.account_id, name)
             if stored is None or not stored.order.ended:
+                self._attempts[symbol] = attempt
                 return name
+            self._learn(stored.order)
             attempt += 1
 
     # Telling

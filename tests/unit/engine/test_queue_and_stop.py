@@ -18,9 +18,9 @@ from brokergate.domain.commands import (
 from brokergate.domain.control import StopPhase
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.events import ControlEventType
-from brokergate.domain.orders import OrderSpec, OrderState, OrderType, Side
+from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side
 from brokergate.domain.policy import AccountPolicy, StopCause
-from brokergate.ports.broker import VenueOrder
+from brokergate.ports.broker import Outcome, Rejected, VenueOrder
 from tests.unit.adapters.paper.hand_clock import settle
 from tests.unit.engine.street import House, living, place, position, request
 
@@ -172,6 +172,32 @@ async def test_a_stop_flattens_once_over_a_restart() -> None:
         house.broker.fill(closing[0].client_order_id, "3", ends=True)
         await house.clock.advance(60)
         assert house.order("guard").state is OrderState.CANCELED
+        assert phases(house)[-1] == "STOP_PROGRESS DONE"
+        assert [p.quantity for p in house.journal.positions("main")] == [Decimal(0)]
+
+
+async def test_a_protective_stop_that_is_in_the_way_of_closing_goes_first() -> None:
+    """A venue sets aside for a stop order what it would sell, and has nothing left for the order that closes."""
+    async with living() as house:
+        await house.gateway.place_order(place("a", "3"))
+        house.broker.fill("a", "3", ends=True)
+        await house.clock.advance(31)
+        spec = OrderSpec("BTC/USDT", Side.SELL, OrderType.STOP, Decimal(3), stop_price=Decimal("90.00"))
+        await house.gateway.place_order(PlaceOrder("main", "guard", spec, b"stop"))
+
+        def place_or_refuse(order: Order) -> Outcome:
+            if house.broker.orders["guard"].state is OrderState.NEW:
+                return Rejected(ErrorReason.INSUFFICIENT_FUNDS, "it is set aside for an order")
+            return house.broker.works(order)
+
+        house.broker.place = place_or_refuse
+        command = EmergencyStop((), "test", keep_protective_stops=True, flatten=True)
+        await house.gateway.emergency_stop(command, request("s1"))
+        await house.clock.advance(5)
+        refused, closing = house.broker.placed[-2:]
+        assert (refused.client_order_id[-2:], closing.client_order_id[-2:]) == ("-1", "-2")
+        house.broker.fill(closing.client_order_id, "3", ends=True)
+        await house.clock.advance(60)
         assert phases(house)[-1] == "STOP_PROGRESS DONE"
         assert [p.quantity for p in house.journal.positions("main")] == [Decimal(0)]
 
