@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.commands import (
@@ -38,6 +39,7 @@ from brokergate.domain.orders import OrderSpec, OrderType, Side
 from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.account import Account
 from brokergate.engine.changing import Changing
+from brokergate.engine.closing import closable, market_orders
 from brokergate.engine.connections import Connections
 from brokergate.engine.journal_guard import CANCELS, STOPS, JournalGuard
 from brokergate.engine.lookups import no_position
@@ -87,6 +89,7 @@ class Gateway(Reading):
         self._changing: dict[Account, Changing] = {}
         self._connections = Connections(self.accounts, log)
         self._under_way: dict[tuple[str, str], tuple[Request, asyncio.Task[bytes]]] = {}
+        self._closing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._reconnecting = asyncio.Lock()
         self._guard = JournalGuard(journal, clock, log, self._rebuild, self._health_changed)
         self._control = TradingControl(self.accounts, journal, clock, self._guard, self._stop_operation)
@@ -263,19 +266,22 @@ class Gateway(Reading):
     async def close_position(self, command: ClosePosition) -> Placed:
         """Closes a position by a market order whose client_order_id is the request_id."""
         account = self.account(command.account_id)
-        known = self.journal.find_order(command.account_id, command.request_id)
-        spec = known.order.spec if known else await self._closing_spec(account, command)
+        # One after another: each sees what those before it are closing.
+        turn = self._closing.setdefault((command.account_id, command.symbol), asyncio.Lock())
         try:
-            return await self.place_order(
-                PlaceOrder(
-                    command.account_id,
-                    command.request_id,
-                    spec,
-                    command.fingerprint,
-                    command.caller,
-                    "ClosePosition",
+            async with turn:
+                known = self.journal.find_order(command.account_id, command.request_id)
+                spec = known.order.spec if known else await self._closing_spec(account, command)
+                return await self.place_order(
+                    PlaceOrder(
+                        command.account_id,
+                        command.request_id,
+                        spec,
+                        command.fingerprint,
+                        command.caller,
+                        "ClosePosition",
+                    )
                 )
-            )
         except GatewayError as error:
             if error.reason is not ErrorReason.CLIENT_ORDER_ID_REUSED:
                 raise outside(error, "order.") from None
@@ -286,19 +292,23 @@ class Gateway(Reading):
             ) from None
 
     async def _closing_spec(self, account: Account, command: ClosePosition) -> OrderSpec:
+        before = market_orders(account, command.symbol)
         position = await self._position(account, command.symbol)
-        held = position.quantity.copy_abs()
-        if not held:
+        if not position.quantity:
             raise no_position(account.account_id, command.symbol)
-        if command.quantity is not None and command.quantity > held:
+        # What fills while the broker is asked may be in its answer or not.
+        orders = market_orders(account, command.symbol) | before
+        left = closable(position.quantity, orders.values(), command.symbol)
+        if command.quantity is not None and command.quantity > left:
             raise invalid_field(
-                "quantity", f"{format_decimal(command.quantity)} is more than is held, {format_decimal(held)}"
+                "quantity",
+                f"{format_decimal(command.quantity)} is more than is held and not being closed, {format_decimal(left)}",
             )
         return OrderSpec(
             symbol=command.symbol,
             side=Side.SELL if position.quantity > ZERO else Side.BUY,
             type=OrderType.MARKET,
-            quantity=held if command.quantity is None else command.quantity,
+            quantity=left if command.quantity is None else command.quantity,
             reduce_only=account.broker.capabilities.reduce_only,
         )
 

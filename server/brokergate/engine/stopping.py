@@ -112,6 +112,9 @@ class StopOperation:
         progress = self._progress(stop)
         if progress.remaining_orders or progress.uncertain_orders:
             self._tell(stop, changed(progress, phase=StopPhase.CANCELLING))
+            if stop.flatten and not progress.remaining_orders:
+                # What is uncertain blocks its instrument, and not its account.
+                await self._flatten(stop)
         elif stop.flatten and await self._positions():
             flattening = changed(progress, phase=StopPhase.FLATTENING)
             self._tell(stop, flattening)

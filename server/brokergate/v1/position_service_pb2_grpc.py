@@ -71,8 +71,9 @@ class PositionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ClosePosition(self, request, context):
-        """Closes a position by a market order. Errors: POSITION_NOT_FOUND when it is flat, INVALID_FIELD when `quantity`
-        is more than is held, REQUEST_ID_REUSED, and those of PlaceOrder.
+        """Closes a position by a market order. What open market orders are closing already is not closed again. Errors:
+        POSITION_NOT_FOUND when nothing is left to close, INVALID_FIELD when `quantity` is more than that,
+        REQUEST_ID_REUSED, and those of PlaceOrder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,8 +38,9 @@ class PositionServiceStub:
     GetPosition: _grpc.UnaryUnaryMultiCallable[_position_pb2.GetPositionRequest, _position_pb2.GetPositionResponse]
     """Shows one position. Errors: INSTRUMENT_NOT_FOUND; POSITION_NOT_FOUND where nothing was ever held."""
     ClosePosition: _grpc.UnaryUnaryMultiCallable[_position_pb2.ClosePositionRequest, _position_pb2.ClosePositionResponse]
-    """Closes a position by a market order. Errors: POSITION_NOT_FOUND when it is flat, INVALID_FIELD when `quantity`
-    is more than is held, REQUEST_ID_REUSED, and those of PlaceOrder.
+    """Closes a position by a market order. What open market orders are closing already is not closed again. Errors:
+    POSITION_NOT_FOUND when nothing is left to close, INVALID_FIELD when `quantity` is more than that,
+    REQUEST_ID_REUSED, and those of PlaceOrder.
     """
 
 @_typing.type_check_only
@@ -52,8 +53,9 @@ class PositionServiceAsyncStub(PositionServiceStub):
     GetPosition: _aio.UnaryUnaryMultiCallable[_position_pb2.GetPositionRequest, _position_pb2.GetPositionResponse]  # type: ignore[assignment]
     """Shows one position. Errors: INSTRUMENT_NOT_FOUND; POSITION_NOT_FOUND where nothing was ever held."""
     ClosePosition: _aio.UnaryUnaryMultiCallable[_position_pb2.ClosePositionRequest, _position_pb2.ClosePositionResponse]  # type: ignore[assignment]
-    """Closes a position by a market order. Errors: POSITION_NOT_FOUND when it is flat, INVALID_FIELD when `quantity`
-    is more than is held, REQUEST_ID_REUSED, and those of PlaceOrder.
+    """Closes a position by a market order. What open market orders are closing already is not closed again. Errors:
+    POSITION_NOT_FOUND when nothing is left to close, INVALID_FIELD when `quantity` is more than that,
+    REQUEST_ID_REUSED, and those of PlaceOrder.
     """
 
 class PositionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -81,8 +83,9 @@ class PositionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _position_pb2.ClosePositionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_position_pb2.ClosePositionResponse, _abc.Awaitable[_position_pb2.ClosePositionResponse]]:
-        """Closes a position by a market order. Errors: POSITION_NOT_FOUND when it is flat, INVALID_FIELD when `quantity`
-        is more than is held, REQUEST_ID_REUSED, and those of PlaceOrder.
+        """Closes a position by a market order. What open market orders are closing already is not closed again. Errors:
+        POSITION_NOT_FOUND when nothing is left to close, INVALID_FIELD when `quantity` is more than that,
+        REQUEST_ID_REUSED, and those of PlaceOrder.
         """
 
 def add_PositionServiceServicer_to_server(servicer: PositionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

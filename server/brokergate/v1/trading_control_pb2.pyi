@@ -347,7 +347,7 @@ class EmergencyStopRequest(_message.Message):
     keep_protective_stops: _builtins.bool
     """Leave orders that only close positions at a stop."""
     flatten: _builtins.bool
-    """Close every position once nothing is open any more."""
+    """Close every position once no order is open any more. One in an instrument with an uncertain order waits for that."""
     @_builtins.property
     def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The accounts, at most 64. Empty means every account of the gateway; for a caller whose token is limited to some

@@ -20,7 +20,7 @@ from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.events import ControlEventType
 from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side
 from brokergate.domain.policy import AccountPolicy, StopCause
-from brokergate.ports.broker import Outcome, Rejected, VenueOrder
+from brokergate.ports.broker import Outcome, Rejected, Unknown, VenueOrder
 from tests.unit.adapters.paper.hand_clock import settle
 from tests.unit.engine.street import House, living, place, position, request
 
@@ -200,6 +200,24 @@ async def test_a_protective_stop_that_is_in_the_way_of_closing_goes_first() -> N
         await house.clock.advance(60)
         assert phases(house)[-1] == "STOP_PROGRESS DONE"
         assert [p.quantity for p in house.journal.positions("main")] == [Decimal(0)]
+
+
+async def test_an_uncertain_order_keeps_its_own_position_open_alone() -> None:
+    """Where nobody can prove what became of an order, positions in other instruments are closed all the same."""
+    async with living(absence_after_ms=None) as house:
+        await house.gateway.place_order(place("a", "3"))
+        house.broker.fill("a", "3", ends=True)
+        await house.clock.advance(31)
+        house.broker.place = lambda _: Unknown("no answer")
+        spec = OrderSpec("ETH/USDT", Side.BUY, OrderType.LIMIT, Decimal(3), limit_price=Decimal("90.00"))
+        await house.gateway.place_order(PlaceOrder("main", "lost", spec, b"lost"))
+        house.broker.place = house.broker.works
+        await house.gateway.emergency_stop(EmergencyStop((), "test", flatten=True), request("s1"))
+        await house.clock.advance(10)
+        assert [o.quantity for o in house.broker.placed if o.client_order_id.startswith("stop-")] == [
+            Decimal(3)
+        ]
+        assert phases(house)[-1] == "STOP_PROGRESS CANCELLING"
 
 
 async def test_a_second_stop_joins_the_first_and_adds_to_it() -> None:
