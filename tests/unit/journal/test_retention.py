@@ -15,7 +15,7 @@ from brokergate.domain.events import ConnectionChanged, EventKind, LedgerEntryBo
 from brokergate.domain.fills import Money
 from brokergate.journal.sqlite import commits
 from brokergate.journal.sqlite.journal import FOR_EVER, SqliteJournal
-from brokergate.journal.sqlite.retention import CHUNK_EVENTS, Retention
+from brokergate.journal.sqlite.retention import BYTES_AN_EVENT_KEPT, CHUNK_EVENTS, Retention
 from brokergate.ports.journal import FillFilter, OrderFilter, RequestDone, StoredAnswer
 from tests.unit.journal.trading import PRINT, START_NS, Trader
 
@@ -108,6 +108,18 @@ def test_a_file_stays_as_long_as_it_may_be(keep: Keep, tmp_path: Path) -> None:
     row = journal._store.row("PRAGMA page_count", ())
     assert row is not None
     assert row[0] * 4096 <= limit
+
+
+def test_the_newest_events_stay_though_the_file_is_too_long(keep: Keep) -> None:
+    """Where what is kept for ever is more than the size allows, streams can be followed all the same."""
+    limit = 1024 * 256
+    journal = keep(Retention(max_bytes=limit))
+    trade(journal, 500)
+    row = journal._store.row("PRAGMA page_count", ())
+    assert row is not None
+    assert row[0] * 4096 > limit
+    kept = journal.head("paper") - journal.earliest("paper") + 1
+    assert limit // BYTES_AN_EVENT_KEPT <= kept <= 2 * limit // BYTES_AN_EVENT_KEPT
 
 
 def test_a_file_that_is_too_long_becomes_shorter(keep: Keep) -> None:

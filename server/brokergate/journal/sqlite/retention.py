@@ -23,6 +23,10 @@ CHUNK_EVENTS = 256
 VACUUM_PAGES = 64
 """Pages that are cut off the file's end in one commit where the file is too long."""
 
+BYTES_AN_EVENT_KEPT = 2048
+"""Of the limit of the size, for each of the newest events that stay however long the file is: some eighth of it. What
+is kept for ever grows past any limit in the end, and streams are to be followed even then."""
+
 _RARE = (EventKind.CONNECTION, EventKind.GAP, EventKind.DISCREPANCY, EventKind.CONTROL)
 _INCREMENTAL = 2
 
@@ -38,11 +42,12 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class _Shelf:
-    """An account's events that may go: from `first`, journalled at `time_ns`, to `last`."""
+    """An account's events that may go: from `first`, journalled at `time_ns`, to `last`; `head` is its newest."""
 
     number: int
     first: int
     last: int
+    head: int
     time_ns: int
 
 
@@ -63,15 +68,20 @@ class Trimmer:
 
     def trim(self, most: int) -> None:
         """Takes up to `most` of the oldest events away, within the caller's transaction."""
-        shelf = self._oldest()
-        count = 0
-        if shelf is not None:
-            if self._is_too_long():
-                count = min(most, shelf.last - shelf.first + 1)
-            elif self._retention.max_age_ns is not None:
+        shelves = sorted(self._shelves(), key=lambda shelf: shelf.time_ns)
+        kept = self._kept_of_each(len(shelves)) if shelves and self._is_too_long() else None
+        chosen = None
+        for shelf in shelves:
+            count = 0
+            if kept is not None:
+                count = min(most, shelf.last - shelf.first + 1, shelf.head - kept - shelf.first + 1)
+            if count <= 0 and self._retention.max_age_ns is not None:
                 count = self._aged(shelf, most, self._newest_ns() - self._retention.max_age_ns)
-        if shelf is not None and count > 0:
-            self._delete(shelf, count)
+            if count > 0:
+                chosen = shelf, count
+                break
+        if chosen is not None:
+            self._delete(*chosen)
             self.due = True
         else:
             self.due = self._shrink()
@@ -88,9 +98,9 @@ class Trimmer:
     def _newest_ns(self) -> int:
         return max((account.time_ns for account in self._accounts.values()), default=0)
 
-    def _oldest(self) -> _Shelf | None:
-        """The account whose first event is the oldest."""
-        return min(self._shelves(), key=lambda shelf: shelf.time_ns, default=None)
+    def _kept_of_each(self, accounts: int) -> int:
+        """How many of the newest events of an account stay in a file that is too long."""
+        return (self._retention.max_bytes or 0) // BYTES_AN_EVENT_KEPT // accounts
 
     def _shelves(self) -> Iterable[_Shelf]:
         opened = {account.number: account for account in self._accounts.values()}
@@ -110,7 +120,7 @@ class Trimmer:
                 else None
             )
             if row is not None:
-                yield _Shelf(number, first, last, row[1])
+                yield _Shelf(number, first, last, head, row[1])
 
     def _aged(self, shelf: _Shelf, most: int, before_ns: int) -> int:
         """How many of the shelf's first events are older."""
