@@ -190,7 +190,8 @@ def _end(order: Order, event: E, now_ns: int, reason: ErrorReason, message: str)
         leaves_quantity=ZERO,
         pending=(),
         reject_reason=reason,
-        reject_message=message,
+        # The contract has words for a reason alone; what an event says beyond it stands in the event.
+        reject_message=message if reason else "",
         update_time_ns=now_ns,
     )
 
