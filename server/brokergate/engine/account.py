@@ -80,6 +80,8 @@ class Account:
         """Told when an order became uncertain."""
         self.taken: set[Taken] = set()
         """What the broker took by its answer, whose outcome was still to be told then."""
+        self.under_way: set[str] = set()
+        """The orders of which something is being sent, or is about to be: silence about them proves nothing yet."""
         self._telling = False
         self.load()
 

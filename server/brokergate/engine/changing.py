@@ -112,11 +112,14 @@ class Changing:
 
     async def _sent_replace(self, order: Order, spec: OrderSpec) -> Outcome:
         quantity = order.quantity if spec.quantity is None else spec.quantity
+        self._account.under_way.add(order.order_id)
         try:
             return await self._account.broker.replace_order(ReplaceCommand(order, spec, quantity))
         except Exception as error:  # noqa: BLE001 - the port allows none: what was sent is unknown
             self._account.log("broker failed while replacing", order_id=order.order_id, error=repr(error))
             return Unknown(f"the adapter failed: {type(error).__name__}")
+        finally:
+            self._account.under_way.discard(order.order_id)
 
     async def cancel(self, command: CancelOrder, request: Request) -> bytes:
         """Cancels a working order, or sets its id aside."""

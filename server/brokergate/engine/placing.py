@@ -202,8 +202,21 @@ class Placing:
         """Sends what is announced, one after another, and stages each answer as it comes. A stop that was latched
         while it was committed, or while those before it were under way, holds it back (law 11)."""
         account = self._account
+        names = {order.order_id for order in orders}
+        account.under_way |= names
+        try:
+            return await self._dispatch_each(orders)
+        finally:
+            account.under_way -= names
+
+    async def _dispatch_each(self, orders: Sequence[Order]) -> list[Order]:
+        account = self._account
+        tracker = account.tracker
         placed: list[Order] = []
         for order in orders:
+            if account.tracker is not tracker:
+                # The broker is being asked for all of them, and what was not sent by then is not sent any more.
+                raise CommitUnknown("the journal failed before the order was sent; ask for it again")
             payloads: list[EventPayload] = []
             if account.control.stop is not None and order.client_order_id not in self._closing:
                 refusal = account.control.refusal(order.spec.symbol, ())

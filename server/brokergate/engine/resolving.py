@@ -70,13 +70,15 @@ class Resolver:
         self._note()
 
     def _note(self) -> None:
-        """Remembers since when each action is uncertain: it was sent before, at the latest."""
-        now_ns = self._account.clock.monotonic_ns()
+        """Remembers since when each action is uncertain: it was sent before, at the latest. One that is still being
+        sent, while the journal was opened again, is not."""
+        account = self._account
+        now_ns = account.clock.monotonic_ns()
         doubts = [
             (order.order_id, action.kind, action.since_ns)
-            for order in self._account.tracker.uncertain.values()
+            for order in account.tracker.uncertain.values()
             for action in order.pending
-            if action.uncertain
+            if action.uncertain and order.order_id not in account.under_way
         ]
         self._doubted_ns = {doubt: self._doubted_ns.get(doubt, now_ns) for doubt in doubts}
 
