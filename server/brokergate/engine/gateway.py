@@ -91,6 +91,7 @@ class Gateway(Reading):
         self._under_way: dict[tuple[str, str], tuple[Request, asyncio.Task[bytes]]] = {}
         self._closing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
         self._reconnecting = asyncio.Lock()
+        self._paying: asyncio.Task[None] | None = None
         self._guard = JournalGuard(journal, clock, log, self._rebuild, self._health_changed)
         self._control = TradingControl(self.accounts, journal, clock, self._guard, self._stop_operation)
 
@@ -124,6 +125,7 @@ class Gateway(Reading):
         self._gathering.settle()
         await self._control.close()
         await self._guard.close()
+        self._end_paying()
         await self._connections.close()
         await self.tasks.finish()
         await self._connections.told()
@@ -134,18 +136,25 @@ class Gateway(Reading):
 
     async def _rebuild(self) -> None:
         """The journal was opened again: every account is made anew from what is on the disk."""
-        for account in self.accounts.values():
+        accounts = list(self.accounts.values())
+        for account in accounts:
             account.connection.enter(ConnectionState.RECONNECTING, "the journal was opened again")
             account.load()
         await self._guard.pay(STOPS)
-        for account in self.accounts.values():
+        for account in accounts:
             await self._connections.anew(account)
             self._control.take_up(account)
-        self.tasks.start(self._pay_cancels())
+        self._end_paying()
+        self._paying = self.tasks.start(self._pay_cancels())
+
+    def _end_paying(self) -> None:
+        """Nothing more of what is owed is begun; what was goes on."""
+        if self._paying is not None:
+            self._paying.cancel()
 
     async def _pay_cancels(self) -> None:
         await self._guard.works()
-        for account_id in self.accounts:
+        for account_id in list(self.accounts):
             await self.tried(account_id)
         with suppress(JournalError):
             await self._guard.pay(CANCELS)

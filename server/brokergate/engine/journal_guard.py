@@ -119,6 +119,9 @@ class JournalGuard:
             except JournalError as error:
                 self._log("the journal cannot be opened again yet", error=str(error))
                 continue
+            except Exception as error:  # noqa: BLE001 - whatever it was, the gateway does not stay closed for it
+                self._log("the accounts cannot be made anew yet", error=repr(error))
+                continue
             if self._journal.failed is None:
                 break
         self._works.set()

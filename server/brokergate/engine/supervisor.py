@@ -47,7 +47,7 @@ class Supervisor:
     ) -> None:
         self.gap = GapFill(account)
         self.tried = asyncio.Event()
-        """Set when the first attempt to connect has ended, however it did."""
+        """Set when the first attempt to connect has ended, however it did, and when there will be none."""
         self._account = account
         self._placing = placing
         self._rng = rng
@@ -74,7 +74,10 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks = []
-        await self._account.broker.close()
+        with suppress(Exception):
+            await self._account.broker.close()
+        # Nobody waits for an attempt that does not come.
+        self.tried.set()
 
     async def reconnect(self, message: str) -> None:
         """Drops the connection and returns when another attempt has ended."""

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from brokergate.domain.errors import ErrorReason
+from brokergate.domain.commands import CancelOrder, OrderRef
+from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import Order, OrderState
 from brokergate.domain.policy import AccountPolicy
 from brokergate.journal.sqlite.journal import SqliteJournal
-from brokergate.ports.broker import Outcome
+from brokergate.ports.broker import Outcome, RestoredState
 from brokergate.ports.journal import JournalError
-from tests.unit.engine.street import House, Street, place
+from tests.unit.engine.street import House, Street, place, request
 from tests.unit.engine.test_journal_failure import Disk, until
 
 
@@ -25,7 +26,14 @@ class SlowStreet(Street):
     def __init__(self) -> None:
         super().__init__()
         self.slow: dict[str, asyncio.Event] = {}
-        self.closing_fails = False
+        self.connecting: asyncio.Event | None = None
+        self.closing_fails = 0
+        """How many times it fails to close."""
+
+    async def connect(self, state: RestoredState) -> None:
+        if self.connecting is not None:
+            await self.connecting.wait()
+        await super().connect(state)
 
     async def place_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
         outcomes: list[Outcome] = []
@@ -39,7 +47,7 @@ class SlowStreet(Street):
     async def close(self) -> None:
         await super().close()
         if self.closing_fails:
-            self.closing_fails = False
+            self.closing_fails -= 1
             raise OSError("the line is gone")
 
 
@@ -94,3 +102,44 @@ async def test_what_is_being_sent_is_not_believed_absent(house: House, disk: Dis
     assert house.order("first").state is OrderState.NEW
     assert house.order("second").reject_reason is ErrorReason.NOT_SENT
     assert [order.client_order_id for order in street.placed] == ["first"]
+
+
+async def test_a_gateway_closes_while_somebody_waits_for_a_connection() -> None:
+    """Whoever asked for another connection is told that there is none; the close waits for nobody's broker."""
+    street = SlowStreet()
+    house = House(street)
+    await house.open()
+    street.connecting = asyncio.Event()
+    asked = asyncio.create_task(house.gateway.reconnect("main", request("r1")))
+    await house.clock.advance(1)
+    await asyncio.wait_for(house.gateway.close(), 5)
+    with pytest.raises(GatewayError) as told:
+        await asked
+    assert told.value.reason is ErrorReason.BROKER_UNAVAILABLE
+
+
+async def test_a_gateway_closes_while_a_cancel_is_owed(house: House, disk: Disk) -> None:
+    """A cancel that is to be written waits for a broker that does not answer; the close does not."""
+    street = house.broker
+    assert isinstance(street, SlowStreet)
+    await house.gateway.place_order(place("a"))
+    street.connecting = asyncio.Event()
+    disk.fails = True
+    with pytest.raises(GatewayError):
+        await house.gateway.cancel_order(CancelOrder("main", OrderRef(client_order_id="a")), request("r1"))
+    disk.fails = False
+    await house.clock.advance(2)
+    await asyncio.wait_for(house.gateway.close(), 5)
+    assert house.journal.failed is None
+
+
+async def test_an_adapter_that_fails_to_close_does_not_keep_the_journal_closed(
+    house: House, disk: Disk
+) -> None:
+    """Its connection is made anew all the same, and orders are taken."""
+    street = house.broker
+    assert isinstance(street, SlowStreet)
+    street.closing_fails = 2
+    await fail_and_work_again(house, disk)
+    await until(house, house.connected)
+    assert (await house.gateway.place_order(place("a"))).order.state is OrderState.NEW
