@@ -19,7 +19,7 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import ControlChanged, ControlEventType
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import ZERO, add, remainder, subtract
-from brokergate.domain.orders import Order, OrderSpec, OrderType, PendingActionKind, Side
+from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, PendingActionKind, Side
 from brokergate.domain.values import changed
 from brokergate.engine.account import Account
 from brokergate.engine.changing import Changing
@@ -35,6 +35,7 @@ AGAIN_NS = 5 * NS_PER_S
 """How long a cancel that the broker has taken may be without effect before it is sent again."""
 CLOSING_NS = 30 * NS_PER_S
 """How long an order that closes a position may work before it is cancelled and another one tries."""
+FIRST_CLOSING_WAIT_NS, LAST_CLOSING_WAIT_NS = 5 * NS_PER_S, 300 * NS_PER_S
 MAX_TOLD = 64
 """Positions that a progress names."""
 
@@ -64,6 +65,8 @@ class StopOperation:
         """The last attempt to close a position that is known of, by symbol."""
         self._in_the_way: set[str] = set()
         """Symbols whose protective stops go first: the venue refused to close what they hold."""
+        self._wait_ns: dict[str, int] = {}
+        self._not_before_ns: dict[str, int] = {}
         self._more = asyncio.Event()
 
     def hurry(self) -> None:
@@ -112,10 +115,10 @@ class StopOperation:
         progress = self._progress(stop)
         if progress.remaining_orders or progress.uncertain_orders:
             self._tell(stop, changed(progress, phase=StopPhase.CANCELLING))
-            if stop.flatten and not progress.remaining_orders:
+            if self._flattens(stop) and not progress.remaining_orders:
                 # What is uncertain blocks its instrument, and not its account.
                 await self._flatten(stop)
-        elif stop.flatten and await self._positions():
+        elif self._flattens(stop) and await self._positions():
             flattening = changed(progress, phase=StopPhase.FLATTENING)
             self._tell(stop, flattening)
             await self._flatten(stop)
@@ -124,6 +127,11 @@ class StopOperation:
             await self._cancel(changed(stop, keep_protective_stops=False))
         else:
             self._tell(stop, changed(progress, phase=StopPhase.DONE))
+
+    def _flattens(self, stop: Stop) -> bool:
+        """Whether positions are to be closed. An account that is only read cancels and places nothing: its stop is done
+        with its positions named."""
+        return stop.flatten and self._account.policy.trading_enabled
 
     # Cancelling
 
@@ -188,6 +196,8 @@ class StopOperation:
             working = (order for order in account.tracker.open.values() if order.order_id not in kept)
             if any(order.spec.symbol == symbol for order in working):
                 continue
+            if account.clock.monotonic_ns() < self._not_before_ns.get(symbol, 0):
+                continue
             instrument = account.instruments[symbol]
             spec = OrderSpec(
                 symbol=symbol,
@@ -201,14 +211,25 @@ class StopOperation:
             (result,) = await self._tasks.run(self._placing.close_out((command,)))
             if isinstance(result, OrderFailure):
                 account.log("position not closed", symbol=symbol, error=str(result.error))
-            else:
-                self._learn(result.order)
+                self._slow_down(symbol)
+            elif result.order.state is OrderState.REJECTED and not self._learn(result.order):
+                self._slow_down(symbol)
 
-    def _learn(self, closing: Order) -> None:
+    def _slow_down(self, symbol: str) -> None:
+        """A position that cannot be closed now (its market is closed) is tried again after 5, 10, 20 … seconds."""
+        wait_ns = min(2 * self._wait_ns.get(symbol, FIRST_CLOSING_WAIT_NS // 2), LAST_CLOSING_WAIT_NS)
+        self._wait_ns[symbol] = wait_ns
+        self._not_before_ns[symbol] = self._account.clock.monotonic_ns() + wait_ns
+
+    def _learn(self, closing: Order) -> bool:
         """A venue sets aside for a stop order what it would sell: where it has nothing left for the order that closes
-        the position, the stop orders go first."""
-        if closing.reject_reason in (ErrorReason.INSUFFICIENT_FUNDS, ErrorReason.BROKER_REJECTED):
-            self._in_the_way.add(closing.spec.symbol)
+        the position, the stop orders go first. Whether that is news."""
+        symbol = closing.spec.symbol
+        refused = closing.reject_reason in (ErrorReason.INSUFFICIENT_FUNDS, ErrorReason.BROKER_REJECTED)
+        if not refused or symbol in self._in_the_way:
+            return False
+        self._in_the_way.add(symbol)
+        return True
 
     def _name(self, stop: Stop, symbol: str) -> str:
         """The client_order_id of the next order that closes `symbol`, derived from the stop's: the same after a

@@ -301,3 +301,31 @@ async def test_a_stop_is_told_before_the_broker_is_missed() -> None:
         await house.gateway.emergency_stop(EmergencyStop((), "now"), request("s1"))
         placed = await house.gateway.place_order(place("a"))
         assert placed.order.reject_reason is ErrorReason.TRADING_STOPPED
+
+
+async def test_a_stop_of_an_account_that_is_only_read_ends_with_its_positions_named() -> None:
+    """It cancels what is open and places nothing, also where it was asked to flatten."""
+    async with living(policy=AccountPolicy(trading_enabled=False)) as house:
+        house.broker.orders["BX"] = VenueOrder(
+            "", "BX", "ETH/USDT", Side.SELL, OrderType.LIMIT, Decimal(2), Decimal(0), OrderState.NEW, 1
+        )
+        house.broker.positions["BTC/USDT"] = position("BTC/USDT", "7")
+        await house.again(1)
+        await house.gateway.emergency_stop(EmergencyStop((), "test", flatten=True), request("s1"))
+        await house.clock.advance(10)
+        assert phases(house)[-1] == "STOP_PROGRESS DONE"
+        assert house.broker.placed == []
+        assert house.broker.orders["BX"].state is OrderState.CANCELED
+
+
+async def test_a_position_that_cannot_be_closed_is_tried_more_slowly() -> None:
+    """A venue that refuses every closing order gets some an hour, and not one every few seconds."""
+    async with living() as house:
+        await house.gateway.place_order(place("a", "3"))
+        house.broker.fill("a", "3", ends=True)
+        await house.clock.advance(31)
+        house.broker.place = lambda order: Rejected(ErrorReason.MARKET_CLOSED, "closed")
+        await house.gateway.emergency_stop(EmergencyStop((), "test", flatten=True), request("s1"))
+        await house.clock.advance(3600)
+        tried = [order for order in house.broker.placed if order.client_order_id.startswith("stop-")]
+        assert 10 <= len(tried) <= 30
