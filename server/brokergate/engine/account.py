@@ -78,8 +78,8 @@ class Account:
         """Told of every disagreement that was found."""
         self.on_doubt: Callable[[], None] = lambda: None
         """Told when an order became uncertain."""
-        self.taken: set[Taken] = set()
-        """What the broker took by its answer, whose outcome was still to be told then."""
+        self.taken: dict[Taken, int] = {}
+        """What the broker took by its answer, whose outcome was still to be told then, and when: monotonic."""
         self.under_way: set[str] = set()
         """The orders of which something is being sent, or is about to be: silence about them proves nothing yet."""
         self._telling = False
@@ -193,10 +193,10 @@ class Account:
 
     def took(self, order: Order, kind: PendingActionKind) -> None:
         """The broker answered a request of this kind on `order`. Where it stays under way the outcome is still to be
-        told, and that may be lost: the next polls look after it."""
+        told, and that may be lost: the polls look after it."""
         action = order.action(kind)
         if action is not None and not action.uncertain and not self.broker.in_process:
-            self.taken.add((order.order_id, kind, action.since_ns))
+            self.taken[order.order_id, kind, action.since_ns] = self.clock.monotonic_ns()
 
     def disagree(self, discrepancy: Discrepancy) -> None:
         """Stages a disagreement that was found; its instrument is frozen from now on."""

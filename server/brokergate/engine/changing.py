@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NoReturn
 
 from brokergate.domain import lifecycle
 from brokergate.domain.commands import (
@@ -14,7 +15,7 @@ from brokergate.domain.commands import (
     ReplaceOrder,
     Request,
 )
-from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode
 from brokergate.domain.events import (
     ControlChanged,
     ControlEventType,
@@ -56,7 +57,9 @@ class Changing:
             account.stage(payloads)
             await account.journal.commit_now(account.account_id)
             payloads = []
-            order = self._still(order)
+            order = account.tracker.latest(order)
+            if (barred := self._barred(order, payloads)) is not None:
+                await self._refuse(request, barred, payloads)
         outcome = await self._sent_replace(order, spec)
         self._report(outcome, payloads)
         order = account.tracker.latest(order)
@@ -67,9 +70,7 @@ class Changing:
                     account.tracker.hold(lifecycle.refuse(order, _REPLACE, before.update_time_ns))
             else:
                 self._refused(order, _REPLACE, outcome, payloads)
-            self._stage(payloads, account.refused(request, error))
-            await account.journal.commit(account.account_id)
-            raise error
+            await self._refuse(request, error, payloads)
         if isinstance(outcome, Unknown):
             order = account.doubt(order, _REPLACE, outcome.message, payloads)
         account.took(order, _REPLACE)
@@ -96,19 +97,24 @@ class Changing:
                 raise GatewayError(breach.reason, breach.message)
         return spec
 
-    def _still(self, order: Order) -> Order:
-        """The order after its request was committed, if it may still be sent; raises where it may not."""
-        account = self._account
-        order = account.tracker.latest(order)
+    def _barred(self, order: Order, payloads: list[EventPayload]) -> GatewayError | None:
+        """Why a replace may not be sent any more after its request was committed."""
         if order.ended:
-            raise _ended(order)
-        refusal = account.control.refusal(order.spec.symbol, ()) if account.control.stop else None
-        if refusal is not None:
-            payloads: list[EventPayload] = []
-            self._refused(order, _REPLACE, Rejected(*refusal), payloads)
-            account.stage(payloads)
-            raise GatewayError(*refusal)
-        return order
+            return _ended(order)
+        control = self._account.control
+        refusal = control.refusal(order.spec.symbol, ()) if control.stop else None
+        if refusal is None:
+            return None
+        self._refused(order, _REPLACE, Rejected(*refusal), payloads)
+        return GatewayError(*refusal)
+
+    async def _refuse(
+        self, request: Request, error: GatewayError, payloads: Sequence[EventPayload] = ()
+    ) -> NoReturn:
+        """Raises `error`, as every repeat of the request will, once that is committed."""
+        self._stage(payloads, self._account.refused(request, error))
+        await self._account.journal.commit(self._account.account_id)
+        raise error
 
     async def _sent_replace(self, order: Order, spec: OrderSpec) -> Outcome:
         quantity = order.quantity if spec.quantity is None else spec.quantity
@@ -136,9 +142,7 @@ class Changing:
         (result,) = await self.cancel_each([self._working(command.order)], request)
         if isinstance(result, OrderFailure):
             assert isinstance(result.error, GatewayError)
-            self._stage((), account.refused(request, result.error))
-            await account.journal.commit(account.account_id)
-            raise result.error
+            await self._refuse(request, result.error)
         record, body = account.done(request, result)
         self._stage((), (record,))
         return await self._committed(body)
@@ -171,9 +175,7 @@ class Changing:
         ended = dict(zip(orders, await self.cancel_each(list(orders.values()), request), strict=True))
         for index, order_id in places:
             results[index] = ended[order_id]
-        record, body = account.done(request, [result for result in results if result is not None])
-        self._stage((), (record,))
-        return await self._committed(body)
+        return await self._answered(request, [result for result in results if result is not None])
 
     async def cancel_all(self, symbol: str, side: Side, request: Request) -> bytes:
         """Cancels every working order, of one symbol and side where given, oldest first."""
@@ -185,8 +187,15 @@ class Changing:
             for order in account.tracker.open.values()
             if (not symbol or order.spec.symbol == symbol) and (not side or order.spec.side == side)
         ]
-        record, body = account.done(request, await self.cancel_each(orders, request))
-        self._stage((), (record,))
+        if symbol and not orders:
+            account.instrument(symbol)
+        return await self._answered(request, await self.cancel_each(orders, request))
+
+    async def _answered(self, request: Request, results: Sequence[CancelResult]) -> bytes:
+        """The answer, which is kept for repeats unless it invites to one: where the broker was away for some of the
+        orders, a repeat cancels those."""
+        record, body = self._account.done(request, results)
+        self._stage((), () if any(_may_be_repeated(result) for result in results) else (record,))
         return await self._committed(body)
 
     async def cancel_each(self, orders: Sequence[Order], request: Request) -> list[CancelResult]:
@@ -311,6 +320,11 @@ class Changing:
     async def _committed(self, answer: bytes) -> bytes:
         await self._account.journal.commit(self._account.account_id)
         return answer
+
+
+def _may_be_repeated(result: CancelResult) -> bool:
+    error = result.error if isinstance(result, OrderFailure) else None
+    return isinstance(error, GatewayError) and error.code is StatusCode.UNAVAILABLE
 
 
 def _ended(order: Order) -> GatewayError:

@@ -48,7 +48,7 @@ from brokergate.engine.reading import Reading
 from brokergate.engine.requests import check_same_request
 from brokergate.engine.rules import check_order
 from brokergate.engine.simulators import Simulators
-from brokergate.engine.stopping import StopOperation
+from brokergate.engine.stopping import StopOperation, protective
 from brokergate.engine.supervisor import Supervisor
 from brokergate.engine.tasks import OwnedTasks, to_its_end
 from brokergate.engine.trading_control import TradingControl
@@ -228,8 +228,6 @@ class Gateway(Reading):
     async def cancel_all_orders(self, command: CancelAllOrders, request: Request) -> bytes:
         """Cancels every working order of the account, of one symbol and side where given."""
         account = self.account(command.account_id)
-        if command.symbol:
-            account.instrument(command.symbol)
 
         def refs() -> Sequence[OrderRef]:
             return [
@@ -362,9 +360,17 @@ class Gateway(Reading):
         told = self._guard.owe(
             STOPS, request.request_id, lambda: self._control.stop(command, accounts, request)
         )
-        for account in accounts:
-            await self._guard.cancel_unwritten(account, list(account.tracker.open.values()))
+        await asyncio.gather(*[self._cancel_stopped(account, command) for account in accounts])
         raise told
+
+    async def _cancel_stopped(self, account: Account, command: EmergencyStop) -> None:
+        """Cancels what a stop that cannot be written does not keep. A venue in process is put back to what is
+        durable."""
+        if account.broker.in_process:
+            return
+        kept = protective(account) if command.keep_protective_stops else ()
+        orders = [order for order in account.tracker.open.values() if order.order_id not in kept]
+        await self._guard.cancel_unwritten(account, orders)
 
     async def resume_trading(self, command: ResumeTrading, request: Request) -> bytes:
         """Ends a stop; `request.encode` gets the accounts' `TradingView`s."""

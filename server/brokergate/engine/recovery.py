@@ -18,7 +18,7 @@ from brokergate.domain.fills import FillOrigin
 from brokergate.domain.money import ZERO, format_decimal, subtract
 from brokergate.domain.orders import Order, OrderOrigin, OrderSpec, PendingActionKind
 from brokergate.domain.values import changed
-from brokergate.engine.account import Account, Taken
+from brokergate.engine.account import Account
 from brokergate.engine.resolving import Resolver
 from brokergate.ports.broker import FillReport, VenueOrder
 from brokergate.ports.journal import Setting
@@ -43,15 +43,14 @@ class GapFill:
         self.resolver = Resolver(account, self.fills)
         self._differences: dict[str, tuple[Decimal, Decimal, int]] = {}
         self._undead_ns: dict[str, int] = {}
-        self._silent: set[Taken] = set()
 
     async def run(self) -> None:
         """After a connection was made: returns when the account is up to date. Raises a `BrokerError`."""
         account = self._account
         self._tell_gap()
         await self.begin()
-        self._doubt_silent()
-        self._doubt_silent()
+        # Reports of the last connection come no more.
+        self._doubt_silent(0)
         await self.fills()
         await self._orders()
         await self.resolver.until_known()
@@ -67,7 +66,7 @@ class GapFill:
 
     async def poll(self) -> None:
         """While connected: a frame may be lost on a healthy connection. Raises a `BrokerError`."""
-        self._doubt_silent()
+        self._doubt_silent(self._account.policy.quiet_period_ns)
         await self.fills()
         await self._orders()
         await self._positions()
@@ -153,20 +152,21 @@ class GapFill:
 
     # Orders
 
-    def _doubt_silent(self) -> None:
-        """What the broker had taken by its answer when this was called last, and has not told the outcome of by now:
-        the report was lost, and it is asked for. (On a new connection reports of the last one come no more: it is
-        called twice.)"""
+    def _doubt_silent(self, least_ns: int) -> None:
+        """What the broker took by its answer so long ago, and has not told the outcome of by now: the report was lost,
+        and it is asked for."""
         account = self._account
         payloads: list[EventPayload] = []
-        for order_id, kind, since_ns in sorted(self._silent):
+        before_ns = account.clock.monotonic_ns() - least_ns
+        for taken in [taken for taken, taken_ns in account.taken.items() if taken_ns <= before_ns]:
+            del account.taken[taken]
+            order_id, kind, since_ns = taken
             order = account.tracker.open.get(order_id)
             action = None if order is None else order.action(kind)
             if order is not None and action is not None and action.since_ns == since_ns:
                 message = "the broker took it, and has not told what came of it"
                 account.doubt(order, kind, message, payloads)
         account.stage(payloads)
-        self._silent, account.taken = account.taken, set()
 
     async def _orders(self) -> None:
         account = self._account

@@ -260,6 +260,8 @@ class Resolver:
         now_ns = self._account.clock.monotonic_ns()
         before, since_ns = self._suspects.get(order.order_id, ("", now_ns))
         if before != said:
+            open_orders = self._account.tracker.open
+            self._suspects = {name: seen for name, seen in self._suspects.items() if name in open_orders}
             self._suspects[order.order_id] = said, now_ns
             return False
         return now_ns - since_ns >= self._account.policy.quiet_period_ns

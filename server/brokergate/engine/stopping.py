@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from decimal import Decimal
 
 from brokergate.domain.access import GATEWAY
@@ -158,22 +158,7 @@ class StopOperation:
         ]
 
     def _kept(self, stop: Stop) -> set[str]:
-        """The stop orders that only close what is held, oldest first as far as there is something to close."""
-        if not stop.keep_protective_stops:
-            return set()
-        kept: set[str] = set()
-        closing: dict[tuple[str, Side], Decimal] = {}
-        for order in self._account.tracker.open.values():
-            spec = order.spec
-            if spec.type not in PROTECTIVE or order.triggered or spec.symbol in self._in_the_way:
-                continue
-            held = self._account.position(spec.symbol)
-            closable = max(ZERO, held if spec.side is Side.SELL else held.copy_negate())
-            total = add(closing.get((spec.symbol, spec.side), ZERO), order.leaves_quantity)
-            if total <= closable:
-                closing[spec.symbol, spec.side] = total
-                kept.add(order.order_id)
-        return kept
+        return protective(self._account, self._in_the_way) if stop.keep_protective_stops else set()
 
     # Flattening
 
@@ -276,6 +261,25 @@ class StopOperation:
         after = changed(stop, phase=progress.phase)
         account.control.stop = after
         account.stage((told,), (stop_setting(after),) if after.phase is not stop.phase else ())
+
+
+def protective(account: Account, but: Collection[str] = ()) -> set[str]:
+    """The stop orders that only close what is held, oldest first as far as there is something to close, `but` those of
+    some symbols; by order id."""
+    kept: set[str] = set()
+    closing: dict[tuple[str, Side], Decimal] = {}
+    positions = dict(account.open_positions())
+    for order in account.tracker.open.values():
+        spec = order.spec
+        if spec.type not in PROTECTIVE or order.triggered or spec.symbol in but:
+            continue
+        held = positions.get(spec.symbol, ZERO)
+        closable = max(ZERO, held if spec.side is Side.SELL else held.copy_negate())
+        total = add(closing.get((spec.symbol, spec.side), ZERO), order.leaves_quantity)
+        if total <= closable:
+            closing[spec.symbol, spec.side] = total
+            kept.add(order.order_id)
+    return kept
 
 
 def stop_id(request_id: str) -> str:

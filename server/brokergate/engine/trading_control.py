@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 from brokergate.domain import lifecycle
 from brokergate.domain.commands import ClearFreeze, EmergencyStop, Request, ResolveOrder, ResumeTrading
@@ -28,10 +27,13 @@ from brokergate.engine.lookups import trading_view
 from brokergate.engine.stopping import StopOperation, stop_id
 from brokergate.engine.views import StopView
 from brokergate.ports.clock import Clock
-from brokergate.ports.journal import Journal, JournalError, Record
+from brokergate.ports.journal import Journal, JournalError, Setting
 
 LOSS_LOOK_S = 1.0
 """How often an account that stops at the day's loss is looked at."""
+
+LOSS_SETTING = "stopped_for_loss"
+"""Where the journal keeps the loss that the account was last stopped for."""
 
 
 class TradingControl:
@@ -137,41 +139,43 @@ class TradingControl:
         )
         account.stage((told,), (stop_setting(stop),))
 
-    async def latch_by_itself(self, account: Account, cause: StopCause, reason: str) -> None:
-        """Stops one account for a cause that it names, unless it is stopped."""
+    def _latch_by_itself(self, account: Account, cause: StopCause, reason: str) -> None:
+        """Stops one account for a cause that it names, unless it is stopped: in the commit of what caused it."""
         if cause not in account.policy.stop_on or account.control.stop is not None:
             return
         name = f"{cause.value}-{self._clock.now_ns()}"
         request = Request(name, "EmergencyStop", b"", lambda _: b"")
         command = EmergencyStop((account.account_id,), f"{cause.value}: {reason}"[:256])
         self._latch(account, stop_id(name), command, request)
-        await self._journal.commit()
         self.take_up(account)
 
     def _disagreed(self, account: Account, found: Discrepancy) -> None:
-        if StopCause.DISCREPANCY in account.policy.stop_on:
-            self._spawn(self.latch_by_itself(account, StopCause.DISCREPANCY, found.message))
+        self._latch_by_itself(account, StopCause.DISCREPANCY, found.message)
 
     def suspended(self, account: Account, message: str) -> None:
         """The broker suspended the account."""
-        if StopCause.ACCOUNT_SUSPENDED in account.policy.stop_on:
-            self._spawn(self.latch_by_itself(account, StopCause.ACCOUNT_SUSPENDED, message))
-
-    def _spawn(self, work: object) -> None:
-        self._watches = [task for task in self._watches if not task.done()]
-        self._watches.append(asyncio.ensure_future(work))  # type: ignore[call-overload]
+        self._latch_by_itself(account, StopCause.ACCOUNT_SUSPENDED, message)
 
     async def _watch_loss(self, account: Account) -> None:
         while True:
             await self._clock.sleep(LOSS_LOOK_S)
             await self._guard.works()
-            if account.risk is None:
-                continue
-            breach = account.risk.loss()
-            with suppress(JournalError):
-                account.stage(())  # what the day is counted from, where a new day began
-                if breach is not None:
-                    await self.latch_by_itself(account, StopCause.DAILY_LOSS, breach.message)
+            try:
+                self._look_at_loss(account)
+            except JournalError:
+                continue  # it is made anew when the journal works
+            except Exception as error:  # noqa: BLE001 - whatever it was, the next look may tell
+                account.log("loss of the day not told", account=account.account_id, error=repr(error))
+
+    def _look_at_loss(self, account: Account) -> None:
+        breach = None if account.risk is None else account.risk.loss()
+        account.stage(())  # what the day is counted from, where a new day began
+        if breach is None or account.control.stop is not None:
+            return
+        # Whoever resumed has seen it: the same loss does not stop the account again.
+        if account.journal.account_setting(account.account_id, LOSS_SETTING) != breach.message:
+            account.stage((), (Setting(LOSS_SETTING, breach.message),))
+            self._latch_by_itself(account, StopCause.DAILY_LOSS, breach.message)
 
     async def resume(self, command: ResumeTrading, accounts: Sequence[Account], request: Request) -> bytes:
         """Ends the stops that hold on `accounts`, also one that is at work."""
@@ -206,6 +210,7 @@ class TradingControl:
     async def clear_freeze(self, account: Account, command: ClearFreeze, request: Request) -> bytes:
         """Takes the broker's word for a frozen instrument."""
         if (answer := account.answered(request)) is not None:
+            await self._journal.commit()
             return answer
         found = self._freezes(account, command.symbol)
         account.check_connected()
@@ -259,6 +264,7 @@ class TradingControl:
     async def resolve_order(self, account: Account, command: ResolveOrder, request: Request) -> bytes:
         """Takes a person's word for an order whose outcome cannot be proven."""
         if (answer := account.answered(request)) is not None:
+            await self._journal.commit()
             return answer
         order = account.get(command.order)
         disputes = [
@@ -278,8 +284,7 @@ class TradingControl:
             ControlChanged(ControlEventType.ORDER_RESOLVED, request.request_id, said, request.actor)
         )
         record, body = account.done(request, order)
-        records: list[Record] = [record]
-        account.stage(payloads, records)
+        account.stage(payloads, (record,))
         await self._journal.commit()
         return body
 
