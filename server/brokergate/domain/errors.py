@@ -255,6 +255,11 @@ def invalid_field(field: str, description: str) -> GatewayError:
     )
 
 
+def invites_repeat(error: Exception) -> bool:
+    """Whether the caller is told to try again: UNAVAILABLE, which says that nothing was done."""
+    return isinstance(error, GatewayError) and error.code is StatusCode.UNAVAILABLE
+
+
 class BrokerError(Exception):
     """What a broker's answer means; `code` is the venue's own, where it gave one."""
 

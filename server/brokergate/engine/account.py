@@ -14,7 +14,7 @@ from brokergate.domain import lifecycle
 from brokergate.domain.accounts import BrokerPosition, ConnectionState, ValueSource
 from brokergate.domain.commands import OrderRef, Request
 from brokergate.domain.control import Discrepancy
-from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode, invalid_field, shorten
+from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field, invites_repeat, shorten
 from brokergate.domain.events import (
     ConnectionChanged,
     DiscrepancyChanged,
@@ -152,7 +152,7 @@ class Account:
             records = (*records, Setting(DAY_SETTING, day))
         if payloads or records:
             self.journal.stage(self.account_id, self.clock.now_ns(), payloads, records)
-            self.tracker.settle()
+            self._settle()
         if (self.tracker.holdings or self.broker.in_process) and not self._telling:
             self._telling = True
             self.journal.before_commit(self._tell_holdings)
@@ -170,10 +170,14 @@ class Account:
             kept = self.broker.unsaved()
             if payloads or kept:
                 self.journal.stage(self.account_id, self.clock.now_ns(), payloads, kept)
-                self.tracker.settle()
+                self._settle()
         except Exception as error:  # noqa: BLE001 - whoever waits for the commit is not to wait for ever
             self.connection.enter(ConnectionState.ERROR, str(error))
             self.log("broker's last word is wrong", account=self.account_id, error=repr(error))
+
+    def _settle(self) -> None:
+        """All that the tracker took in is staged."""
+        self.metrics.fills += self.tracker.settle()
 
     def tell(self) -> None:
         """Commits what the broker has brought about by itself until now: what it answered can then be shown."""
@@ -289,7 +293,7 @@ class Account:
     def refused(self, request: Request, error: GatewayError) -> Sequence[RequestDone]:
         """The record that keeps the broker's refusal of `request`. None for UNAVAILABLE, which invites to repeat: kept,
         it would be the answer to every repeat for ever."""
-        if error.code is StatusCode.UNAVAILABLE:
+        if invites_repeat(error):
             return ()
         answer = StoredAnswer(request.method, request.fingerprint, b"", error)
         return (RequestDone(request.request_id, answer, request.caller),)

@@ -15,7 +15,7 @@ from brokergate.domain.commands import (
     ReplaceOrder,
     Request,
 )
-from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode
+from brokergate.domain.errors import ErrorReason, GatewayError, invites_repeat
 from brokergate.domain.events import (
     ControlChanged,
     ControlEventType,
@@ -195,7 +195,8 @@ class Changing:
         """The answer, which is kept for repeats unless it invites to one: where the broker was away for some of the
         orders, a repeat cancels those."""
         record, body = self._account.done(request, results)
-        self._stage((), () if any(_may_be_repeated(result) for result in results) else (record,))
+        failures = [result.error for result in results if isinstance(result, OrderFailure)]
+        self._stage((), () if any(map(invites_repeat, failures)) else (record,))
         return await self._committed(body)
 
     async def cancel_each(self, orders: Sequence[Order], request: Request) -> list[CancelResult]:
@@ -320,11 +321,6 @@ class Changing:
     async def _committed(self, answer: bytes) -> bytes:
         await self._account.journal.commit(self._account.account_id)
         return answer
-
-
-def _may_be_repeated(result: CancelResult) -> bool:
-    error = result.error if isinstance(result, OrderFailure) else None
-    return isinstance(error, GatewayError) and error.code is StatusCode.UNAVAILABLE
 
 
 def _ended(order: Order) -> GatewayError:

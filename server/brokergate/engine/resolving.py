@@ -284,8 +284,8 @@ class Resolver:
         )
 
     async def until_known(self) -> None:
-        """Asks until everything that can be proven is, at the pace of `run`: before an account is served (issue:
-        recovery). Returns at once where nothing is uncertain."""
+        """Asks until everything that can be proven is, at the pace of `run`: before an account is served. Returns at
+        once where nothing is uncertain."""
         wait_s = FIRST_WAIT_S
         while not await self.once():
             if all(self._disputed(order) for order in self._account.tracker.uncertain.values()):

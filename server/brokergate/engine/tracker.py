@@ -69,7 +69,6 @@ class Tracker:
         """Those of the working orders of which something is uncertain, by order id."""
         self.holdings: dict[tuple[str, str], PositionChanged | BalanceChanged] = {}
         """The latest positions and balances that are not staged yet. They are absolute: one word a commit is enough."""
-        self.fills = 0
         self._journal = journal
         self._clock = clock
         self._log = log
@@ -134,11 +133,13 @@ class Tracker:
             now = None if stored is None else stored.order
         return order if now is None else now
 
-    def settle(self) -> None:
-        """Everything applied so far is staged: the journal shows what has ended."""
+    def settle(self) -> int:
+        """Everything applied so far is staged: the journal shows what has ended. Gives the number of fills in it."""
+        fills = len(self._booked)
         self._ended.clear()
         self._ended_by_name.clear()
         self._booked.clear()
+        return fills
 
     def apply(self, reports: Iterable[Report]) -> list[EventPayload]:
         """What the journal shall say of `reports`. A report of no consequence gives nothing."""
@@ -250,7 +251,6 @@ class Tracker:
             fees_final=report.fees_final,
             origin=report.origin,
         )
-        self.fills += 1
         if self._risk is not None:
             self._risk.filled(booked.symbol, booked.side, booked.quantity)
         if self._derived is not None:

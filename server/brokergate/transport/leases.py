@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from brokergate.codec.encode.response import cancel_all_bytes
 from brokergate.domain.access import Caller
-from brokergate.domain.commands import OrderRef, Request
-from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode
+from brokergate.domain.commands import CancelResult, OrderFailure, OrderRef, Request
+from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode, invites_repeat
 from brokergate.engine.gateway import Gateway
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import JournalError
@@ -117,12 +117,23 @@ class Leases:
         """Until it is done: the request is the same each time. Gives up when the gateway goes down."""
         refs = [OrderRef(client_order_id=name) for name in client_order_ids]
         self._cancels += 1
-        request = _request(account_id, client_order_ids, caller, f"{self._clock.now_ns()}-{self._cancels}")
+        away: list[Exception] = []
+
+        def encode(results: Sequence[CancelResult]) -> bytes:
+            failures = [result.error for result in results if isinstance(result, OrderFailure)]
+            away.extend(filter(invites_repeat, failures))
+            return cancel_all_bytes(results)
+
+        number = f"{self._clock.now_ns()}-{self._cancels}"
+        request = _request(account_id, client_order_ids, caller, number, encode)
         facts = {"account_id": account_id, "orders": len(refs)}
         wait_s = FIRST_RETRY_S
         while True:
+            away.clear()
             try:
                 await self._gateway.cancel_orders(account_id, refs, request)
+                if away:
+                    raise away[0]
                 self._log.info("cancelled on disconnect", **facts)
                 return
             except (GatewayError, JournalError) as error:
@@ -143,7 +154,13 @@ def _chunks(by_account: Mapping[str, Sequence[str]]) -> list[tuple[str, Sequence
     ]
 
 
-def _request(account_id: str, client_order_ids: Sequence[str], caller: Caller, number: str) -> Request:
+def _request(
+    account_id: str,
+    client_order_ids: Sequence[str],
+    caller: Caller,
+    number: str,
+    encode: Callable[[Sequence[CancelResult]], bytes],
+) -> Request:
     """Named after what it cancels and its number: a later lease of the same orders, whose cancels the broker refused
     the first time, is another request."""
     digest = hashlib.sha256("\n".join((number, account_id, *client_order_ids)).encode()).digest()
@@ -151,6 +168,6 @@ def _request(account_id: str, client_order_ids: Sequence[str], caller: Caller, n
         request_id=f"lease-{digest[:16].hex()}",
         method="CancelOnDisconnect",
         fingerprint=digest,
-        encode=cancel_all_bytes,
+        encode=encode,
         caller=caller,
     )

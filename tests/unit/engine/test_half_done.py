@@ -335,3 +335,16 @@ async def test_a_look_at_the_loss_that_fails_is_not_the_last() -> None:
         await house.clock.advance(2)
         (state,) = house.gateway.trading_states("main")
         assert state.state is TradingState.STOPPED
+
+
+async def test_the_fills_of_a_broker_are_counted() -> None:
+    """Those that it told and those that were found by a poll; each once."""
+    async with living() as house:
+        for name in ("a", "b"):
+            await house.gateway.place_order(place(name))
+        told = house.broker.fill("a", "1", ends=True)
+        house.broker.told.put_nowait([told, told])
+        house.broker.fill("b", "1", ends=True)
+        await house.clock.advance(70)
+        (view,) = house.gateway.brokers()
+        assert view.metrics.fills == 2

@@ -130,6 +130,33 @@ async def test_a_second_lease_of_the_same_orders_is_carried_out(
     assert desk.cancelled == ["refused", "c1"]
 
 
+async def test_a_lease_tries_again_where_the_broker_was_away_for_some_of_its_orders(served: Served) -> None:
+    """A rate limit that one of the orders hits is no end: that one is asked for again, under the same request."""
+    for name in ("c1", "c2"):
+        await place(served, limit(name))
+    desk, really = served.desk, served.desk.cancel_order
+
+    async def limited(order: Order) -> Outcome:
+        if order.client_order_id == "c2" and "c2" not in desk.cancelled:
+            desk.cancelled.append("c2")
+            return Rejected(ErrorReason.RATE_LIMITED, "later")
+        return await really(order)
+
+    desk.cancel_order = limited  # type: ignore[method-assign]
+    clock, log = Hand(), Log()
+    placed = PlacedOrders(served.gateway)
+    for name in ("c1", "c2"):
+        placed.add("main", name)
+    leases = Leases(served.gateway, clock, log)
+    leases.carry_out(placed, 0, STRATEGY)
+    for slept in ([0], [0, 1]):
+        await until(lambda slept=slept: clock.slept == slept)
+        clock.wake.set()
+    await until(lambda: desk.cancelled == ["c1", "c2", "c2"])
+    await until(lambda: len(log.lines) == 2)
+    assert (await get(served, "c2")).state == enums_pb2.ORDER_STATE_CANCELED
+
+
 async def test_orders_that_cannot_be_looked_up_are_held_to_work(served: Served) -> None:
     """A lease that falls due while the journal cannot be read cancels what it does not know to have ended."""
     await place(served, limit("c1"))
