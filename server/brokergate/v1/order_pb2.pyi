@@ -896,7 +896,9 @@ Global___CancelAllOrdersRequest: _TypeAlias = CancelAllOrdersRequest  # noqa: Y0
 
 @_typing.final
 class CancelAllOrdersResponse(_message.Message):
-    """What became of each order that was working."""
+    """What became of each order that was working. Where the error of one is UNAVAILABLE the answer is not kept: the same
+    request again cancels what is left.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1078,7 +1080,9 @@ Global___BatchCancelOrdersRequest: _TypeAlias = BatchCancelOrdersRequest  # noqa
 
 @_typing.final
 class BatchCancelOrdersResponse(_message.Message):
-    """The outcomes."""
+    """The outcomes. Where one is an error that is UNAVAILABLE the answer is not kept: the same request again cancels what is
+    left.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
