@@ -30,6 +30,10 @@ def summary(order: Order) -> str:
     return f"{order.order_id} {order.state.name} {order.generation} {order.cum_quantity} [{pending}]"
 
 
+INVITES = (b"!BROKER_UNAVAILABLE", b"!BROKER_MAINTENANCE", b"!RECOVERING", b"!RATE_LIMITED")
+"""Items of a batch's answer that say UNAVAILABLE."""
+
+
 class AnswerLaws:
     """Judges answers."""
 
@@ -98,6 +102,8 @@ class AnswerLaws:
     def changed(self, account_id: str, request_id: str, result: object) -> None:
         """`result` is what a mutation with a request id ended with."""
         judge, key = self._judge, (account_id, request_id)
+        if isinstance(result, bytes) and any(word in result for word in INVITES):
+            return  # some orders of a batch were not reached: the answer invites to a repeat, and is not kept
         if isinstance(result, bytes) and judge.answers.setdefault(key, result) != result:
             judge.fail(
                 ONE_ORDER, f"{account_id} {request_id}: answered {judge.answers[key]!r}, and now {result!r}"
