@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from brokergate.codec.encode.order import encode_order
 from brokergate.domain.cursor import decode_cursor, encode_cursor
 from brokergate.domain.errors import ErrorReason, GatewayError
-from brokergate.domain.events import ControlChanged, ControlEventType, EventKind
+from brokergate.domain.events import ControlChanged, ControlEventType, EventKind, OrderEventType
 from brokergate.domain.streams import StartPosition, StreamRequest
 from brokergate.engine import streams as streams_module
 from brokergate.engine.streams import (
@@ -24,12 +25,15 @@ from brokergate.engine.streams import (
     CaughtUp,
     EventStreams,
     Opened,
+    SnapshotPage,
     StreamItem,
 )
 from brokergate.journal.memory import MemoryJournal
+from brokergate.ports.broker import OrderReport, Report
 from brokergate.ports.journal import Journal
-from brokergate.v1 import event_pb2
+from brokergate.v1 import enums_pb2, event_pb2
 from tests.unit.engine.conftest import House
+from tests.unit.engine.test_laws import accepted, fill
 from tests.unit.journal.trading import Trader
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -284,6 +288,38 @@ class TestCursors:
             assert len(events_of(found)) == 20 - sum(earliest.values())
         follow(journal, account_ids=("one", "two"), after_cursor=cursor(one=5))
         follow(journal, account_ids=("two",), after_cursor=cursor())
+
+
+@pytest.mark.parametrize("report", ["fill", "cancel"])
+async def test_a_snapshot_holds_nothing_that_follows_its_cursor(house: House, report: str) -> None:
+    """What a broker has told and the next commit would bring is in a snapshot that is taken before that commit, and so
+    in its cursor: the state and the events after it tell nothing twice and leave nothing out."""
+    await accepted(house, "a")
+    streams = EventStreams(house.journal, house.gateway.accounts, house.clock)
+    told: Report = fill("X1", "0.4")
+    if report == "cancel":
+        told = OrderReport(OrderEventType.CANCELED, "a", "B1", 1)
+    house.gateway.account("main").take((told,))
+    before = house.journal.head("main")
+    items: Any = streams.follow(StreamRequest(("main",), start_position=StartPosition.SNAPSHOT))
+    pages: list[SnapshotPage] = []
+    async with aclosing(items):
+        while not (pages and pages[-1].last):
+            item = await anext(items)
+            if isinstance(item, SnapshotPage):
+                pages.append(item)
+    position = decode_cursor(pages[-1].cursor).positions["main"]
+    assert position > before
+    stored = house.journal.read("main", 0, position)
+    events = [event_pb2.Event.FromString(event.body) for event in stored]
+    (latest, *_) = [event.order.order for event in reversed(events) if event.HasField("order")]
+    shown = [order for page in pages for order in page.orders]
+    if report == "cancel":
+        assert shown == []
+        assert latest.state == enums_pb2.ORDER_STATE_CANCELED
+    else:
+        assert [encode_order(order) for order in shown] == [latest]
+        assert latest.cum_quantity == "0.4"
 
 
 async def test_a_subscriber_that_is_away_costs_nothing(journal: Journal) -> None:

@@ -278,11 +278,14 @@ class TestDisk:
         house = await furnish()
         channel, journal = house.served.channel(), house.journal
         stub: Any = event_service_pb2_grpc.EventServiceStub(channel)
+        # No heartbeat wakes them meanwhile.
+        rarely: dict[str, Any] = {"heartbeat_interval": {"seconds": 60}}
+        fills = event_pb2.StreamFillsRequest(account_ids=["main"], start_position=EARLIEST, **rarely)
         streams = [
-            events_of(channel, account_ids=["main"], start_position=EARLIEST),
-            events_of(channel, account_ids=["other"], start_position=LIVE),
-            events_of(channel, start_position=EARLIEST, kinds=[event_pb2.EVENT_KIND_GAP]),
-            stub.StreamFills(event_pb2.StreamFillsRequest(account_ids=["main"], start_position=EARLIEST)),
+            events_of(channel, account_ids=["main"], start_position=EARLIEST, **rarely),
+            events_of(channel, account_ids=["other"], start_position=LIVE, **rarely),
+            events_of(channel, start_position=EARLIEST, kinds=[event_pb2.EVENT_KIND_GAP], **rarely),
+            stub.StreamFills(fills),
         ]
         cursors = [(await read_until_caught_up(stream))[1] for stream in streams]
         given = journal.head("main")
@@ -292,7 +295,8 @@ class TestDisk:
             await place(house.served, market("c1"))
         assert journal.failed is not None
         for stream in streams:
-            found, error = await ending(stream)
+            async with asyncio.timeout(20):
+                found, error = await ending(stream)
             assert found == []
             assert error.code() is grpc.StatusCode.UNAVAILABLE
             assert (reason_of(error), has_retry(error)) == ("JOURNAL_UNAVAILABLE", True)
