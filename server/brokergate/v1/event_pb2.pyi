@@ -670,7 +670,7 @@ class StreamEventsRequest(_message.Message):
     """At a named place."""
     @_builtins.property
     def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The accounts; empty means every account that the caller may see, as of now. At most 64."""
+        """The accounts, at most 64; empty means every account that the caller may see, as of now, at most 512."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
@@ -718,7 +718,7 @@ class StreamEventsResponse(_message.Message):
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Opaque; resumes after this message. Empty on snapshot pages before the last."""
+    """Opaque; resumes after this message. Empty until a snapshot that was asked for is whole, with its last page."""
     @_builtins.property
     def opened(self) -> _stream_pb2.StreamOpened:
         """The stream is open; the first message."""
@@ -773,7 +773,7 @@ class EventBatch(_message.Message):
     EVENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___Event]:
-        """At least one, at most 500."""
+        """At least one, at most 500; together at most 1 MiB, unless it is one alone."""
 
     def __init__(
         self,
@@ -846,7 +846,7 @@ class StreamFillsRequest(_message.Message):
     """At a named place; SNAPSHOT is refused."""
     @_builtins.property
     def account_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The accounts; empty means every account that the caller may see, as of now. At most 64."""
+        """The accounts, at most 64; empty means every account that the caller may see, as of now, at most 512."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
