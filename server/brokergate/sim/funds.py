@@ -35,6 +35,12 @@ MAX_TOTAL = Decimal(10) ** 19
 """What an account may come to hold of one currency or instrument by an order, in units of it."""
 MAX_TOLD = Decimal(10) ** 20
 """Amounts are below it: twenty digits before the point can be told (DESIGN, section 3, Values)."""
+
+
+class Excess(ValueError):
+    """An order that is more than an account can hold; nothing about it can be told in the contract's digits."""
+
+
 Walk = list[tuple[int, int]]
 """(price in ticks, lots), best first."""
 

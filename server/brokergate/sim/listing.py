@@ -12,7 +12,7 @@ from brokergate.domain.market import BookView, QuoteView
 from brokergate.domain.money import ZERO, format_decimal, multiply, quotient, steps
 from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side, TimeInForce, TriggerSource
 from brokergate.ports.broker import FillReport, Preview, VenueOrder
-from brokergate.sim.funds import InstrumentFunds
+from brokergate.sim.funds import Excess, InstrumentFunds
 from brokergate.sim.matching import Market, never_rests
 from brokergate.sim.orders import Executed, Refusal, WorkingOrder
 
@@ -164,7 +164,7 @@ class Listing:
         walk, refusal = self.market.look(order)
         funds, quote = self.funds, self.funds.quote
         if excess := funds.excess(order, walk):
-            raise ValueError(excess)
+            raise Excess(excess)
         taken = sum(lots for _, lots in walk)
         parts = [price * lots * funds.unit for price, lots in walk]
         fees = sum(funds.taker.of(part) for part in parts)

@@ -34,6 +34,7 @@ from brokergate.domain.capabilities import Capabilities, ReplaceSupport
 from brokergate.domain.errors import (
     BrokerError,
     ErrorReason,
+    FieldViolation,
     GatewayError,
     TemporaryConnectionError,
     invalid_field,
@@ -66,6 +67,7 @@ from brokergate.ports.clock import Clock
 from brokergate.sim.feeds.opening import open_tape
 from brokergate.sim.feeds.tape import Tape, TapeError
 from brokergate.sim.fees import FeeSchedule
+from brokergate.sim.funds import Excess
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.venue import AccountTerms, Venue
 
@@ -216,6 +218,11 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         venue, now_ns = self._now()
         try:
             return venue.preview(spec, now_ns)
+        except Excess as error:
+            violation = FieldViolation("order.quantity", str(error))
+            raise GatewayError(
+                ErrorReason.QUANTITY_OUT_OF_RANGE, str(error), violations=[violation]
+            ) from error
         except ValueError as error:
             raise GatewayError(ErrorReason.INVALID_FIELD, str(error)) from error
 

@@ -383,8 +383,10 @@ async def test_a_price_near_the_end_of_the_digits_makes_no_amount_beyond_them(cl
         assert isinstance(outcome, Rejected)
         assert outcome.reason is ErrorReason.QUANTITY_OUT_OF_RANGE
         assert "order less" in outcome.message
-        with pytest.raises(GatewayError, match="more than an account can hold"):
+        with pytest.raises(GatewayError, match="more than an account can hold") as preview:
             await paper.preview_order(refused.spec)
+        assert preview.value.reason is ErrorReason.QUANTITY_OUT_OF_RANGE
+        assert [violation.field for violation in preview.value.violations] == ["order.quantity"]
     (position,) = await paper.get_positions()
     assert position.unrealized_pnl is None
     info = await paper.get_account_info()
