@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from enum import Enum
 
 from brokergate.domain.accounts import (
     BrokerAccountInfo,
@@ -43,6 +44,9 @@ class OrderReport:
     event_time_ns: int
     reason: ErrorReason = ErrorReason.UNSPECIFIED
     message: str = ""
+    quantity: Decimal | None = None
+    """For REPLACED: the new total, filled ones included, where the venue changed it by itself (one leg of a group fills
+    and the other shrinks; a split of the shares); None where a replace was asked for."""
 
 
 @value
@@ -111,6 +115,23 @@ class ReplaceCommand:
     order: Order
     spec: OrderSpec
     quantity: Decimal
+
+
+class GroupKind(Enum):
+    """What links the orders of a group."""
+
+    OCO = "oco"
+    """One that fills takes as much from the others; one that is full cancels them."""
+    BRACKET = "bracket"
+    """The first is the entry. The others, an OCO among themselves, close what it fills and sleep until it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderGroup:
+    """Orders that stand and fall together. They share a `group_id`, the first one's order id."""
+
+    kind: GroupKind
+    orders: tuple[Order, ...]
 
 
 @value
@@ -241,6 +262,12 @@ class AbstractBroker(ABC):
     async def place_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
         """Places `orders` one after another; `outcomes[i]` belongs to `orders[i]`. Reports that concern several
         (positions, balances) may come once, with the last."""
+
+    async def place_group(self, group: OrderGroup) -> Sequence[Outcome]:
+        """Places linked orders, all or none; `outcomes[i]` belongs to `group.orders[i]`. Asked only of a broker whose
+        capabilities say that it links such a group itself."""
+        refused = Rejected(ErrorReason.UNSUPPORTED, f"{self.name} does not link orders")
+        return [refused for _ in group.orders]
 
     async def place_order(self, order: Order) -> Outcome:
         """Places one order."""

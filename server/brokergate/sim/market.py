@@ -7,6 +7,8 @@ instrument's `price_increment`, a size of 3 three times its `quantity_increment`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
+from enum import Enum
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,4 +63,68 @@ class FeedGap:
     reason: str
 
 
-MarketUpdate = BookSnapshot | BookDelta | QuoteUpdate | TradeUpdate | FeedGap
+@dataclass(frozen=True, slots=True)
+class BarUpdate:
+    """What a span of time brought, told when it is over: `time_ns` is its end. Prices are of trades."""
+
+    time_ns: int
+    symbol: str
+    span_ns: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    """Lots that were traded in it; 0 or more."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkUpdate:
+    """The venue's mark price of a derivative, in ticks: what positions are valued and margin is counted at."""
+
+    time_ns: int
+    symbol: str
+    mark: int
+
+
+class CorporateActionKind(Enum):
+    """What a company does to its shares."""
+
+    SPLIT = "split"
+    DIVIDEND = "dividend"
+
+
+@dataclass(frozen=True, slots=True)
+class CorporateAction:
+    """It takes hold before the first trade at or after `time_ns`."""
+
+    time_ns: int
+    symbol: str
+    kind: CorporateActionKind
+    ratio: tuple[int, int] = (1, 1)
+    """For a SPLIT: so many new shares for so many old ones; (2, 1) doubles."""
+    amount: Decimal = Decimal(0)
+    """For a DIVIDEND: cash a share, in the quote currency."""
+
+
+@dataclass(frozen=True, slots=True)
+class FundingUpdate:
+    """A perpetual's funding falls due: longs pay shorts `rate` × mark × quantity, the other way round below zero."""
+
+    time_ns: int
+    symbol: str
+    rate: Decimal
+    """A share, not per cent: 0.0001 is 0.01 %."""
+
+
+MarketUpdate = (
+    BookSnapshot
+    | BookDelta
+    | QuoteUpdate
+    | TradeUpdate
+    | BarUpdate
+    | MarkUpdate
+    | CorporateAction
+    | FundingUpdate
+    | FeedGap
+)

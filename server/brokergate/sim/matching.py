@@ -74,8 +74,10 @@ class Market:
         elif isinstance(update, FeedGap):
             self.book.gap(update)
             return
-        else:
+        elif isinstance(update, BookSnapshot):
             self.book.snapshot(update)
+        else:
+            return
         if self._bids.keys or self._asks.keys or self._waiting:
             self._moved(update)
 
