@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from pydantic import ValidationError
 
 from brokergate.adapters.paper.broker import PaperTradingBroker
-from brokergate.adapters.paper.config import (
+from brokergate.adapters.paper.config import PaperTradingConfig
+from brokergate.adapters.paper.feed_config import (
     FeedConfig,
-    PaperTradingConfig,
     PushConfig,
     PushInstrumentConfig,
     SyntheticConfig,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
 
-from brokergate.adapters.paper.config import MAX_SPEED
+from brokergate.adapters.paper.feed_config import MAX_SPEED
 from brokergate.adapters.paper.live import Advance, Failed, Play, ended, watched
 from brokergate.domain.errors import invalid_field
 from brokergate.domain.money import parse_decimal
