@@ -41,6 +41,8 @@ class Plan:
     """Orders placed as fast as order entry takes them while fills are followed: by one subscriber, and by many."""
     engine_orders: int
     """Orders driven through the engine in process, each way."""
+    venue_orders: int
+    """Market orders given to the venue alone; the last tenth over the first is its cost curve."""
     cost_block: int
     """Orders in one block of the cost curve."""
     start_orders: tuple[int, ...]
@@ -66,6 +68,7 @@ FULL = Plan(
     live_rates=(500, 50),
     flood_orders=(20_000, 2_000),
     engine_orders=10_000,
+    venue_orders=200_000,
     cost_block=1_000,
     start_orders=(10_000, 100_000),
 )
@@ -92,6 +95,7 @@ QUICK = Plan(
     live_rates=(100, 50),
     flood_orders=(300, 100),
     engine_orders=300,
+    venue_orders=2_000,
     cost_block=100,
     start_orders=(200,),
 )

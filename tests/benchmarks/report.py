@@ -80,6 +80,7 @@ def _beside(details: dict[str, Any]) -> str:
         )
         for key in ("one_by_one", "by_batches")
     }
+    lines |= _venue(details["venue"])
     lines["cost of an order, CPU"] = (
         f"{number(cost['cpu_us_per_order_first'])} µs at first, "
         f"{number(cost['cpu_us_per_order_last'])} µs after {cost['orders']:,} orders"
@@ -111,6 +112,20 @@ def _beside(details: dict[str, Any]) -> str:
                 if isinstance(figures, dict)
             )
     return _pairs("Beside them", lines)
+
+
+def _venue(found: dict[str, Any]) -> dict[str, str]:
+    """What the venue does by itself."""
+    orders = found["orders"]
+    lines = {
+        f"venue alone, {name}": f"{number(found[name]['updates_per_s'])} updates/s ({found['market']})"
+        for name in ("apply.0", "apply.100", "replay")
+    }
+    lines["venue alone, market orders"] = (
+        f"{number(orders['orders_per_s'])} orders/s; {number(orders['us_per_order_first'])} µs at first, "
+        f"{number(orders['us_per_order_last'])} µs after {orders['orders']:,}"
+    )
+    return lines
 
 
 def render_comparison(rows: Sequence[Comparison], differences: Sequence[str]) -> str:

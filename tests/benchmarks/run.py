@@ -26,7 +26,7 @@ from tests.benchmarks.servers import FULL, FULL_LIVE, EchoProcess, start_gateway
 from tests.benchmarks.workers import Workers
 from tests.e2e.process import ROOT, environment
 
-ENGINE_TIMEOUT_S = 120.0
+ALONE_TIMEOUT_S = 300.0
 
 
 @dataclass
@@ -73,6 +73,8 @@ DEFINITIONS = {
     "start.N": "a server process over a journal of N orders, from its start until its health is SERVING, and its "
     "resident memory then, over one over an empty journal: 1 is flat; killed_s in the details is after kill -9",
     "cost.*": "the last blocks of the backlog's orders over the first ones: 1 is flat",
+    "venue": "the paper venue without engine, journal and gRPC (tests/benchmarks/venue.py); targets: 200,000 updates/s "
+    "and 30,000 orders/s",
     "cores": "cores that the server kept busy; foreign_cores, that other work on the machine did",
 }
 """What the figures mean, printed with them."""
@@ -115,6 +117,8 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Results:
         results.machine["foreign_cores"] = round(median(bench.foreign_cores), 2)
     tell("the engine in process")
     results.details["engine"] = engine(plan)
+    tell("the paper venue alone")
+    results.details["venue"] = venue(plan)
     results.seconds = time.monotonic() - began_s
     return results
 
@@ -173,23 +177,26 @@ def _durable(bench: Bench, results: Results, tell: Callable[[str], None]) -> Non
 def engine(plan: Plan) -> dict[str, Any]:
     """`tests.benchmarks.engine` in a process of its own."""
     with tempfile.TemporaryDirectory(prefix="brokergate-bench-") as folder:
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "tests.benchmarks.engine",
-                folder,
-                str(plan.engine_orders),
-                str(plan.batch_size),
-            ],
-            cwd=ROOT,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=ENGINE_TIMEOUT_S,
-            check=False,
-        )
+        return _alone("engine", folder, str(plan.engine_orders), str(plan.batch_size))
+
+
+def venue(plan: Plan) -> dict[str, Any]:
+    """`tests.benchmarks.venue` in a process of its own."""
+    return _alone("venue", "--json", "--orders", str(plan.venue_orders))
+
+
+def _alone(module: str, *arguments: str) -> dict[str, Any]:
+    """What a module of the benchmarks prints, run in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.benchmarks.{module}", *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=ALONE_TIMEOUT_S,
+        check=False,
+    )
     if done.returncode:
-        raise RuntimeError(f"the engine's benchmark failed:\n{done.stdout}{done.stderr}")
+        raise RuntimeError(f"the benchmark {module} failed:\n{done.stdout}{done.stderr}")
     found: dict[str, Any] = json.loads(done.stdout)
     return found

@@ -106,6 +106,20 @@ class TestQuickRun:
             assert name in results["details"]
         assert 0 < results["machine"]["fsync_p50_us"] <= results["machine"]["fsync_p99_us"]
 
+    def test_venue(self, results: dict[str, Any]) -> None:
+        """The venue alone played the market with and without resting orders, filled some of them, and filled as many
+        market orders as it was given."""
+        venue, plan = results["details"]["venue"], results["plan"]
+        for name in ("apply.0", "apply.100", "replay"):
+            assert venue[name]["updates"] > 10_000
+            assert venue[name]["updates_per_s"] > 0
+        assert venue["apply.0"]["orders"] == 0
+        assert venue["apply.100"]["orders"] > 100
+        assert {name: venue["replay"][name] for name in ("updates", "reports", "orders")} == {
+            name: venue["apply.100"][name] for name in ("updates", "reports", "orders")
+        }
+        assert venue["orders"]["orders"] == plan["venue_orders"]
+
     def test_starts(self, results: dict[str, Any]) -> None:
         """For each number of orders there is a start after a clean end and after kill -9, the memory, and the start
         over an empty journal that both are measured by."""

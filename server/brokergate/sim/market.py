@@ -6,12 +6,13 @@ instrument's `price_increment`, a size of 3 three times its `quantity_increment`
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 
+from brokergate.domain.values import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class BookSnapshot:
     """The whole of both sides; it replaces what the book held. Levels are `(ticks, lots)`, any order, lots > 0."""
 
@@ -21,7 +22,7 @@ class BookSnapshot:
     asks: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BookDelta:
     """Levels whose size is now as given; a size of 0 removes the level."""
 
@@ -31,7 +32,7 @@ class BookDelta:
     asks: tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class QuoteUpdate:
     """The best bid and ask with their sizes in lots. `None` where a side is empty."""
 
@@ -43,7 +44,7 @@ class QuoteUpdate:
     """True for a quote that runs beside a full book (Binance's bookTicker beside depth): shown, not matched on."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TradeUpdate:
     """A trade that others made. `aggressor` is +1 when a buyer took, -1 when a seller did, 0 when unknown."""
 
@@ -54,7 +55,7 @@ class TradeUpdate:
     aggressor: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FeedGap:
     """The feed lost updates: the book cannot be trusted until the next `BookSnapshot`."""
 
@@ -63,7 +64,7 @@ class FeedGap:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BarUpdate:
     """What a span of time brought, told when it is over: `time_ns` is its end. Prices are of trades."""
 
@@ -78,7 +79,7 @@ class BarUpdate:
     """Lots that were traded in it; 0 or more."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MarkUpdate:
     """The venue's mark price of a derivative, in ticks: what positions are valued and margin is counted at."""
 
@@ -94,7 +95,7 @@ class CorporateActionKind(Enum):
     DIVIDEND = "dividend"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CorporateAction:
     """It takes hold before the first trade at or after `time_ns`."""
 
@@ -107,7 +108,7 @@ class CorporateAction:
     """For a DIVIDEND: cash a share, in the quote currency."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FundingUpdate:
     """A perpetual's funding falls due: longs pay shorts `rate` × mark × quantity, the other way round below zero."""
 

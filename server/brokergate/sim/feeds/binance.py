@@ -20,7 +20,6 @@ from brokergate.sim.feeds.binance_frames import FrameKind, FrameReader, missing_
 from brokergate.sim.feeds.binance_replay import SymbolReplay
 from brokergate.sim.feeds.binance_survey import BinanceSurvey, bad_value, survey_binance
 from brokergate.sim.feeds.crossing import uncrossed
-from brokergate.sim.feeds.increments import price_table, size_table
 from brokergate.sim.feeds.tape import Located, TapeFormat, TapeOverrides, TapeSurvey
 from brokergate.sim.market import MarketUpdate
 
@@ -52,8 +51,7 @@ class BinanceTape:
         replays = {
             name: SymbolReplay(
                 instrument.symbol,
-                price_table(instrument.price_increment),
-                size_table(instrument.quantity_increment),
+                *surveyed.tables[name],
                 surveyed.sources[name],
                 surveyed.aggregated_trades[name],
             )

@@ -12,7 +12,7 @@ from typing import Any
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.sim.feeds.binance_frames import Frame, FrameKind, FrameReader, missing_field
 from brokergate.sim.feeds.binance_symbols import split_symbol
-from brokergate.sim.feeds.increments import CommonDivisor, OffIncrement
+from brokergate.sim.feeds.increments import CommonDivisor, OffIncrement, StepTable, price_table, size_table
 from brokergate.sim.feeds.tape import TapeError, TapeOverrides, TapeSurvey, listed
 
 MAX_SYMBOLS = 2_000
@@ -61,6 +61,8 @@ class BinanceSurvey:
     survey: TapeSurvey
     instruments: dict[str, Instrument]
     sources: dict[str, BookSource]
+    tables: dict[str, tuple[StepTable, StepTable]]
+    """Prices to ticks and sizes to lots, with what the first pass has read of them."""
     aggregated_trades: dict[str, bool]
     """Whether trades come from `aggTrade`: where there is no `trade` stream, which tells the same in more
     detail.
@@ -107,6 +109,13 @@ def survey_binance(path: Path, overrides: TapeOverrides) -> BinanceSurvey:
         survey,
         instruments,
         {name: tally.source() for name, tally in tallies.items()},
+        {
+            name: (
+                price_table(instruments[name].price_increment, tally.prices),
+                size_table(instruments[name].quantity_increment, tally.sizes),
+            )
+            for name, tally in tallies.items()
+        },
         {name: not tally.counts[FrameKind.TRADE] for name, tally in tallies.items()},
     )
 

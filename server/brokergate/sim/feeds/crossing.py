@@ -55,7 +55,11 @@ def uncrossed(located: Iterable[Located]) -> Iterator[MarketUpdate]:
     """
     books: dict[str, tuple[BestPrice, BestPrice]] = {}
     for file, line, _, update in located:
-        if isinstance(update, (BookDelta, BookSnapshot)):
+        # Most updates are quotes: those first.
+        if isinstance(update, QuoteUpdate):
+            if update.bid is not None and update.ask is not None and update.bid[0] > update.ask[0]:
+                raise _crossed(file, line, update.symbol, update.bid[0], update.ask[0])
+        elif isinstance(update, (BookDelta, BookSnapshot)):
             book = books.get(update.symbol)
             if book is None:
                 book = books[update.symbol] = (BestPrice(-1), BestPrice(1))
@@ -68,9 +72,6 @@ def uncrossed(located: Iterable[Located]) -> Iterator[MarketUpdate]:
             bid, ask = bids.best(), asks.best()
             if bid is not None and ask is not None and bid >= ask:
                 raise _crossed(file, line, update.symbol, bid, ask)
-        elif isinstance(update, QuoteUpdate):
-            if update.bid is not None and update.ask is not None and update.bid[0] > update.ask[0]:
-                raise _crossed(file, line, update.symbol, update.bid[0], update.ask[0])
         elif isinstance(update, FeedGap):
             books.pop(update.symbol, None)
         yield update

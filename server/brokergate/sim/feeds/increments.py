@@ -7,8 +7,10 @@ The tables are dicts that fill themselves, so a text seen before costs one looku
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
 from math import gcd
+from types import MappingProxyType
 
 from brokergate.domain.money import CONTEXT, normal
 
@@ -62,12 +64,19 @@ class OffIncrement(ValueError):
 class StepTable(dict[str, int]):
     """`table[text]`: how many increments `text` is. `OffIncrement` when it is not a whole number of them."""
 
-    def __init__(self, noun: str, setting: str, increment: Decimal) -> None:
+    def __init__(
+        self, noun: str, setting: str, increment: Decimal, known: Mapping[str, int] = MappingProxyType({})
+    ) -> None:
+        """`known` are texts that were looked up before, in units of 10^-18: reading each once is enough."""
         super().__init__()
         self.noun = noun
         self.setting = setting
         self.increment = increment
-        self.step = int(CONTEXT.scaleb(increment, PLACES))
+        self.step = step = int(CONTEXT.scaleb(increment, PLACES))
+        for text, value in known.items():
+            count, rest = divmod(value, step)
+            if not rest:
+                self[text] = count
 
     def __missing__(self, text: str) -> int:
         count, rest = divmod(units(self.noun, text), self.step)
@@ -81,11 +90,11 @@ class StepTable(dict[str, int]):
         return count
 
 
-def price_table(increment: Decimal) -> StepTable:
+def price_table(increment: Decimal, known: Mapping[str, int] = MappingProxyType({})) -> StepTable:
     """Prices to ticks."""
-    return StepTable("price", "price_increment", increment)
+    return StepTable("price", "price_increment", increment, known)
 
 
-def size_table(increment: Decimal) -> StepTable:
+def size_table(increment: Decimal, known: Mapping[str, int] = MappingProxyType({})) -> StepTable:
     """Sizes to lots."""
-    return StepTable("size", "quantity_increment", increment)
+    return StepTable("size", "quantity_increment", increment, known)
