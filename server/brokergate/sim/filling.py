@@ -176,11 +176,11 @@ class Filling(ABC):
     def _take(self, order: WorkingOrder, walk: Walk, time_ns: int) -> None:
         """Executes what `_walk` found: the order takes it from the book, one execution a level."""
         (self.book.asks if order.side > 0 else self.book.bids).take(walk)
-        book, side, happenings = self.funds.book, order.side, self._happenings
+        book, happenings = self.funds.book, self._happenings
         for price, lots in walk:
             order.leaves -= lots
             order.filled += lots
-            fee = book(side, price, lots, maker=False)
+            fee = book(order, price, lots, time_ns, maker=False)
             happenings.append(Executed(order, price, lots, fee, False, time_ns))
 
     def _queue(self, order: WorkingOrder) -> int:
@@ -196,7 +196,7 @@ class Filling(ABC):
         self.funds.release(order)
         order.leaves -= lots
         order.filled += lots
-        fee = self.funds.book(order.side, order.limit, lots, maker=True)
+        fee = self.funds.book(order, order.limit, lots, time_ns, maker=True)
         self._happenings.append(Executed(order, order.limit, lots, fee, True, time_ns))
         if order.leaves:
             self.funds.reserve(order)

@@ -21,8 +21,9 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import CONTEXT, format_decimal, multiply, steps, total
+from brokergate.sim.commission import Volumes, charges
 from brokergate.sim.currency import CurrencyAccount
-from brokergate.sim.fees import Commission, FeeSchedule
+from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.orders import Refusal, WorkingOrder
 from brokergate.sim.positions import FifoPosition
 
@@ -60,6 +61,7 @@ class InstrumentFunds:
         base: CurrencyAccount | None,
         fees: FeeSchedule,
         shortable: bool,
+        volumes: Volumes,
     ) -> None:
         self.instrument = instrument
         self.quote = quote
@@ -79,13 +81,13 @@ class InstrumentFunds:
         self._most_notional = quote.units(MAX_NOTIONAL)
         self._most_total = quote.units(MAX_TOTAL)
         self._most_lots = int(CONTEXT.divide_int(MAX_TOTAL, instrument.quantity_increment))
+        self._volumes = volumes
         self.charge(fees)
 
     def charge(self, fees: FeeSchedule) -> None:
         """From now on executions cost what `fees` say; what is set aside stays."""
         quote = self.quote
-        self.taker = Commission(fees.taker_percent, quote.currency, quote.places)
-        self.maker = Commission(fees.maker_percent, quote.currency, quote.places)
+        self.charges = charges(fees, self.instrument, quote.currency, quote.places, self._volumes)
 
     # What an order needs
 
@@ -93,12 +95,12 @@ class InstrumentFunds:
         """What taking `walk` now and resting `rest` lots takes from the available of which currency."""
         if self.base is not None and order.side < 0 and not self.shortable:
             return self.base, (sum([lots for _, lots in walk]) + rest) * self.base_unit
-        unit, fee_of = self.unit, self.taker.of
-        notional = fees = lots = 0
-        for price, size in walk:
-            part = price * size * unit
+        unit = self.unit
+        parts = [(price * size * unit, size) for price, size in walk]
+        fees = self.charges.estimate(order, parts)
+        notional = lots = 0
+        for part, size in parts:
             notional += part
-            fees += fee_of(part)
             lots += size
         if self.shortable:
             needed = self._margin_need(order, walk, lots, notional) + fees
@@ -168,7 +170,7 @@ class InstrumentFunds:
         notional = price * lots * self.unit
         if order.side < 0:
             return notional
-        return notional + max(self.taker.at_most(notional), self.maker.at_most(notional))
+        return notional + self.charges.at_most(1, notional, lots)
 
     # Setting aside
 
@@ -207,10 +209,10 @@ class InstrumentFunds:
 
     # What happened
 
-    def book(self, side: int, price: int, lots: int, *, maker: bool) -> int:
-        """Books an execution; returns its fee."""
-        notional = price * lots * self.unit
-        fee = (self.maker if maker else self.taker).of(notional)
+    def book(self, order: WorkingOrder, price: int, lots: int, time_ns: int, *, maker: bool) -> int:
+        """Books an execution of `order`; returns its fee."""
+        side, notional = order.side, price * lots * self.unit
+        fee = self.charges.charge(order, notional, lots, time_ns, maker=maker)
         quote, position = self.quote, self.position
         quote.total -= side * notional + fee
         quote.changed = self.changed = True

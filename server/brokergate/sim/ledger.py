@@ -14,6 +14,7 @@ from types import MappingProxyType
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.money import CONTEXT, multiply
+from brokergate.sim.commission import Volumes
 from brokergate.sim.currency import CurrencyAccount
 from brokergate.sim.fees import FeeSchedule, currency_places
 from brokergate.sim.funds import InstrumentFunds
@@ -48,6 +49,7 @@ class Ledger:
         instruments = list(instruments)
         self.currencies: dict[str, CurrencyAccount] = {}
         self.funds: dict[str, InstrumentFunds] = {}
+        self.volumes = Volumes()
         places = self._places(instruments, balances, positions, least_places)
         for currency in sorted(places):
             account = self.currencies[currency] = CurrencyAccount(currency, places[currency])
@@ -57,7 +59,7 @@ class Ledger:
             spot = instrument.kind is InstrumentKind.SPOT and instrument.base_currency
             base = self.currencies[instrument.base_currency] if spot else None
             self.funds[instrument.symbol] = InstrumentFunds(
-                instrument, quote, base, fees, instrument.kind in shortable
+                instrument, quote, base, fees, instrument.kind in shortable, self.volumes
             )
         for position in positions:
             if position.symbol in self.funds:
@@ -100,6 +102,7 @@ class Ledger:
             pack.put(account.currency, account.places, account.total, account.held)
         for funds in self.funds.values():
             funds.position.save(pack)
+        self.volumes.save(pack)
 
     @classmethod
     def kept(
@@ -123,6 +126,7 @@ class Ledger:
             account.total, account.held = amounts[currency]
         for funds in ledger.funds.values():
             funds.position.load(kept)
+        ledger.volumes.load(kept)
         return ledger
 
     def charge(self, fees: FeeSchedule) -> None:

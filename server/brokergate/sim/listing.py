@@ -167,7 +167,7 @@ class Listing:
             raise Excess(excess)
         taken = sum(lots for _, lots in walk)
         parts = [price * lots * funds.unit for price, lots in walk]
-        fees = sum(funds.taker.of(part) for part in parts)
+        fees = funds.charges.estimate(order, [(price * lots * funds.unit, lots) for price, lots in walk])
         rest_price = order.limit or order.stop or 0
         notional = sum(parts) + rest_price * (order.leaves - taken) * funds.unit
         refusal = stale or refusal

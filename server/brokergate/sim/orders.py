@@ -10,7 +10,7 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.orders import OrderType, TimeInForce, TriggerSource
 from brokergate.ports.broker import OrderReport
-from brokergate.sim.packing import Packer, Unpacker
+from brokergate.sim.packing import Packer, Unpacker, Unreadable
 
 if TYPE_CHECKING:
     from brokergate.sim.funds import InstrumentFunds
@@ -21,6 +21,7 @@ class WorkingOrder:
 
     __slots__ = (
         "ahead",
+        "bill",
         "broker_order_id",
         "client_order_id",
         "closing",
@@ -80,6 +81,8 @@ class WorkingOrder:
         """Where its reservation is; None while it has none."""
         self.hold = 0
         """Units of currency set aside for it."""
+        self.bill: list[int] | None = None
+        """What its executions came to, where a fee counts by order (`sim/commission.py`)."""
         self.closing = 0
         """How many of `leaves` close a position instead of opening one."""
 
@@ -125,6 +128,9 @@ class Refusal:
     message: str
 
 
+_NO_BILL = (0, 0, 0, 0)
+
+
 def save_orders(pack: Packer, orders: Sequence[WorkingOrder], symbols: Sequence[str]) -> None:
     """Writes working orders down, a column a field."""
     index = {symbol: number for number, symbol in enumerate(symbols)}
@@ -145,6 +151,7 @@ def save_orders(pack: Packer, orders: Sequence[WorkingOrder], symbols: Sequence[
     pack.column([order.expire_ns or 0 for order in orders])
     pack.column([order.hold for order in orders])
     pack.column([order.closing for order in orders])
+    pack.column([amount for order in orders for amount in order.bill or _NO_BILL])
 
 
 def load_orders(kept: Unpacker, symbols: Sequence[str]) -> list[WorkingOrder]:
@@ -152,6 +159,9 @@ def load_orders(kept: Unpacker, symbols: Sequence[str]) -> list[WorkingOrder]:
     names, broker_ids = kept.text().split("\n"), kept.text().split("\n")
     orders: list[WorkingOrder] = []
     rows = kept.columns(15)
+    bills = kept.column()
+    if len(bills) != 4 * len(rows):
+        raise Unreadable("there is not one bill for each order")
     for name, broker_id, row in zip(names, broker_ids, rows, strict=bool(rows)):
         symbol, side, kind, time_in_force, source, waiting, leaves, filled, limit, stop, *rest = row
         order = WorkingOrder(
@@ -170,5 +180,7 @@ def load_orders(kept: Unpacker, symbols: Sequence[str]) -> list[WorkingOrder]:
         order.filled, order.waiting = filled, bool(waiting)
         order.number, order.ahead, expire_ns, order.hold, order.closing = rest
         order.expire_ns = expire_ns or None
+        bill = bills[4 * len(orders) : 4 * len(orders) + 4]
+        order.bill = bill if any(bill) else None
         orders.append(order)
     return orders

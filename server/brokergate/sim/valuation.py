@@ -8,11 +8,10 @@ from decimal import Decimal
 from brokergate.domain.accounts import BrokerAccountInfo
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.domain.money import ONE, ZERO, add, multiply, quotient
+from brokergate.sim.fees import AT_PAR
 from brokergate.sim.funds import InstrumentFunds, tellable
 from brokergate.sim.ledger import Ledger
 
-AT_PAR = frozenset({"USD", "USDC", "USDT"})
-"""Valued one for one where no market of the account says otherwise: dollars, and coins that promise a dollar."""
 _CURRENCY_PAIRS = (InstrumentKind.SPOT, InstrumentKind.FOREX)
 
 

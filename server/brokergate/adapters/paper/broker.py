@@ -66,7 +66,6 @@ from brokergate.ports.broker import (
 from brokergate.ports.clock import Clock
 from brokergate.sim.feeds.opening import open_tape
 from brokergate.sim.feeds.tape import Tape, TapeError
-from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.funds import Excess
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.venue import AccountTerms, Venue
@@ -389,7 +388,7 @@ def _terms(config: PaperTradingConfig) -> AccountTerms:
     stale_ms = config.stale_after_ms
     return AccountTerms(
         initial_balances=config.initial_balance,
-        fees=FeeSchedule(config.taker_fee_percent, config.maker_fee_percent),
+        fees=config.fees(),
         shortable=frozenset(config.allow_short),
         base_currency=config.base_currency or next(iter(config.initial_balance)),
         stale_after_ns=None if stale_ms is None else stale_ms * 1_000_000,

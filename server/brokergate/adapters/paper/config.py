@@ -5,31 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from brokergate.adapters.paper.feed_config import FeedConfig
+from brokergate.adapters.paper.money_config import CommissionConfig, Kind, Percent, Rebate
 from brokergate.config.accounts import Currency
 from brokergate.config.section import Amount, Count, Section
 from brokergate.domain.instruments import InstrumentKind
+from brokergate.sim.fees import FeeSchedule
 
 MAX_BALANCE = Decimal(10) ** 18
 """Of one currency: leaves room for what trading brings, in the twenty digits that can be told."""
-
-_KINDS = {"spot": InstrumentKind.SPOT, "equity": InstrumentKind.EQUITY, "forex": InstrumentKind.FOREX}
-
-
-def _percent(value: Decimal) -> Decimal:
-    if not 0 <= value < 100:
-        raise ValueError("is out of range; write per cent, at least 0 and below 100")
-    return value
-
-
-def _kind(value: object) -> object:
-    if isinstance(value, InstrumentKind):
-        return value
-    if isinstance(value, str) and value in _KINDS:
-        return _KINDS[value]
-    raise ValueError("is not a kind of instrument; write spot, forex or equity")
 
 
 def _balance(value: Decimal) -> Decimal:
@@ -39,8 +25,6 @@ def _balance(value: Decimal) -> Decimal:
 
 
 Balance = Annotated[Amount, AfterValidator(_balance)]
-Percent = Annotated[Amount, AfterValidator(_percent)]
-Kind = Annotated[InstrumentKind, BeforeValidator(_kind)]
 
 
 class PaperTradingConfig(Section):
@@ -54,8 +38,10 @@ class PaperTradingConfig(Section):
     """What the account as a whole is valued in. Default: the first currency of `initial_balance`."""
     taker_fee_percent: Percent = Decimal(0)
     """Commission on what takes liquidity, in per cent of the notional. Default 0."""
-    maker_fee_percent: Percent = Decimal(0)
-    """Commission on what rested, in per cent of the notional. Default 0."""
+    maker_fee_percent: Rebate = Decimal(0)
+    """Commission on what rested, in per cent of the notional; below zero is a rebate. Default 0."""
+    commission: CommissionConfig | None = None
+    """Commission in full, in place of the two fees above. Default none."""
     allow_short: tuple[Kind, ...] = (InstrumentKind.FOREX, InstrumentKind.EQUITY)
     """The kinds of instrument (`spot`, `forex`, `equity`) whose positions may go short; a short position ties up twice
     what it was sold for. The others sell what is held. Default forex and equity."""
@@ -63,3 +49,16 @@ class PaperTradingConfig(Section):
     """Milliseconds without market data after which an instrument's orders are refused. Default: no limit."""
     feed: FeedConfig = FeedConfig()
     """Where the market comes from. Default: the synthetic market with seed 0."""
+
+    @model_validator(mode="after")
+    def _charged_once(self) -> PaperTradingConfig:
+        twice = sorted({"taker_fee_percent", "maker_fee_percent"} & self.model_fields_set)
+        if self.commission is not None and twice:
+            raise ValueError(f"sets commission and {' and '.join(twice)}; keep commission")
+        return self
+
+    def fees(self) -> FeeSchedule:
+        """What executions cost."""
+        if self.commission is not None:
+            return self.commission.schedule()
+        return FeeSchedule(self.taker_fee_percent, self.maker_fee_percent)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from decimal import Decimal
 
 from brokergate.adapters.paper.live import LiveFeed
 from brokergate.adapters.paper.player import TapePlayer
@@ -21,12 +20,12 @@ from brokergate.domain.instruments import Instrument
 from brokergate.ports.broker import RestoredState, VenueHistory, VenueSnapshot, VenueStep
 from brokergate.ports.clock import Clock
 from brokergate.sim.agreement import disagreement
-from brokergate.sim.fees import FeeSchedule
+from brokergate.sim.fees import read_schedule
 from brokergate.sim.packing import Packer, Unpacker, Unreadable
 from brokergate.sim.replay import replay
 from brokergate.sim.venue import AccountTerms, Venue
 
-KIND, VERSION = "brokergate-paper-venue", 1
+KIND, VERSION = "brokergate-paper-venue", 2
 CHECKPOINT_S = 5.0
 """How often a market is kept that moves and touches nobody, in seconds."""
 LEAST_WORK = 16_384
@@ -83,9 +82,8 @@ class Keeper:
     def _snapshot(self) -> bytes:
         venue = self._venue
         pack = Packer(KIND, VERSION)
-        fees = venue.terms.fees
         pack.put(_market(self._feed), _conditions(venue.terms))
-        pack.put(str(fees.taker_percent), str(fees.maker_percent), len(self._dates))
+        pack.put(venue.terms.fees.text(), len(self._dates))
         for symbol, time_ns in self._dates.items():
             pack.put(symbol, time_ns)
         self._feed.save(pack)
@@ -116,7 +114,7 @@ def take_up(
         if before != now:
             raise Unreadable(f"the {what} changed from {before[:200]!r} to {now[:200]!r}")
     # What was done under the fees of then is done again under them.
-    fees = FeeSchedule(Decimal(kept.text()), Decimal(kept.text()))
+    fees = read_schedule(kept.text())
     venue = Venue(feed.instruments, replace(terms, fees=fees), _NOTHING, 0)
     for _ in range(kept.integer()):
         dated(kept.text(), kept.integer())

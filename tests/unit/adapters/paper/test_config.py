@@ -20,6 +20,16 @@ GOOD: list[dict[str, object]] = [
     {"feed": {"tape": ["a.zip", "b.zip"], "speed": "0.5", "symbol": "EUR/USD", "quote_size": "5"}},
     {"feed": {"synthetic": {"seed": "7"}}},
     {"feed": {"push": {}}},
+    {"commission": {"preset": "ibkr_tiered"}},
+    {"maker_fee_percent": "-0.01", "taker_fee_percent": "0.05"},
+    {
+        "commission": {
+            "per_unit": "0.005",
+            "minimum": "1",
+            "tiers_by": "quantity_month",
+            "tiers": [{"above": "300000", "per_unit": "0.002"}],
+        }
+    },
     {"initial_balance": {"JPY": "10"}, "allow_short": ["spot", "forex"], "stale_after_ms": "5000"},
 ]
 
@@ -31,8 +41,16 @@ BAD: list[tuple[dict[str, object], str]] = [
     (pushing("A/B", increment="0.000000001"), "18 places"),
     ({"initial_balance": {"usd": "5"}}, "pattern"),
     ({"taker_fee_percent": "100"}, "below 100"),
-    ({"maker_fee_percent": "-0.1"}, "at least 0"),
-    ({"allow_short": ["options"]}, "spot, forex or equity"),
+    ({"taker_fee_percent": "-0.1"}, "at least 0"),
+    ({"maker_fee_percent": "-100"}, "above -100"),
+    ({"commission": {"preset": "robinhood"}}, "write one of alpaca, binance"),
+    ({"commission": {"preset": "kraken", "fixed": "1"}}, "names a preset and sets fixed"),
+    ({"commission": {"taker_percent": "-1"}}, "at least 0"),
+    ({"commission": {"minimum": "2", "maximum": "1"}}, "maximum below its minimum"),
+    ({"commission": {"tiers": [{"above": "2"}, {"above": "1"}]}}, "do not rise"),
+    ({"commission": {"tiers_by": "moon"}}, "turnover_30_days or quantity_month"),
+    ({"commission": {}, "taker_fee_percent": "1"}, "keep commission"),
+    ({"allow_short": ["options"]}, "write spot, equity, forex"),
     ({"stale_after_ms": "0"}, "greater than or equal to 1"),
     ({"feed": {"tape": "a", "synthetic": {}}}, "names tape and synthetic; keep one"),
     ({"feed": {"tape": []}}, "names no tape"),

@@ -257,7 +257,7 @@ async def test_a_state_that_does_not_fit_is_not_taken_up(tape: Path, tmp_path: P
     cases: list[tuple[str, dict[str, object], dict[str, object], bytes, list[bytes], int]] = [
         ("the market changed from", on_tape(longer), {}, snapshot_of, good.steps, 1),
         ("the terms changed from", on_tape(tape), {"allow_short": ["spot"]}, snapshot_of, good.steps, 1),
-        ("not a brokergate-paper-venue 1", on_tape(tape), {}, snapshot_of.replace(b" 1", b" 9", 1), [], 1),
+        ("not a brokergate-paper-venue 2", on_tape(tape), {}, snapshot_of.replace(b" 2", b" 9", 1), [], 1),
         ("damaged", on_tape(tape), {}, snapshot_of[:-7], good.steps, 1),
         ("0 executions", on_tape(tape), {}, snapshot_of, [], 1),
         ("and the journal has 2", on_tape(tape), {}, snapshot_of, good.steps, 2),
