@@ -38,6 +38,8 @@ class Filling(ABC):
         """The feed's time of the latest update of any kind."""
         self.received_ns = 0
         """The gateway's time of it."""
+        self.halted = False
+        """Whether the venue is closed by its hours: the market is told, and nothing fills."""
         self._bids = RestingSide(1)
         self._asks = RestingSide(-1)
         self._waiting = 0
@@ -87,7 +89,7 @@ class Filling(ABC):
 
     def _moved(self, update: BookDelta | BookSnapshot | QuoteUpdate) -> None:
         book = self.book
-        if book.distrust:
+        if book.distrust or self.halted:
             return
         for own, shown, other in (
             (self._bids, book.bids, book.asks),
@@ -131,7 +133,7 @@ class Filling(ABC):
         if trade.price <= 0 or trade.size <= 0:
             raise ValueError(f"a trade of {trade.size} lots at {trade.price} ticks")
         self.last = trade.price
-        if self.book.distrust:
+        if self.book.distrust or self.halted:
             return
         left = trade.size
         for own, shown, taker in ((self._bids, self.book.bids, -1), (self._asks, self.book.asks, 1)):

@@ -15,9 +15,12 @@ from brokergate.ports.broker import FillReport, Preview, VenueOrder
 from brokergate.sim.funds import Excess, InstrumentFunds
 from brokergate.sim.matching import Market, never_rests
 from brokergate.sim.orders import Executed, Refusal, WorkingOrder
+from brokergate.sim.sessions import Hours, Outside
 
 MAX_PRICES = 4096
 """Prices whose decimals are kept at hand; the table is emptied when it is full."""
+SILENCE_NS = 60_000_000_000
+"""How long a market is silent at least that is taken for closed because it is silent."""
 
 Level = tuple[int, int]
 
@@ -32,15 +35,20 @@ DEFAULT_TIME_IN_FORCE = TimeInForce.GTC
 _WAITING = (TimeInForce.DAY, TimeInForce.GTC)
 _FORCES = (*_WAITING, TimeInForce.IOC, TimeInForce.FOK)
 _SOURCES = (TriggerSource.UNSPECIFIED, TriggerSource.LAST, TriggerSource.BID_ASK)
+_AUCTIONS = (TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE)
 _SIDES = {Side.BUY: 1, Side.SELL: -1}
 
 
 class Listing:
     """An instrument with its market. `funds` is its part of the ledger."""
 
-    def __init__(self, instrument: Instrument, market: Market) -> None:
+    def __init__(self, instrument: Instrument, market: Market, hours: Hours) -> None:
         self.instrument = instrument
         self.market = market
+        self.calendar = hours.calendar(instrument.kind)
+        self._outside = hours.outside
+        self.strict = hours.outside is Outside.REFUSE
+        """Whether nothing matches outside the calendar's sessions, whatever the feed tells."""
         self._prices: dict[int, Decimal] = {}
         self._no_fee = (Money(ZERO, instrument.quote_currency),)
 
@@ -144,20 +152,40 @@ class Listing:
         ]
         return BookView(self.instrument.symbol, sides[0], sides[1], book.time_ns, self.market.received_ns)
 
+    def keep_hours(self, now_ns: int) -> None:
+        """Halts the market outside its sessions."""
+        self.market.halted = not self.calendar.is_open(now_ns)
+
+    def closed(self, time_in_force: TimeInForce, now_ns: int) -> Refusal | None:
+        """Why an order is refused that comes outside the calendar's sessions; orders for an auction wait for it."""
+        since_ns = self.market.updated_ns
+        if self._outside is Outside.IGNORE or time_in_force in _AUCTIONS:
+            return None
+        if not self.strict and (not since_ns or now_ns - since_ns < SILENCE_NS):
+            return None
+        closed_ns, opens_ns, _ = self.calendar.span(now_ns)
+        if opens_ns <= now_ns or (not self.strict and since_ns >= closed_ns):
+            return None
+        return Refusal(
+            ErrorReason.MARKET_CLOSED,
+            f"{self.instrument.symbol}: {self.calendar.name} is closed since {_moment(closed_ns)} and opens at "
+            f"{_moment(opens_ns)}; place the order then",
+        )
+
     def stale(self, now_ns: int, limit_ns: int | None) -> Refusal | None:
         """Why orders are refused where the market was last heard of more than `limit_ns` ago; None for no limit."""
         since_ns = self.market.updated_ns
         if limit_ns is None or not since_ns or now_ns - since_ns <= limit_ns:
             return None
-        since = datetime.fromtimestamp(since_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
+        since = _moment(since_ns)
         return Refusal(
             ErrorReason.STALE_MARKET_DATA,
             f"{self.instrument.symbol}: no market data since {since}, {(now_ns - since_ns) / 1e9:.3f} s ago; orders "
             f"are refused after {limit_ns / 1e9:.3f} s",
         )
 
-    def preview(self, spec: OrderSpec, stale: Refusal | None) -> Preview:
-        """What an order would do now; a refusal for stale data comes before the market's own."""
+    def preview(self, spec: OrderSpec, shut: Refusal | None) -> Preview:
+        """What an order would do now; why no order is taken at all comes before the market's own."""
         if spec.quantity is None:
             raise ValueError("an order has a quantity")
         order = working_order(self, None, spec, spec.quantity, "")
@@ -170,7 +198,7 @@ class Listing:
         fees = funds.charges.estimate(order, [(price * lots * funds.unit, lots) for price, lots in walk])
         rest_price = order.limit or order.stop or 0
         notional = sum(parts) + rest_price * (order.leaves - taken) * funds.unit
-        refusal = stale or refusal
+        refusal = shut or refusal
         rest = 0 if never_rests(order) and not order.waiting else order.leaves - taken
         account, needed = funds.needs(order, walk, rest)
         unit_cost = multiply(self.quantity(taken), self.instrument.multiplier)
@@ -228,6 +256,10 @@ def journalled_order(listing: Listing, order: Order) -> WorkingOrder:
     working.leaves -= working.filled
     working.waiting = working.waiting and not order.triggered
     return working
+
+
+def _moment(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
 
 
 def _ticks(listing: Listing, name: str, price: Decimal | None, wanted: bool) -> int | None:

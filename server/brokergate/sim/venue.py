@@ -52,12 +52,13 @@ from brokergate.sim.orders import (
 )
 from brokergate.sim.packing import Packer, Unpacker
 from brokergate.sim.positions import load_positions, save_positions
-from brokergate.sim.sessions import day_end_ns
+from brokergate.sim.sessions import Hours
 from brokergate.sim.valuation import account_info
 
 SHORTABLE = frozenset({InstrumentKind.FOREX, InstrumentKind.EQUITY})
 """Kinds whose positions may go short unless the terms say otherwise."""
 NO_FEES = FeeSchedule()
+USUAL_HOURS = Hours()
 _SLACK = 1024
 """Ended orders that the list of expiries may hold beyond as many as are open before it is built anew."""
 
@@ -73,6 +74,8 @@ class AccountTerms:
     """What the account as a whole is valued in."""
     stale_after_ns: int | None = None
     """The age of an instrument's latest update beyond which orders are refused; None for no limit."""
+    hours: Hours = USUAL_HOURS
+    """When its instruments trade."""
 
 
 class Venue:
@@ -108,7 +111,9 @@ class Venue:
         self._ledger = self._new_ledger(balances if known else terms.initial_balances, state.positions)
         self.listings = {
             instrument.symbol: Listing(
-                instrument, Market(instrument.symbol, self._ledger.funds[instrument.symbol], self._happenings)
+                instrument,
+                Market(instrument.symbol, self._ledger.funds[instrument.symbol], self._happenings),
+                terms.hours,
             )
             for instrument in self.instruments
         }
@@ -174,9 +179,9 @@ class Venue:
         if order is None:
             return self._unknown(command.order)
         listing = self.listings[order.symbol]
-        stale = listing.stale(self.now_ns, self.terms.stale_after_ns)
-        if stale is not None:
-            return Rejected(stale.reason, stale.message, self._happened())
+        shut = self._shut(listing, command.spec.time_in_force, self.now_ns)
+        if shut is not None:
+            return Rejected(shut.reason, shut.message, self._happened())
         try:
             change = working_order(listing, command.order, command.spec, command.quantity, "")
         except ValueError as error:
@@ -202,7 +207,7 @@ class Venue:
         listing = self.listings.get(spec.symbol)
         if listing is None:
             raise ValueError(f"the venue has no instrument {spec.symbol!r}")
-        return listing.preview(spec, listing.stale(max(now_ns, self.now_ns), self.terms.stale_after_ns))
+        return listing.preview(spec, self._shut(listing, spec.time_in_force, max(now_ns, self.now_ns)))
 
     def reset(self, balances: Mapping[str, Decimal] | None, now_ns: int) -> list[Report]:
         """Cancels what is open and starts anew with `balances`, the first ones when None. Ids go on."""
@@ -295,6 +300,8 @@ class Venue:
         for symbol, listing in self.listings.items():
             listing.move(self._ledger.funds[symbol])
             listing.market.load(kept)
+            if listing.strict:
+                listing.keep_hours(listing.market.updated_ns)
         self._open.clear()
         self._expiries.clear()
         orders = load_orders(kept, list(self.listings))
@@ -379,6 +386,8 @@ class Venue:
             self.now_ns = update.time_ns
             if self._expiries and self._expiries[0][0] <= self.now_ns:
                 self._expire()
+        if listing.strict:
+            listing.keep_hours(self.now_ns)
         listing.market.received_ns = received_ns
         listing.market.apply(update)
 
@@ -398,19 +407,23 @@ class Venue:
             return Refusal(
                 ErrorReason.CLIENT_ORDER_ID_REUSED, f"an order {order.client_order_id!r} is open already"
             )
-        stale = listing.stale(self.now_ns, self.terms.stale_after_ns)
-        if stale is not None:
-            return stale
+        shut = self._shut(listing, spec.time_in_force, self.now_ns)
+        if shut is not None:
+            return shut
         try:
             return working_order(listing, order, spec, order.quantity, "")
         except ValueError as error:
             return Refusal(ErrorReason.INVALID_FIELD, str(error))
 
+    def _shut(self, listing: Listing, time_in_force: TimeInForce, now_ns: int) -> Refusal | None:
+        """Why the market takes no such order now: it is closed, or was not heard of for too long."""
+        return listing.closed(time_in_force, now_ns) or listing.stale(now_ns, self.terms.stale_after_ns)
+
     def _keep(self, working: WorkingOrder, listing: Listing, since_ns: int) -> None:
         """Remembers an order that rests, and when it expires."""
         self._open[working.client_order_id] = working
         if working.time_in_force is TimeInForce.DAY:
-            expire_ns = working.expire_ns = day_end_ns(listing.instrument.kind, since_ns)
+            expire_ns = working.expire_ns = listing.calendar.day_end_ns(since_ns)
             if len(self._expiries) > 2 * len(self._open) + _SLACK:
                 self._expiries[:] = [entry for entry in self._expiries if entry[2].leaves]
                 heapify(self._expiries)

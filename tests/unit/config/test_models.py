@@ -56,7 +56,8 @@ def test_the_default_that_is_documented_is_the_default(setting: Setting) -> None
     if default is PydanticUndefined or default is None:
         return
     if isinstance(default, Enum):
-        assert f"`{default.name.lower()}`" in (setting.field.description or "")
+        written = default.value if isinstance(default, str) else default.name.lower()
+        assert f"`{written}`" in (setting.field.description or "")
     elif isinstance(default, bool):
         assert f"Default {str(default).lower()}" in (setting.field.description or "")
     elif isinstance(default, int):

@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from random import Random
 
-IGNORED = frozenset({"diary", "_prices", "_expiries"})
+IGNORED = frozenset({"diary", "_prices", "_expiries", "calendar"})
 """What is written down, what is only remembered to be quick, and a heap of what every order says itself."""
 UNORDERED = frozenset({"sizes", "levels", "closers"})
 Plain = object

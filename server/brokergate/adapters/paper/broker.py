@@ -392,4 +392,5 @@ def _terms(config: PaperTradingConfig) -> AccountTerms:
         shortable=frozenset(config.allow_short),
         base_currency=config.base_currency or next(iter(config.initial_balance)),
         stale_after_ns=None if stale_ms is None else stale_ms * 1_000_000,
+        hours=config.hours.hours(),
     )

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from brokergate.adapters.paper.feed_config import FeedConfig
+from brokergate.adapters.paper.hours_config import HoursConfig
 from brokergate.adapters.paper.money_config import CommissionConfig, Kind, Percent, Rebate
 from brokergate.config.accounts import Currency
 from brokergate.config.section import Amount, Count, Section
@@ -49,6 +50,8 @@ class PaperTradingConfig(Section):
     """Milliseconds without market data after which an instrument's orders are refused. Default: no limit."""
     feed: FeedConfig = FeedConfig()
     """Where the market comes from. Default: the synthetic market with seed 0."""
+    hours: HoursConfig = HoursConfig()
+    """When its instruments trade."""
 
     @model_validator(mode="after")
     def _charged_once(self) -> PaperTradingConfig:

@@ -143,4 +143,5 @@ def _instrument(instrument: Instrument) -> str:
 
 
 def _conditions(terms: AccountTerms) -> str:
-    return "short " + ", ".join(sorted(kind.name for kind in terms.shortable))
+    short = ", ".join(sorted(kind.name for kind in terms.shortable))
+    return f"short {short}; hours {terms.hours}"

@@ -31,6 +31,7 @@ GOOD: list[dict[str, object]] = [
         }
     },
     {"initial_balance": {"JPY": "10"}, "allow_short": ["spot", "forex"], "stale_after_ms": "5000"},
+    {"hours": {"equity": "XNYS_EXTENDED", "forex": "always", "spot": "week", "outside": "refuse"}},
 ]
 
 BAD: list[tuple[dict[str, object], str]] = [
@@ -51,6 +52,9 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"commission": {"tiers_by": "moon"}}, "turnover_30_days or quantity_month"),
     ({"commission": {}, "taker_fee_percent": "1"}, "keep commission"),
     ({"allow_short": ["options"]}, "write spot, equity, forex"),
+    ({"hours": {"equity": "NYSE"}}, "'XNYS'"),
+    ({"hours": {"outside": "maybe"}}, "'refuse', 'follow' or 'ignore'"),
+    ({"hours": {"bonds": "always"}}, "bonds"),
     ({"stale_after_ms": "0"}, "greater than or equal to 1"),
     ({"feed": {"tape": "a", "synthetic": {}}}, "names tape and synthetic; keep one"),
     ({"feed": {"tape": []}}, "names no tape"),

@@ -6,33 +6,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from brokergate.domain.instruments import Instrument, InstrumentKind
+from brokergate.domain.instruments import Instrument
 from brokergate.ports.broker import Rejected
-from brokergate.sim.sessions import day_end_ns
+from brokergate.sim.sessions import Hours
 from tests.unit.sim.matching.desk import AAPL, BTC, DAY, EUR, Desk
 
 
 def at(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 10**9
-
-
-@pytest.mark.parametrize(
-    ("kind", "now", "end"),
-    [
-        (InstrumentKind.SPOT, "2024-08-08T23:59:59", "2024-08-09T00:00:00"),
-        (InstrumentKind.SPOT, "2024-08-09T00:00:00", "2024-08-10T00:00:00"),
-        # New York is four hours behind in summer, five in winter.
-        (InstrumentKind.EQUITY, "2024-07-01T19:59:59", "2024-07-01T20:00:00"),
-        (InstrumentKind.EQUITY, "2024-07-01T20:00:00", "2024-07-02T20:00:00"),
-        (InstrumentKind.EQUITY, "2024-01-02T20:30:00", "2024-01-02T21:00:00"),
-        (InstrumentKind.FOREX, "2024-07-01T20:30:00", "2024-07-01T21:00:00"),
-        (InstrumentKind.FOREX, "2024-03-09T23:00:00", "2024-03-10T21:00:00"),
-        (InstrumentKind.FOREX, "2024-11-02T22:00:00", "2024-11-03T22:00:00"),
-    ],
-)
-def test_a_day_ends_where_the_instrument_lives(kind: InstrumentKind, now: str, end: str) -> None:
-    """Midnight UTC for crypto, 16:00 and 17:00 New York for stocks and currencies, summer time and all."""
-    assert day_end_ns(kind, at(now)) == at(end)
 
 
 @pytest.mark.parametrize("instrument", [BTC, EUR, AAPL])
@@ -42,7 +23,7 @@ def test_a_day_order_expires_before_anything_else_of_that_instant(instrument: In
     desk.snapshot([(99, 5)], [(101, 5)])
     desk.buy(1, 100, DAY)
     desk.buy(1, 100)
-    desk.now_ns = day_end_ns(instrument.kind, desk.now_ns) - 1_000
+    desk.now_ns = Hours().calendar(instrument.kind).day_end_ns(desk.now_ns) - 1_000
     reports = desk.trade(90, 5, -1)
     assert desk.changes(reports) == [("c1", "EXPIRED")]
     assert desk.fills(reports) == [("c2", 100, 1)]
