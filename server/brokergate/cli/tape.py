@@ -23,13 +23,14 @@ def root() -> None:
 @app.command("info")
 def info(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Recordings; a folder of quotes is one tape.")
+        list[Path], typer.Argument(metavar="FILE...", help="Recordings; a folder of tables is one tape.")
     ],
     as_json: Annotated[bool, typer.Option("--json", help="A JSON object a line, one for each tape.")] = False,
 ) -> None:
     """Read whole recordings and say what is in them: instruments, times, counts, gaps, and whether the book holds.
 
-    Raw frames of Binance's public streams, and quotes as CSV; compressed or not. The format is found from the content.
+    Raw frames of Binance's public streams, CSV and Parquet of quotes, trades, bars or books; compressed or not. The
+    format is found from the content.
     """
     for index, file in enumerate(files):
         try:

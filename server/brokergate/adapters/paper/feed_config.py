@@ -2,30 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
-from brokergate.config.accounts import Currency, PositiveAmount
+from brokergate.config.accounts import Currency, PositiveAmount, TimeZone
 from brokergate.config.section import Count, Flag, Section, Text
-from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument, InstrumentKind
+from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument
 from brokergate.domain.money import multiply, parse_decimal
+from brokergate.sim.feeds.layout import ROLES, BadLines, BarTime, CorporateActions, RowKind, TableLayout
 from brokergate.sim.feeds.profiles import PROFILES
+from brokergate.sim.feeds.symbols import instrument_of
 from brokergate.sim.feeds.tape import TapeOverrides
+from brokergate.sim.feeds.times import EPOCHS, ISO
 from brokergate.sim.ledger import MAX_UNIT_PLACES, places_of
 
 MAX_PUSHED_INSTRUMENTS = 64
 MAX_SEED = 2**64 - 1
 MAX_SPEED = "max"
 
-# fmt: off
-FIAT = frozenset({
-    "AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR", "JPY", "KRW",
-    "MXN", "NOK", "NZD", "PLN", "RON", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
-})
-# fmt: on
-"""Currencies of states: a pushed pair of two of them is foreign exchange, any other pair is spot."""
+_SPAN_NS = {"s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
+_span = re.compile(r"([1-9][0-9]{0,5})([smhd])", re.ASCII).fullmatch
+_session = re.compile(r"([0-9]{2}):([0-5][0-9])-([0-9]{2}):([0-5][0-9])", re.ASCII).fullmatch
+_OF_TAPES = (
+    "speed",
+    "paused",
+    "symbol",
+    "price_increment",
+    "quantity_increment",
+    "quote_size",
+    "columns",
+    "kind",
+    "time_format",
+    "timezone",
+    "session",
+    "bar_time",
+    "bar_span",
+    "corporate_actions",
+    "bad_lines",
+    "rounding",
+    "symbols",
+    "quote_currency",
+)
 
 
 def _speed(value: object) -> object:
@@ -42,6 +62,41 @@ def _speed(value: object) -> object:
 
 def _one_or_many(value: object) -> object:
     return [value] if isinstance(value, str) else value
+
+
+def _columns(value: object) -> object:
+    unknown = [role for role in value if role not in ROLES] if isinstance(value, dict) else []
+    if unknown:
+        raise ValueError(f"names a column for what is none; write {', '.join(sorted(ROLES))}")
+    return value
+
+
+def _time_format(value: str) -> str:
+    if value == ISO or value in EPOCHS or "%" in value:
+        return value
+    raise ValueError(
+        f"is no format; write {ISO}, {', '.join(EPOCHS)}, or a pattern of strptime such as %d.%m.%Y"
+    )
+
+
+def _span_text(value: object) -> object:
+    match = _span(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("is not a span; write a number and s, m, h or d, such as 1m or 1d")
+    return value
+
+
+def _session_text(value: object) -> object:
+    match = _session(value) if isinstance(value, str) else None
+    if match is not None:
+        first, last = _seconds(match[1], match[2]), _seconds(match[3], match[4])
+        if first < last <= 86_400:
+            return value
+    raise ValueError("is not a session; write from when to when, such as 09:30-16:00, at most to 24:00")
+
+
+def _seconds(hours: str, minutes: str) -> int:
+    return int(hours) * 3600 + int(minutes) * 60
 
 
 Speed = Annotated[str, BeforeValidator(_speed)]
@@ -93,18 +148,8 @@ class PushInstrumentConfig(Section):
 
     def instrument(self) -> Instrument:
         """The instrument that it describes."""
-        base, slash, quote = self.symbol.partition("/")
-        kind = InstrumentKind.EQUITY
-        if slash:
-            kind = InstrumentKind.FOREX if {base, quote} <= FIAT else InstrumentKind.SPOT
-        return Instrument(
-            symbol=self.symbol,
-            broker_symbol=self.symbol,
-            kind=kind,
-            base_currency=base if slash else "",
-            quote_currency=quote if slash else self.quote_currency or "",
-            price_increment=self.price_increment,
-            quantity_increment=self.quantity_increment,
+        return instrument_of(
+            self.symbol, self.symbol, self.quote_currency or "", self.price_increment, self.quantity_increment
         )
 
 
@@ -129,7 +174,8 @@ class PushConfig(Section):
 
 
 class FeedConfig(Section):
-    """Where a paper account's market comes from: one of `tape`, `synthetic`, `push`."""
+    """Where a paper account's market comes from: one of `tape`, `synthetic`, `push`. What describes a tape of CSV or
+    Parquet, from `columns` on, is found from the file where it is not set (see `docs/paper-venue.md`, Feeds)."""
 
     tape: Annotated[tuple[Text, ...] | None, BeforeValidator(_one_or_many)] = None
     """A recording to replay: the path of a file or folder, or several. Default none."""
@@ -145,6 +191,36 @@ class FeedConfig(Section):
     """The tape's lot. Default: found from its sizes, 1 for quotes without sizes."""
     quote_size: PositiveAmount | None = None
     """The size at bid and ask of a tape that tells none, in units of the base. Default 1000000."""
+    columns: Annotated[dict[str, Text] | None, BeforeValidator(_columns)] = None
+    """Which column is what, where its name does not say it: `{time: ts, bid: best_bid}`. Default: by common names."""
+    kind: RowKind | None = None
+    """What a row tells: `quotes`, `trades`, `bars` or `books`. Default: by the columns."""
+    time_format: Annotated[Text, AfterValidator(_time_format)] | None = None
+    """How times are written: `iso`, `epoch_s`, `epoch_ms`, `epoch_us`, `epoch_ns`, or a pattern of strptime. Default:
+    found from each."""
+    timezone: TimeZone | None = None
+    """Whose clock times without an offset, and dates, are by. Default: America/New_York for shares, UTC for others."""
+    session: Annotated[str, BeforeValidator(_session_text)] | None = None
+    """From when to when a bar lasts that bears a date alone, by that clock. Default: 09:30-16:00 for shares,
+    00:00-24:00 for others."""
+    bar_time: BarTime | None = None
+    """Whether a bar's time is its `start` or its `end`. Default `start`."""
+    bar_span: Annotated[str, BeforeValidator(_span_text)] | None = None
+    """How long a bar lasts: `1m`, `1h`, `1d`. Default: the shortest time between two bars of an instrument."""
+    corporate_actions: CorporateActions | None = None
+    """What becomes of dividends and splits of a tape of bars: `auto` leaves out splits that the prices before them are
+    adjusted to, `apply` plays all, `ignore` none. Default `auto`."""
+    bad_lines: BadLines | None = None
+    """What becomes of lines that cannot be: `refuse` the tape, or `drop` and count them; then nothing matches until the
+    next good quote. Default `refuse`."""
+    rounding: Flag | None = None
+    """Whether what is off the increments is rounded: bids and sizes down, asks up, others to the nearest. Default
+    false: it is refused."""
+    symbols: dict[Text, Symbol] | None = None
+    """What the file's own names of instruments are called: `{BTCUSDT: BTC/USDT}`. Default: as the file has them, six
+    letters of two states' currencies as a pair."""
+    quote_currency: Currency | None = None
+    """What a ticker on the tape is paid in. Default USD."""
     synthetic: SyntheticConfig | None = None
     """A market that makes itself up. The default feed, with seed 0."""
     push: PushConfig | None = None
@@ -162,8 +238,7 @@ class FeedConfig(Section):
         if len(named) > 1:
             raise ValueError(f"names {' and '.join(named)}; keep one")
         if not self.tape:
-            of_tape = ("speed", "paused", "symbol", "price_increment", "quantity_increment", "quote_size")
-            given = [name for name in of_tape if getattr(self, name) is not None]
+            given = [name for name in _OF_TAPES if getattr(self, name) is not None]
             if given:
                 raise ValueError(f"sets {', '.join(given)} without a tape; add tape, or remove them")
             if self.tape is not None:
@@ -172,4 +247,28 @@ class FeedConfig(Section):
 
     def overrides(self) -> TapeOverrides:
         """What is said about the tape instead of found."""
-        return TapeOverrides(self.symbol, self.price_increment, self.quantity_increment, self.quote_size)
+        layout = TableLayout(
+            columns=self.columns or {},
+            kind=self.kind,
+            time_format=self.time_format,
+            timezone=self.timezone,
+            session=None if self.session is None else _session_seconds(self.session),
+            bar_time=self.bar_time or BarTime.START,
+            bar_span_ns=None
+            if self.bar_span is None
+            else int(self.bar_span[:-1]) * _SPAN_NS[self.bar_span[-1]],
+            corporate_actions=self.corporate_actions or CorporateActions.AUTO,
+            bad_lines=self.bad_lines or BadLines.REFUSE,
+            rounding=bool(self.rounding),
+            symbols=self.symbols or {},
+            quote_currency=self.quote_currency,
+        )
+        return TapeOverrides(
+            self.symbol, self.price_increment, self.quantity_increment, self.quote_size, layout
+        )
+
+
+def _session_seconds(text: str) -> tuple[int, int]:
+    match = _session(text)
+    assert match is not None
+    return _seconds(match[1], match[2]), _seconds(match[3], match[4])

@@ -13,6 +13,7 @@ from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.sim.feeds.binance_frames import Frame, FrameKind, FrameReader, missing_field
 from brokergate.sim.feeds.binance_symbols import split_symbol
 from brokergate.sim.feeds.increments import CommonDivisor, OffIncrement, StepTable, price_table, size_table
+from brokergate.sim.feeds.layout import TableLayout
 from brokergate.sim.feeds.tape import TapeError, TapeOverrides, TapeSurvey, listed
 
 MAX_SYMBOLS = 2_000
@@ -195,7 +196,7 @@ def _instruments(
     path: Path, tallies: dict[str, SymbolTally], overrides: TapeOverrides
 ) -> dict[str, Instrument]:
     """The instruments by Binance's symbol."""
-    if len(tallies) > 1 and replace(overrides, quote_size=None) != TapeOverrides():
+    if len(tallies) > 1 and replace(overrides, quote_size=None, layout=TableLayout()) != TapeOverrides():
         problem = f"symbol and increments are set, but the tape is of {listed(sorted(tallies))}"
         raise TapeError(str(path), None, problem, "leave them out, or record one symbol a file")
     result: dict[str, Instrument] = {}

@@ -49,16 +49,16 @@ class BestPrice:
         return self._sign * heap[0] if heap else None
 
 
-def uncrossed(located: Iterable[Located]) -> Iterator[MarketUpdate]:
+def uncrossed(located: Iterable[Located], unit: str = "line") -> Iterator[MarketUpdate]:
     """The updates alone; `TapeError` at the first that leaves a book's bid at or above its ask, or a quote's
-    above.
+    above. `unit` is what the places are numbered in.
     """
     books: dict[str, tuple[BestPrice, BestPrice]] = {}
     for file, line, _, update in located:
         # Most updates are quotes: those first.
         if isinstance(update, QuoteUpdate):
             if update.bid is not None and update.ask is not None and update.bid[0] > update.ask[0]:
-                raise _crossed(file, line, update.symbol, update.bid[0], update.ask[0])
+                raise _crossed(file, line, unit, update.symbol, update.bid[0], update.ask[0])
         elif isinstance(update, (BookDelta, BookSnapshot)):
             book = books.get(update.symbol)
             if book is None:
@@ -71,12 +71,13 @@ def uncrossed(located: Iterable[Located]) -> Iterator[MarketUpdate]:
             asks.apply(update.asks)
             bid, ask = bids.best(), asks.best()
             if bid is not None and ask is not None and bid >= ask:
-                raise _crossed(file, line, update.symbol, bid, ask)
+                raise _crossed(file, line, unit, update.symbol, bid, ask)
         elif isinstance(update, FeedGap):
             books.pop(update.symbol, None)
         yield update
 
 
-def _crossed(file: str, line: int, symbol: str, bid: int, ask: int) -> TapeError:
+def _crossed(file: str, line: int, unit: str, symbol: str, bid: int, ask: int) -> TapeError:
     problem = f"{symbol} is crossed: bid {bid} ticks, ask {ask} ticks"
-    return TapeError(file, line, problem, "nothing is matched on a bad book; cut the tape before this line")
+    way_out = f"nothing is matched on a bad book; cut the tape before this {unit}"
+    return TapeError(file, line, problem, way_out, unit=unit)

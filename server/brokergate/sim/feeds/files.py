@@ -42,12 +42,12 @@ that a member is encrypted or packed in a way that it does not know.
 
 def is_zip(path: Path) -> bool:
     """Whether the file's content is a zip archive."""
-    return _magic(path).startswith(_ZIP_MAGIC)
+    return magic(path).startswith(_ZIP_MAGIC)
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """`(line number from 1, line without its end)` of a plain or gzip file; blank lines are left out."""
-    if _magic(path).startswith(_GZIP_MAGIC):
+    if magic(path).startswith(_GZIP_MAGIC):
         yield from _lines(str(path), io.BufferedReader(gzip.GzipFile(path)))
     else:
         yield from _lines(str(path), path.open("rb"))
@@ -82,7 +82,8 @@ def read_zip_lines(path: Path, member: str) -> Iterator[tuple[int, bytes]]:
         yield from _lines(name, cast(BinaryIO, stream))
 
 
-def _magic(path: Path) -> bytes:
+def magic(path: Path) -> bytes:
+    """The first four bytes of a file; `TapeError` where it cannot be read."""
     try:
         with path.open("rb") as stream:
             return stream.read(4)

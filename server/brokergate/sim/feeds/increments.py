@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from enum import Enum
 from math import gcd
 from types import MappingProxyType
 
@@ -84,6 +85,36 @@ class StepTable(dict[str, int]):
             raise OffIncrement(
                 f"{self.noun} {text} is not a whole number of {self.setting} {self.increment:f}"
             )
+        if len(self) >= MAX_TABLE_ENTRIES:
+            self.clear()
+        self[text] = count
+        return count
+
+
+class Rounding(Enum):
+    """Where to a number off its increment goes."""
+
+    DOWN = "down"
+    UP = "up"
+    NEAREST = "nearest"
+    """To the even one of two that are equally near."""
+
+
+class RoundedSteps(dict[str, int]):
+    """As `StepTable`, but what is not a whole number of increments is rounded to one."""
+
+    def __init__(self, noun: str, increment: Decimal, rounding: Rounding) -> None:
+        super().__init__()
+        self.noun = noun
+        self.rounding = rounding
+        self.step = int(CONTEXT.scaleb(increment, PLACES))
+
+    def __missing__(self, text: str) -> int:
+        count, rest = divmod(units(self.noun, text), self.step)
+        if rest:
+            twice = 2 * rest
+            nearest = twice > self.step or (twice == self.step and count % 2 == 1)
+            count += self.rounding is Rounding.UP or (self.rounding is Rounding.NEAREST and nearest)
         if len(self) >= MAX_TABLE_ENTRIES:
             self.clear()
         self[text] = count

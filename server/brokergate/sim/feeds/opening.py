@@ -9,8 +9,10 @@ from itertools import islice
 from pathlib import Path
 
 from brokergate.sim.feeds.binance import BinanceTape
-from brokergate.sim.feeds.files import is_zip, read_lines
+from brokergate.sim.feeds.files import is_zip, magic, read_lines, read_zip_lines, zip_members
+from brokergate.sim.feeds.layout import TableLayout
 from brokergate.sim.feeds.quotes import QuoteTape
+from brokergate.sim.feeds.table import PARQUET_MAGIC, TableTape
 from brokergate.sim.feeds.tape import Tape, TapeError, TapeFormat, TapeOverrides
 
 MAX_FILES = 10_000
@@ -19,9 +21,14 @@ MAX_FILES = 10_000
 TapeSource = str | Path | Sequence[str | Path]
 """A path, a pattern such as `quotes/*.zip`, or several of them."""
 
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _binance = re.compile(rb"([0-9]+ +)?\{").match
-_quotes = re.compile(rb"[^,]*,[^,]*,[^,]*").fullmatch
-_UNDERSTOOD = "give raw frames of Binance's streams, a line each, or CSV 'milliseconds,bid,ask'"
+_quotes = re.compile(rb"[0-9]+,[^,]*,[^,]*").fullmatch
+_table = re.compile(rb"[^,;\t|]+([,;\t|][^,;\t|]*)+").fullmatch
+_UNDERSTOOD = (
+    "give raw frames of Binance's streams, a line each, CSV or Parquet with named columns of quotes, trades, bars or "
+    "books, or CSV 'milliseconds,bid,ask'"
+)
 
 
 def open_tape(source: TapeSource, overrides: TapeOverrides | None = None) -> Tape:
@@ -36,6 +43,11 @@ def open_tape(source: TapeSource, overrides: TapeOverrides | None = None) -> Tap
         odd = next(path for path in paths if formats[path] is not formats[paths[0]])
         problem = f"holds {formats[odd]}, and {paths[0]} holds {formats[paths[0]]}"
         raise TapeError(str(odd), None, problem, "give files of one format")
+    if formats[paths[0]] in (TapeFormat.CSV, TapeFormat.PARQUET):
+        return TableTape(paths, overrides)
+    if overrides is not None and overrides.layout != TableLayout():
+        problem = f"is no table but holds {formats[paths[0]]}, and a layout of tables is set"
+        raise TapeError(str(paths[0]), None, problem, "leave out what is of tables, such as 'columns'")
     if formats[paths[0]] is TapeFormat.QUOTES:
         return QuoteTape(paths, overrides)
     if len(paths) > 1:
@@ -74,13 +86,18 @@ def tape_paths(source: TapeSource) -> list[Path]:
 
 def detect(path: Path) -> TapeFormat:
     """The format of a file, by its first line."""
-    if is_zip(path):
-        return TapeFormat.QUOTES
-    for line, raw in islice(read_lines(path), 1):
-        if _binance(raw):
+    if magic(path) == PARQUET_MAGIC:
+        return TapeFormat.PARQUET
+    lines = read_zip_lines(path, zip_members(path)[0]) if is_zip(path) else read_lines(path)
+    for line, raw in islice(lines, 1):
+        if _binance(raw) and not is_zip(path):
             return TapeFormat.BINANCE
         if _quotes(raw):
             return TapeFormat.QUOTES
+        if raw.startswith(_UTF_16):
+            raise TapeError(str(path), line, "the text is UTF-16", "write the file again as UTF-8")
+        if _table(raw) and not raw[:1].isdigit():
+            return TapeFormat.CSV
         shown = raw[:32].decode("ascii", "replace")
         raise TapeError(str(path), line, f"the format is not known (it starts with {shown!r})", _UNDERSTOOD)
     raise TapeError(str(path), None, "the file is empty", _UNDERSTOOD)

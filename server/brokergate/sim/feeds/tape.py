@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from brokergate.domain.instruments import Instrument
+from brokergate.sim.feeds.layout import TableLayout
 from brokergate.sim.market import MarketUpdate
 
 MAX_BACKWARDS_NS = 1_000_000_000
@@ -30,12 +31,14 @@ class TapeError(Exception):
     out.
     """
 
-    def __init__(self, file: str, line: int | None, problem: str, way_out: str) -> None:
+    def __init__(
+        self, file: str, line: int | None, problem: str, way_out: str, *, unit: str = "line"
+    ) -> None:
         self.file = file
         self.line = line
         self.problem = problem
         self.way_out = way_out
-        where = file if line is None else f"{file}, line {line}"
+        where = file if line is None else f"{file}, {unit} {line}"
         super().__init__(f"{where}: {problem}; {way_out}")
 
 
@@ -46,6 +49,10 @@ class TapeFormat(StrEnum):
     """Raw frames of Binance's public spot streams, a line each."""
     QUOTES = "quotes"
     """CSV of `milliseconds since midnight UTC,bid,ask`, as Lean keeps OANDA's ticks."""
+    CSV = "csv"
+    """CSV with a header: quotes, trades, bars or books (`layout.py`)."""
+    PARQUET = "parquet"
+    """The same as Parquet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ class TapeOverrides:
     """Size shown at the bid and at the ask of a feed that tells none, in units of the base; default
     1,000,000.
     """
+    layout: TableLayout = field(default_factory=TableLayout)
+    """Of tables alone."""
 
     def __post_init__(self) -> None:
         for name in ("price_increment", "quantity_increment", "quote_size"):

@@ -152,7 +152,7 @@ def test_an_empty_zip_is_told(tmp_path: Path) -> None:
     path = tmp_path / "oanda_eurusd_20140504_quote.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("20140504_eurusd_tick_quote.csv", "")
-    with pytest.raises(TapeError, match="there is no quote in it"):
+    with pytest.raises(TapeError, match="the file is empty"):
         open_tape(path).survey()
 
 

@@ -1,0 +1,61 @@
+"""Instruments by their names: what `BTC/USDT`, `EURUSD` and `AAPL` are."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument, InstrumentKind
+
+# fmt: off
+FIAT = frozenset({
+    "AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR", "JPY", "KRW",
+    "MXN", "NOK", "NZD", "PLN", "RON", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
+})
+# fmt: on
+"""Currencies of states: a pair of two of them is foreign exchange, any other pair is spot."""
+
+_is_symbol = re.compile(SYMBOL_PATTERN, re.ASCII).fullmatch
+
+
+def gateway_symbol(name: str) -> str:
+    """A file's own name of an instrument in the gateway's notation: `EURUSD` of two states' currencies is a pair, all
+    else stays as it is. `ValueError` for what cannot be a symbol, and for a pair that is none."""
+    if _is_symbol(name) is None:
+        raise ValueError(f"symbol {name[:64]!r} is none")
+    if "/" in name:
+        base, _, quote = name.partition("/")
+        if not base or not quote or "/" in quote or ":" in quote:
+            raise ValueError(f"symbol {name[:64]!r} is no pair such as 'BTC/USDT'")
+        return name
+    if len(name) == 6 and {name[:3].upper(), name[3:].upper()} <= FIAT:
+        return f"{name[:3]}/{name[3:]}".upper()
+    return name
+
+
+def instrument_of(
+    symbol: str,
+    broker_symbol: str,
+    quote_currency: str,
+    price_increment: Decimal,
+    quantity_increment: Decimal,
+) -> Instrument:
+    """The instrument that a symbol in the gateway's notation is of; `quote_currency` is what a ticker is paid in."""
+    base, slash, quote = symbol.partition("/")
+    return Instrument(
+        symbol,
+        broker_symbol,
+        kind_of(symbol),
+        base if slash else "",
+        quote if slash else quote_currency,
+        price_increment,
+        quantity_increment,
+    )
+
+
+def kind_of(symbol: str) -> InstrumentKind:
+    """A pair of two states' currencies is foreign exchange, another pair spot, a ticker a share."""
+    base, slash, quote = symbol.partition("/")
+    if not slash:
+        return InstrumentKind.EQUITY
+    return InstrumentKind.FOREX if {base, quote} <= FIAT else InstrumentKind.SPOT
