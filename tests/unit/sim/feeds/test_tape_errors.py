@@ -132,7 +132,7 @@ def test_a_price_off_the_set_tick_is_an_error(tmp_path: Path) -> None:
     assert "price 100.30 is not a whole number of price_increment 0.25" in error.problem
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"time,open,high,low,close\n", b"\x00\x01\x02"])
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"20240506,open,high,low,close\n", b"\x00\x01\x02"])
 def test_a_file_that_is_no_tape_is_told(tmp_path: Path, content: bytes) -> None:
     """Empty, of another format, or of none: the formats that are read are named."""
     path = tmp_path / "file"
