@@ -1,8 +1,16 @@
 """One instrument's market as the feed tells it: an order book in ticks and lots, and what we have taken from it.
 
-Sizes are what can still be taken: a taker's share is subtracted from the level and stays away until the feed names
-that level again (a delta or a snapshot with it, or a quote). A book that the feed leaves crossed, or after a gap,
-is not trusted: nothing matches against it until a snapshot or a quote replaces it whole.
+Sizes are what can still be taken: a taker's share is subtracted from the level and stays away until the feed renews
+it. The market of others never learns that we took, so that what the feed tells next still holds our share. Hence:
+
+- a size that is told again renews nothing, whether by a delta, a snapshot or a quote: the same size is sold once;
+- of a larger one, what it grew by is new and comes to what was left;
+- of a smaller one, no more is left than it says;
+- a level that is gone (size 0, or not in a snapshot or quote) is forgotten, and new when it comes back.
+
+This is stricter than nautilus' `liquidity_consumption` (docs/concepts/backtesting.md there), for which any other
+size renews the level whole. A book that the feed leaves crossed, or after a gap, is not trusted: nothing matches
+against it until a snapshot or a quote replaces it whole.
 """
 
 from __future__ import annotations
@@ -23,13 +31,15 @@ class BookSide:
     """One side. Its keys are prices, negated for asks, so that the last key of the sorted list is the best price
     and what happens near the best moves little memory."""
 
-    __slots__ = ("keys", "sign", "sizes")
+    __slots__ = ("keys", "sign", "sizes", "told")
 
     def __init__(self, sign: int) -> None:
         self.sign = sign
         """+1 for bids, -1 for asks."""
         self.keys: list[int] = []
         self.sizes: dict[int, int] = {}
+        self.told: dict[int, int] = {}
+        """What the feed last told at the prices where something was taken of it."""
 
     def replace(self, levels: Levels) -> None:
         """The whole side is now `levels`. `ValueError` for a price or a size that is not above zero."""
@@ -37,15 +47,26 @@ class BookSide:
         for price, size in levels:
             if price <= 0 or size <= 0:
                 raise ValueError(f"a level of {size} lots at {price} ticks")
-        self.sizes = {sign * price: size for price, size in levels}
-        self.keys = sorted(self.sizes)
+        sizes = {sign * price: size for price, size in levels}
+        if self.told:
+            for key in list(self.told):
+                if key not in sizes:
+                    del self.told[key]
+                elif not (left := self._renewed(key, sizes[key])):
+                    del sizes[key]
+                else:
+                    sizes[key] = left
+        self.sizes = sizes
+        self.keys = sorted(sizes)
 
     def update(self, levels: Levels) -> None:
         """The size of each of `levels` is now as given, 0 for gone. `ValueError` for a price that is not above zero
         or a size below it."""
-        sign, sizes, keys = self.sign, self.sizes, self.keys
+        sign, sizes, keys, told = self.sign, self.sizes, self.keys, self.told
         for price, size in levels:
             key = sign * price
+            if told and key in told:
+                size = self._renewed(key, size)
             if size > 0:
                 if key not in sizes:
                     if price <= 0:
@@ -92,10 +113,13 @@ class BookSide:
 
     def take(self, taken: list[tuple[int, int]]) -> None:
         """Takes what `walk` gave."""
-        sign, sizes = self.sign, self.sizes
+        sign, sizes, told = self.sign, self.sizes, self.told
         for price, lots in taken:
             key = sign * price
-            left = sizes[key] - lots
+            size = sizes[key]
+            if key not in told:
+                told[key] = size
+            left = size - lots
             if left:
                 sizes[key] = left
             else:
@@ -110,11 +134,25 @@ class BookSide:
         """Writes the side down."""
         pack.column(self.keys)
         pack.column(map(self.sizes.__getitem__, self.keys))
+        pack.column(self.told.keys())
+        pack.column(self.told.values())
 
     def load(self, kept: Unpacker) -> None:
         """Takes up what `save` wrote."""
         self.keys = kept.column()
         self.sizes = dict(zip(self.keys, kept.column(), strict=True))
+        prices = kept.column()
+        self.told = dict(zip(prices, kept.column(), strict=True))
+
+    def _renewed(self, key: int, size: int) -> int:
+        """What can be taken at a level of which something was taken, now that the feed tells `size`."""
+        before, left = self.told[key], self.sizes.get(key, 0)
+        left = left + size - before if size > before else min(left, size)
+        if size <= 0 or left == size:
+            del self.told[key]
+        else:
+            self.told[key] = size
+        return left
 
     def _drop(self, key: int) -> None:
         keys = self.keys
