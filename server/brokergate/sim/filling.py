@@ -5,30 +5,73 @@ nautilus):
 
 - What can take at once walks the other side's book level by level, one execution a level, and consumes it.
 - The rest of a limit order rests and gives at its own limit, never better, and never more than the market brought:
-  - a trade beyond the limit fills it with the trade's size; a trade at the limit first uses up what stood ahead (the
-    size shown at its price when it came, lowered when less is shown: the conservative queue of hftbacktest), and
-    what the trade has left then fills it. A trade counts against one side only, where the feed tells the aggressor.
+  - a trade beyond the limit fills it with the trade's size; a trade at the limit first uses up what stood ahead
+    (`queue`), and what the trade has left then fills it. A trade counts against one side only, where the feed tells
+    the aggressor. Where the terms name a participation, all our orders together get no more than it of a trade.
   - where the feed's other side comes to or through the limit, it fills with the sizes shown there, which it consumes.
 - Our orders share what the market brings, best price first, then the earlier first, and never trade with each other:
   they are not in the book that takers walk.
-- On a book that is not trusted nothing fills and nothing is set off.
+- What is taken is made dearer by the slippage model, if there is one (`slippage`); what rests never slips.
+- On a book that is not trusted nothing fills and nothing is set off. Markets without a book are in `prints`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from decimal import Decimal
 
-from brokergate.sim.book import UNKNOWN, Book, BookSide
+from brokergate.domain.money import multiply
+from brokergate.sim.book import NO_MARKET, UNKNOWN, Book, BookSide
 from brokergate.sim.funds import InstrumentFunds, Walk
-from brokergate.sim.market import BookDelta, BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
+from brokergate.sim.market import (
+    BarUpdate,
+    BookDelta,
+    BookSnapshot,
+    FeedGap,
+    MarketUpdate,
+    QuoteUpdate,
+    TradeUpdate,
+)
 from brokergate.sim.orders import Executed, Happening, WorkingOrder
+from brokergate.sim.queue import ConservativeQueue, QueueModel
 from brokergate.sim.resting import RestingSide
+from brokergate.sim.slippage import SlippageModel, Taking, slipped_ticks
+
+DEFAULT_PARTICIPATION = Decimal(10)
+"""Per cent of a bar, or of a trade in a market without a book, that our orders get where the terms name none."""
+
+
+CONSERVATIVE = ConservativeQueue()
+
+
+@dataclass(frozen=True, slots=True)
+class FillTerms:
+    """How an account's orders fill."""
+
+    queue: QueueModel = CONSERVATIVE
+    slippage: SlippageModel | None = None
+    slippage_told: str = "NONE"
+    """The slippage model in words: the same for the same model."""
+    participation_percent: Decimal | None = None
+    """The most of a trade or a bar that all our orders together get, above 0, at most 100. None: `prints` says."""
+
+    def __str__(self) -> str:
+        return f"{self.queue}, slippage {self.slippage_told}, participation {self.participation_percent}"
+
+
+DEFAULT_FILLS = FillTerms()
 
 
 class Filling(ABC):
     """One instrument's book and what it brings to our orders that rest at a limit."""
 
-    def __init__(self, symbol: str, funds: InstrumentFunds, happenings: list[Happening]) -> None:
+    def __init__(
+        self, symbol: str, funds: InstrumentFunds, happenings: list[Happening], terms: FillTerms
+    ) -> None:
+        self._queue_model = terms.queue
+        self._slippage = terms.slippage
+        self._part = None if terms.participation_percent is None else share_of(terms.participation_percent)
         self.symbol = symbol
         self.funds = funds
         self.book = Book()
@@ -44,11 +87,29 @@ class Filling(ABC):
         self._asks = RestingSide(-1)
         self._waiting = 0
         """How many stops have not been set off."""
+        self._takers: dict[int, WorkingOrder] = {}
+        """Market orders that wait for trades or bars, by number."""
         self._happenings = happenings
 
     @abstractmethod
     def _set_off(self, time_ns: int) -> None:
         """The market moved and stops wait: sets off those that it reached."""
+
+    @abstractmethod
+    def _printed(self, update: TradeUpdate | BarUpdate) -> None:
+        """A trade or a bar came that no trusted book stands beside."""
+
+    @abstractmethod
+    def _shown_again(self, time_ns: int) -> None:
+        """A book came while market orders waited for trades or bars."""
+
+    @abstractmethod
+    def _print_walk(self, order: WorkingOrder) -> Walk:
+        """What an order would take now where there is no trusted book."""
+
+    @abstractmethod
+    def _take_print(self, lots: int) -> None:
+        """Takes what `_print_walk` gave."""
 
     # The market moves
 
@@ -66,13 +127,18 @@ class Filling(ABC):
             self._trade(update)
             return
         elif isinstance(update, FeedGap):
-            self.book.gap(update)
+            # Trades and bars are facts one by one: without a book there is nothing that a gap makes doubtful.
+            if self.book.distrust != NO_MARKET:
+                self.book.gap(update)
             return
         elif isinstance(update, BookSnapshot):
             self.book.snapshot(update)
+        elif isinstance(update, BarUpdate):
+            self._printed(update)
+            return
         else:
             return
-        if self._bids.keys or self._asks.keys or self._waiting:
+        if self._bids.keys or self._asks.keys or self._waiting or self._takers:
             self._moved(update)
 
     @property
@@ -103,20 +169,21 @@ class Filling(ABC):
                     self._shorten(own, own.keys, shown)
                 if other.keys and own.keys[-1] >= -other.keys[-1]:
                     self._cross(own, other, update.time_ns)
+        if self._takers:
+            self._shown_again(update.time_ns)
         if self._waiting:
             self._set_off(update.time_ns)
 
-    @staticmethod
-    def _shorten(own: RestingSide, keys: list[int], shown: BookSide) -> None:
-        """Fewer lots are shown at a price: no more can stand before us there."""
+    def _shorten(self, own: RestingSide, keys: list[int], shown: BookSide) -> None:
+        """The feed told the size at prices where our orders may rest: what stands ahead of them may be less."""
+        depth = self._queue_model.depth
         for key in keys:
             level = own.levels.get(key)
             if level is None:
                 continue
             size = shown.shown(own.sign * key)
             for order in level.values():
-                if size != UNKNOWN and (order.ahead == UNKNOWN or size < order.ahead):
-                    order.ahead = size
+                depth(order, size)
 
     def _cross(self, own: RestingSide, other: BookSide, time_ns: int) -> None:
         """The market came to our limits: fill with what it shows there."""
@@ -133,51 +200,85 @@ class Filling(ABC):
         if trade.price <= 0 or trade.size <= 0:
             raise ValueError(f"a trade of {trade.size} lots at {trade.price} ticks")
         self.last = trade.price
-        if self.book.distrust or self.halted:
+        if self.halted:
+            return
+        if self.book.distrust:
+            self._printed(trade)
             return
         left = trade.size
+        part = left if self._part is None else left * self._part[0] // self._part[1]
         for own, shown, taker in ((self._bids, self.book.bids, -1), (self._asks, self.book.asks, 1)):
             if own.keys and own.keys[-1] >= own.sign * trade.price:
-                left = self._traded(own, shown, trade, left, at_limit=trade.aggressor in (0, taker))
+                given = self._traded(own, shown, trade, left, part, at_limit=trade.aggressor in (0, taker))
+                left -= given
+                part -= given
         if self._waiting:
             self._set_off(trade.time_ns)
 
     def _traded(
-        self, own: RestingSide, shown: BookSide, trade: TradeUpdate, left: int, *, at_limit: bool
+        self, own: RestingSide, shown: BookSide, trade: TradeUpdate, left: int, part: int, *, at_limit: bool
     ) -> int:
-        """Fills our orders that a trade came to or through; returns what it has left."""
+        """Fills our orders that a trade came to or through from the `left` that it has, with no more than `part`;
+        returns what they got."""
+        given, queue = 0, self._queue_model
         for order in own.reaching(trade.price):
-            if not left:
+            reach = left - given
+            if not reach:
                 break
-            reach = left
             if order.limit == trade.price:
                 if not at_limit:
                     break
                 if order.ahead == UNKNOWN:
-                    order.ahead = shown.shown(trade.price)
+                    queue.join(order, shown.shown(trade.price))
                     if order.ahead == UNKNOWN:
                         continue
-                used = min(order.ahead, left)
-                order.ahead -= used
-                reach -= used
-            if reach:
-                lots = min(reach, order.leaves)
+                reach = queue.trade(order, reach, trade.size)
+            lots = min(reach, order.leaves, part - given)
+            if lots:
                 self._give(order, lots, trade.time_ns)
-                left -= lots
-        return left
+                given += lots
+        return given
 
     # Taking and giving
 
     def _walk(self, order: WorkingOrder) -> Walk:
-        """What an order would take now, best first. Takes nothing."""
+        """What an order would take now, best first, at the prices that it would pay. Takes nothing."""
         book = self.book
         if book.distrust:
-            return []
-        return (book.asks if order.side > 0 else book.bids).walk(order.leaves, order.limit)
+            walk = self._print_walk(order)
+        else:
+            walk = (book.asks if order.side > 0 else book.bids).walk(order.leaves, order.limit)
+        return walk if self._slippage is None or not walk else self._slipped(order, walk, self._slippage)
+
+    def _slipped(self, order: WorkingOrder, walk: Walk, model: SlippageModel) -> Walk:
+        """`walk` at the prices that the model makes of it, up to the order's limit."""
+        instrument, side = self.funds.instrument, order.side
+        quantity = multiply(instrument.quantity_increment, Decimal(sum([lots for _, lots in walk])))
+        lots = self._volume()
+        volume = None if lots is None else multiply(instrument.quantity_increment, Decimal(lots))
+        slipped: Walk = []
+        worst = 0
+        for price, size in walk:
+            shown = multiply(instrument.price_increment, Decimal(price))
+            worst = max(worst, slipped_ticks(model, Taking(instrument, side, shown, quantity, volume)))
+            paid = max(1, price + side * worst)
+            if order.limit is not None and side * paid > side * order.limit:
+                break
+            slipped.append((paid, size))
+        return slipped
+
+    @abstractmethod
+    def _volume(self) -> int | None:
+        """What traded in the bar or the trade that takers take part in now, in lots; None on a book."""
 
     def _take(self, order: WorkingOrder, walk: Walk, time_ns: int) -> None:
-        """Executes what `_walk` found: the order takes it from the book, one execution a level."""
-        (self.book.asks if order.side > 0 else self.book.bids).take(walk)
+        """Executes what `_walk` found: the order takes it from the market, one execution a level."""
+        if self.book.distrust:
+            self._take_print(sum([lots for _, lots in walk]))
+        else:
+            other = self.book.asks if order.side > 0 else self.book.bids
+            # Slipped prices are not the book's: it gives as many lots from its best on.
+            other.take(walk if self._slippage is None else other.walk(sum([lots for _, lots in walk]), None))
         book, happenings = self.funds.book, self._happenings
         for price, lots in walk:
             order.leaves -= lots
@@ -185,22 +286,47 @@ class Filling(ABC):
             fee = book(order, price, lots, time_ns, maker=False)
             happenings.append(Executed(order, price, lots, fee, False, time_ns))
 
-    def _queue(self, order: WorkingOrder) -> int:
-        """The lots of others that stand before an order that comes to rest now; `UNKNOWN` where nothing shows them."""
+    def _join(self, order: WorkingOrder) -> None:
+        """Counts what stands before an order that comes to rest now."""
         assert order.limit is not None
-        if self.book.distrust:
-            return UNKNOWN
-        return (self.book.bids if order.side > 0 else self.book.asks).shown(order.limit)
+        shown = UNKNOWN
+        if not self.book.distrust:
+            shown = (self.book.bids if order.side > 0 else self.book.asks).shown(order.limit)
+        self._queue_model.join(order, shown)
 
-    def _give(self, order: WorkingOrder, lots: int, time_ns: int) -> None:
-        """A resting order fills at its limit, as maker."""
-        assert order.limit is not None
+    # Where orders stand
+
+    def _stand(self, order: WorkingOrder) -> None:
+        """Puts an order that has its number where the market finds it."""
+        if order.limit is None:
+            self._takers[order.number] = order
+        else:
+            (self._bids if order.side > 0 else self._asks).add(order)
+
+    def _leave(self, order: WorkingOrder) -> None:
+        """Takes an order out of where `_stand` put it."""
+        if order.limit is None:
+            del self._takers[order.number]
+        else:
+            (self._bids if order.side > 0 else self._asks).remove(order)
+
+    def _give(self, order: WorkingOrder, lots: int, time_ns: int, price: int | None = None) -> None:
+        """A resting order fills at its limit, as maker; where `price` is given, at that, as taker."""
+        paid = order.limit if price is None else price
+        assert paid is not None
+        maker = price is None
         self.funds.release(order)
         order.leaves -= lots
         order.filled += lots
-        fee = self.funds.book(order, order.limit, lots, time_ns, maker=True)
-        self._happenings.append(Executed(order, order.limit, lots, fee, True, time_ns))
+        fee = self.funds.book(order, paid, lots, time_ns, maker=maker)
+        self._happenings.append(Executed(order, paid, lots, fee, maker, time_ns))
         if order.leaves:
             self.funds.reserve(order)
         else:
-            (self._bids if order.side > 0 else self._asks).remove(order)
+            self._leave(order)
+
+
+def share_of(percent: Decimal) -> tuple[int, int]:
+    """A share of lots as numerator and denominator."""
+    numerator, denominator = percent.as_integer_ratio()
+    return numerator, 100 * denominator

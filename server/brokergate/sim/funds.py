@@ -166,7 +166,8 @@ class InstrumentFunds:
     def _aside(self, order: WorkingOrder, lots: int) -> int:
         """What opening `lots` by a resting order sets aside: its notional, and for a buy the fee at most."""
         price = order.limit if order.limit is not None else order.stop
-        assert price is not None
+        if price is None:
+            price = order.reference
         notional = price * lots * self.unit
         if order.side < 0:
             return notional

@@ -13,7 +13,7 @@ from brokergate.domain.money import ZERO, format_decimal, multiply, quotient, st
 from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side, TimeInForce, TriggerSource
 from brokergate.ports.broker import FillReport, Preview, VenueOrder
 from brokergate.sim.funds import Excess, InstrumentFunds
-from brokergate.sim.matching import Market, never_rests
+from brokergate.sim.matching import Market
 from brokergate.sim.orders import Executed, Refusal, WorkingOrder
 from brokergate.sim.sessions import Hours, Outside
 
@@ -116,10 +116,11 @@ class Listing:
         )
 
     def quote(self) -> QuoteView | None:
-        """The best bid and ask that can still be taken; None while the book is not trusted."""
+        """The best bid and ask that can still be taken; None while the book is not trusted. Of a market without a book
+        the last price alone."""
         book = self.market.book
         if book.distrust:
-            return None
+            return self._quote(None, None, self.market.updated_ns) if self.market.prints else None
         bids, asks = book.bids.levels(1), book.asks.levels(1)
         return self._quote(bids[0] if bids else None, asks[0] if asks else None, book.time_ns)
 
@@ -196,10 +197,10 @@ class Listing:
         taken = sum(lots for _, lots in walk)
         parts = [price * lots * funds.unit for price, lots in walk]
         fees = funds.charges.estimate(order, [(price * lots * funds.unit, lots) for price, lots in walk])
-        rest_price = order.limit or order.stop or 0
+        rest_price = order.limit or order.stop or self.market.last or 0
         notional = sum(parts) + rest_price * (order.leaves - taken) * funds.unit
         refusal = shut or refusal
-        rest = 0 if never_rests(order) and not order.waiting else order.leaves - taken
+        rest = order.leaves - taken if order.waiting or self.market.may_stay(order) else 0
         account, needed = funds.needs(order, walk, rest)
         unit_cost = multiply(self.quantity(taken), self.instrument.multiplier)
         return Preview(

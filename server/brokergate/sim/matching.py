@@ -16,22 +16,29 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.money import format_decimal, multiply
 from brokergate.domain.orders import TimeInForce, TriggerSource
-from brokergate.sim.book import NO_MARKET, UNKNOWN
-from brokergate.sim.filling import Filling
+from brokergate.sim.book import NO_MARKET
+from brokergate.sim.filling import DEFAULT_FILLS, FillTerms
 from brokergate.sim.funds import InstrumentFunds, Walk
 from brokergate.sim.orders import Changed, Happening, Refusal, WorkingOrder
 from brokergate.sim.packing import Packer, Unpacker
+from brokergate.sim.prints import PrintFilling
 from brokergate.sim.resting import StopSide
 
 _AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK)
 _SOURCES = (TriggerSource.UNSPECIFIED, TriggerSource.LAST, TriggerSource.BID_ASK)
 
 
-class Market(Filling):
+class Market(PrintFilling):
     """One instrument's book and our orders in it. `happenings` is where everything that happens is appended."""
 
-    def __init__(self, symbol: str, funds: InstrumentFunds, happenings: list[Happening]) -> None:
-        super().__init__(symbol, funds, happenings)
+    def __init__(
+        self,
+        symbol: str,
+        funds: InstrumentFunds,
+        happenings: list[Happening],
+        fills: FillTerms = DEFAULT_FILLS,
+    ) -> None:
+        super().__init__(symbol, funds, happenings, fills)
         self._stops = {(source, side): StopSide(side) for source in _SOURCES for side in (1, -1)}
         self._number = 0
 
@@ -56,6 +63,7 @@ class Market(Filling):
 
     def _triggered(self, order: WorkingOrder, time_ns: int) -> None:
         order.waiting = False
+        order.arrived_ns = time_ns
         self._happenings.append(Changed(OrderEventType.TRIGGERED, order, time_ns))
         self.funds.release(order)
         walk = self._walk(order)
@@ -82,6 +90,7 @@ class Market(Filling):
         return refusal
 
     def _accept(self, order: WorkingOrder, walk: Walk, time_ns: int) -> None:
+        order.arrived_ns = time_ns
         if order.waiting:
             if not self._reached(order):
                 self._wait(order)
@@ -100,11 +109,13 @@ class Market(Filling):
     def save(self, pack: Packer) -> None:
         """Writes the market of others down; our orders in it are the venue's to keep."""
         self.book.save(pack)
+        self.save_prints(pack)
         pack.put(self.last, self.updated_ns, self.received_ns, self._number)
 
     def load(self, kept: Unpacker) -> None:
         """Takes up what `save` wrote."""
         self.book.load(kept)
+        self.load_prints(kept)
         self.last, self.updated_ns, self.received_ns = kept.optional(), kept.integer(), kept.integer()
         self._number = kept.integer()
 
@@ -117,7 +128,7 @@ class Market(Filling):
             self._waiting += 1
             self._stops[order.source, order.side].add(order)
         else:
-            (self._bids if order.side > 0 else self._asks).add(order)
+            self._stand(order)
 
     def cancel(self, order: WorkingOrder, time_ns: int) -> None:
         """Ends a working order at somebody's wish."""
@@ -161,7 +172,7 @@ class Market(Filling):
     def _reached(self, order: WorkingOrder) -> bool:
         """Whether a stop's source has reached its trigger already."""
         assert order.stop is not None
-        if self.book.distrust:
+        if self.book.distrust and not self.prints:
             return False
         by_trade = order.source is TriggerSource.LAST or (
             order.source is TriggerSource.UNSPECIFIED and self.last is not None
@@ -172,14 +183,16 @@ class Market(Filling):
 
     def _refusal(self, order: WorkingOrder, walk: Walk) -> Refusal | None:
         """Why an order that would take `walk` cannot go in."""
-        at_once = never_rests(order)
-        if at_once and self.book.distrust:
+        at_once = not self.may_stay(order)
+        if at_once and self.book.distrust and not self.prints:
             stale = self.book.distrust != NO_MARKET
             return Refusal(
                 ErrorReason.STALE_MARKET_DATA if stale else ErrorReason.NO_REFERENCE_PRICE,
                 f"{self.symbol}: {self.book.distrust}; try again when the market is back",
             )
-        if order.limit is None and not walk:
+        if order.limit is None and not at_once:
+            order.reference = self.last or 0
+        if order.limit is None and not walk and at_once:
             side = "asks" if order.side > 0 else "bids"
             return Refusal(
                 ErrorReason.NO_REFERENCE_PRICE, f"{self.symbol}: nobody {side}; place a limit order or wait"
@@ -198,7 +211,7 @@ class Market(Filling):
             self._take(order, walk, time_ns)
         if not order.leaves:
             return
-        if order.limit is None or order.time_in_force in _AT_ONCE:
+        if not self.may_stay(order):
             what = "a market order" if order.limit is None else "an IOC order"
             self._end(
                 order,
@@ -207,7 +220,7 @@ class Market(Filling):
                 f"the book had no more; the rest of {what} is cancelled",
             )
             return
-        self._rest(order, self._queue(order))
+        self._rest(order)
 
     # Where orders wait
 
@@ -218,11 +231,12 @@ class Market(Filling):
         self._stops[order.source, order.side].add(order)
         self.funds.reserve(order)
 
-    def _rest(self, order: WorkingOrder, ahead: int = UNKNOWN) -> None:
+    def _rest(self, order: WorkingOrder) -> None:
         self._number += 1
         order.number = self._number
-        order.ahead = ahead
-        (self._bids if order.side > 0 else self._asks).add(order)
+        if order.limit is not None:
+            self._join(order)
+        self._stand(order)
         self.funds.reserve(order)
 
     def _remove(self, order: WorkingOrder) -> None:
@@ -232,7 +246,11 @@ class Market(Filling):
             self._waiting -= 1
             self._stops[order.source, order.side].remove(order)
         else:
-            (self._bids if order.side > 0 else self._asks).remove(order)
+            self._leave(order)
+
+    def may_stay(self, order: WorkingOrder) -> bool:
+        """Whether what it does not get at once rests, or waits for the next trade or bar."""
+        return order.time_in_force not in _AT_ONCE and (order.limit is not None or self.prints)
 
     def _end(
         self,
@@ -243,8 +261,3 @@ class Market(Filling):
     ) -> None:
         order.leaves = 0
         self._happenings.append(Changed(OrderEventType.CANCELED, order, time_ns, reason, message))
-
-
-def never_rests(order: WorkingOrder) -> bool:
-    """Whether what it does not get at once is cancelled."""
-    return order.limit is None or order.time_in_force in _AT_ONCE

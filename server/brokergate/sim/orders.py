@@ -21,6 +21,7 @@ class WorkingOrder:
 
     __slots__ = (
         "ahead",
+        "arrived_ns",
         "bill",
         "broker_order_id",
         "client_order_id",
@@ -33,11 +34,14 @@ class WorkingOrder:
         "limit",
         "number",
         "placed",
+        "reference",
+        "seen",
         "side",
         "source",
         "stop",
         "symbol",
         "time_in_force",
+        "traded",
         "type",
         "waiting",
     )
@@ -76,6 +80,13 @@ class WorkingOrder:
         """Its place in time among our own orders: lower is earlier."""
         self.ahead = 0
         """Lots of others that stand before it at its price; `book.UNKNOWN` while the feed does not show them."""
+        self.seen = 0
+        """What was last shown at its price, and `traded` what traded there since: kept by the queue models that ask."""
+        self.traded = 0
+        self.arrived_ns = 0
+        """When it came to the market, in the venue's time; a change or a trigger is a new arrival."""
+        self.reference = 0
+        """For a market order that waits for trades or bars: the price that its funds are set aside at."""
         self.expire_ns: int | None = None
         self.funds: InstrumentFunds | None = None
         """Where its reservation is; None while it has none."""
@@ -151,6 +162,10 @@ def save_orders(pack: Packer, orders: Sequence[WorkingOrder], symbols: Sequence[
     pack.column([order.expire_ns or 0 for order in orders])
     pack.column([order.hold for order in orders])
     pack.column([order.closing for order in orders])
+    pack.column([order.seen for order in orders])
+    pack.column([order.traded for order in orders])
+    pack.column([order.arrived_ns for order in orders])
+    pack.column([order.reference for order in orders])
     pack.column([amount for order in orders for amount in order.bill or _NO_BILL])
 
 
@@ -158,7 +173,7 @@ def load_orders(kept: Unpacker, symbols: Sequence[str]) -> list[WorkingOrder]:
     """The orders that `save_orders` wrote, in their order. They are in no market yet."""
     names, broker_ids = kept.text().split("\n"), kept.text().split("\n")
     orders: list[WorkingOrder] = []
-    rows = kept.columns(15)
+    rows = kept.columns(19)
     bills = kept.column()
     if len(bills) != 4 * len(rows):
         raise Unreadable("there is not one bill for each order")
@@ -178,7 +193,8 @@ def load_orders(kept: Unpacker, symbols: Sequence[str]) -> list[WorkingOrder]:
         )
         order.placed = broker_id.partition("-")[0]
         order.filled, order.waiting = filled, bool(waiting)
-        order.number, order.ahead, expire_ns, order.hold, order.closing = rest
+        order.number, order.ahead, expire_ns, order.hold, order.closing, *rest = rest
+        order.seen, order.traded, order.arrived_ns, order.reference = rest
         order.expire_ns = expire_ns or None
         bill = bills[4 * len(orders) : 4 * len(orders) + 4]
         order.bill = bill if any(bill) else None

@@ -102,9 +102,8 @@ class ProbabilisticQueue:
         if shown == UNKNOWN:
             return
         ahead, before = order.ahead, order.seen
-        if ahead == UNKNOWN or before == UNKNOWN:
-            order.ahead = order.seen = shown if ahead == UNKNOWN else min(ahead, shown)
-            order.seen, order.traded = shown, 0
+        if ahead == UNKNOWN:
+            self.join(order, shown)
             return
         gone = before - shown - order.traded
         order.seen, order.traded = shown, 0
@@ -123,5 +122,5 @@ class ProbabilisticQueue:
         if behind <= 0:
             return 0.0
         ratio = float(min(ahead, behind)) / max(ahead, behind)
-        weight = ratio**self.exponent
+        weight = float(ratio**self.exponent)
         return 1 / (1 + weight) if behind >= ahead else weight / (1 + weight)

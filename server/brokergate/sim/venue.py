@@ -38,6 +38,7 @@ from brokergate.ports.broker import (
 )
 from brokergate.sim.diary import Diary
 from brokergate.sim.fees import FeeSchedule
+from brokergate.sim.filling import DEFAULT_FILLS, FillTerms
 from brokergate.sim.ledger import Ledger
 from brokergate.sim.listing import Listing, journalled_order, working_order
 from brokergate.sim.market import MarketUpdate
@@ -72,6 +73,8 @@ class AccountTerms:
     shortable: frozenset[InstrumentKind] = SHORTABLE
     base_currency: str = "USDT"
     """What the account as a whole is valued in."""
+    fills: FillTerms = DEFAULT_FILLS
+    """How its orders fill."""
     stale_after_ns: int | None = None
     """The age of an instrument's latest update beyond which orders are refused; None for no limit."""
     hours: Hours = USUAL_HOURS
@@ -112,7 +115,9 @@ class Venue:
         self.listings = {
             instrument.symbol: Listing(
                 instrument,
-                Market(instrument.symbol, self._ledger.funds[instrument.symbol], self._happenings),
+                Market(
+                    instrument.symbol, self._ledger.funds[instrument.symbol], self._happenings, terms.fills
+                ),
                 terms.hours,
             )
             for instrument in self.instruments

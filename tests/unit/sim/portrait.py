@@ -13,7 +13,7 @@ from random import Random
 
 IGNORED = frozenset({"diary", "_prices", "_expiries", "calendar"})
 """What is written down, what is only remembered to be quick, and a heap of what every order says itself."""
-UNORDERED = frozenset({"sizes", "levels", "closers"})
+UNORDERED = frozenset({"sizes", "told", "levels", "closers"})
 Plain = object
 
 

@@ -38,6 +38,7 @@ def told(desk: Desk) -> list[FillReport]:
 def cost(desk: Desk, side: int, ticks: int, *sizes: int) -> list[Decimal]:
     """The fees of one market order that takes `sizes` lots, a level each, from `ticks` on."""
     levels = [(ticks + side * step, size) for step, size in enumerate(sizes)]
+    desk.snapshot([], [])  # a level that is gone is new when it comes back
     desk.snapshot([] if side > 0 else levels, levels if side > 0 else [])
     before = len(told(desk))
     lot = desk.instruments[0].quantity_increment

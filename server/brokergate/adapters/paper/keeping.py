@@ -144,4 +144,4 @@ def _instrument(instrument: Instrument) -> str:
 
 def _conditions(terms: AccountTerms) -> str:
     short = ", ".join(sorted(kind.name for kind in terms.shortable))
-    return f"short {short}; hours {terms.hours}"
+    return f"short {short}; hours {terms.hours}; {terms.fills}"

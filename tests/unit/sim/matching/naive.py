@@ -44,6 +44,7 @@ class NaiveVenue:
         self.start = {"USDT": usdt, "BTC": btc}
         self.rates = {True: maker, False: taker}
         self.books: dict[int, dict[int, int]] = {1: {}, -1: {}}
+        self.told_sizes: dict[int, dict[int, int]] = {1: {}, -1: {}}
         self.trusted = False
         self.told = False
         self.last: int | None = None
@@ -104,7 +105,9 @@ class NaiveVenue:
         return sorted(self.books[-side].items(), key=lambda level: side * level[0])
 
     def snapshot(self, bids: dict[int, int], asks: dict[int, int]) -> None:
-        self.books = {1: dict(bids), -1: dict(asks)}
+        for side, sizes in ((1, bids), (-1, asks)):
+            gone = {price: 0 for price in self.told_sizes[side] if price not in sizes}
+            self.renew(side, {**gone, **sizes})
         self.told = self.trusted = True
         self.moved({(side, price) for side in (1, -1) for price in range(400)})
 
@@ -112,11 +115,18 @@ class NaiveVenue:
         if not self.trusted:
             return
         for side, levels in ((1, bids), (-1, asks)):
-            for price, size in levels.items():
-                self.books[side].pop(price, None)
-                if size:
-                    self.books[side][price] = size
+            self.renew(side, levels)
         self.moved({(1, price) for price in bids} | {(-1, price) for price in asks})
+
+    def renew(self, side: int, levels: dict[int, int]) -> None:
+        """What is told again was told before: only what a level grew by is new, and it holds no more than it says."""
+        for price, size in levels.items():
+            before = self.told_sizes[side].pop(price, 0)
+            left = self.books[side].pop(price, 0) + max(0, size - before)
+            if size:
+                self.told_sizes[side][price] = size
+            if min(left, size):
+                self.books[side][price] = min(left, size)
 
     def gap(self) -> None:
         self.trusted = False

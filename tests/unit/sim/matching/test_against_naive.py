@@ -66,6 +66,9 @@ class Pair:
         self.naive.delta(bids, asks)
 
     def trade(self) -> None:
+        if not self.naive.told:
+            self.snapshot()  # a market of trades alone has rules of its own
+            return
         price, lots, aggressor = self.price(4), self.random.randint(1, 9), self.random.choice((-1, 0, 1))
         self.desk.trade(price, lots, aggressor)
         self.naive.traded(price, lots, aggressor)

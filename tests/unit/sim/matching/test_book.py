@@ -60,8 +60,8 @@ def test_a_walk_takes_the_best_first_and_no_more_than_is_there(
     assert dict(side.levels(100)) == {price: size for price, size in left.items() if size}
 
 
-def test_what_was_taken_comes_back_only_when_the_feed_names_the_level() -> None:
-    """A delta elsewhere renews nothing; one at the level renews all of it."""
+def test_what_was_taken_comes_back_only_by_what_the_level_grows() -> None:
+    """A delta elsewhere renews nothing, nor does the same size told again; a larger one brings the difference."""
     book = Book()
     book.snapshot(BookSnapshot(1, "X", ((10, 5),), ((11, 5), (12, 5))))
     book.asks.take(book.asks.walk(7, None))
@@ -69,7 +69,66 @@ def test_what_was_taken_comes_back_only_when_the_feed_names_the_level() -> None:
     book.delta(BookDelta(2, "X", ((10, 6),), ((13, 1),)))
     assert book.asks.levels(9) == [(12, 3), (13, 1)]
     book.delta(BookDelta(3, "X", (), ((11, 4), (12, 5))))
-    assert book.asks.levels(9) == [(11, 4), (12, 5), (13, 1)]
+    assert book.asks.levels(9) == [(12, 3), (13, 1)]
+    book.delta(BookDelta(4, "X", (), ((11, 9), (12, 2))))
+    assert book.asks.levels(9) == [(11, 5), (12, 2), (13, 1)]
+    book.delta(BookDelta(5, "X", (), ((11, 0),)))
+    book.delta(BookDelta(6, "X", (), ((11, 9),)))
+    assert book.asks.levels(9) == [(11, 9), (12, 2), (13, 1)]
+
+
+def test_a_snapshot_that_repeats_a_level_sells_it_once() -> None:
+    """Nor does a gap renew it; a level that a snapshot leaves out is new when it comes back."""
+    book = Book()
+    told = BookSnapshot(1, "X", ((10, 5),), ((11, 5), (12, 5)))
+    book.snapshot(told)
+    book.asks.take(book.asks.walk(7, None))
+    book.snapshot(told)
+    assert book.asks.levels(9) == [(12, 3)]
+    book.gap(FeedGap(2, "X", "lost"))
+    book.snapshot(told)
+    assert book.asks.levels(9) == [(12, 3)]
+    book.snapshot(BookSnapshot(3, "X", ((10, 5),), ((12, 6),)))
+    assert book.asks.levels(9) == [(12, 4)]
+    book.snapshot(told)
+    assert book.asks.levels(9) == [(11, 5), (12, 4)]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["snapshot", "delta", "take"]),
+            st.lists(st.integers(0, 9), min_size=3, max_size=3),
+        ),
+        max_size=40,
+    )
+)
+def test_no_more_is_taken_of_a_level_than_it_ever_grew_by(steps: list[tuple[str, list[int]]]) -> None:
+    """Whatever the feed tells and however often: the sum taken at a price is at most the sum of its increases."""
+    book = Book()
+    told = {11: 0, 12: 0, 13: 0}
+    grown, taken = dict(told), dict(told)
+    for what, sizes in [("snapshot", [1, 1, 1]), *steps]:
+        if what == "take":
+            walk = book.asks.walk(sum(sizes), None)
+            book.asks.take(walk)
+            for price, lots in walk:
+                taken[price] += lots
+            assert all(lots <= told[price] for price, lots in walk)
+            continue
+        now = dict(zip(told, sizes, strict=True))
+        levels = tuple(now.items())
+        if what == "snapshot":
+            book.snapshot(BookSnapshot(1, "X", ((10, 5),), tuple(level for level in levels if level[1])))
+        else:
+            book.delta(BookDelta(1, "X", (), levels))
+        for price, size in now.items():
+            grown[price] += max(0, size - told[price])
+        told = now
+        assert all(taken[price] <= grown[price] for price in told)
+        assert all(
+            lots <= min(told[price], grown[price] - taken[price]) for price, lots in book.asks.levels(9)
+        )
 
 
 def test_a_quote_is_the_whole_book_of_a_feed_that_tells_no_more() -> None:

@@ -111,12 +111,16 @@ def test_nothing_fills_in_a_gap(desk: Desk) -> None:
 
 
 def test_the_books_of_a_quote_feed_have_one_level(desk: Desk) -> None:
-    """A quote is all there is to take, and a new quote renews it."""
+    """A quote is all there is to take: nothing beyond its size, and nothing again by the same quote."""
     desk.quote((99, 4), (101, 4))
     assert desk.fills(desk.buy(6)) == [("c1", 101, 4)]
     assert isinstance(desk.buy(1), Rejected)
     desk.quote((99, 4), (101, 4))
-    assert desk.fills(desk.buy(1)) == [("c3", 101, 1)]
+    assert isinstance(desk.buy(1), Rejected)
+    desk.quote((99, 4), (101, 6))
+    assert desk.fills(desk.buy(6, 103)) == [("c4", 101, 2)]
+    desk.quote((99, 4), (102, 4))
+    assert desk.fills()[-1] == ("c4", 103, 4)
 
 
 def test_an_advisory_quote_is_not_matched_on(desk: Desk) -> None:
