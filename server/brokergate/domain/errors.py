@@ -97,6 +97,7 @@ class ErrorReason(IntEnum):
     INSTRUMENT_FROZEN = 106
     NOT_FILLABLE = 107
     WOULD_TAKE = 108
+    LINKED_ORDER = 109
     CURSOR_EXPIRED = 120
     CURSOR_EPOCH = 121
     SLOW_CONSUMER = 122
@@ -159,6 +160,7 @@ _CODES: Mapping[StatusCode, Sequence[ErrorReason]] = {
         _R.INSTRUMENT_FROZEN,
         _R.NOT_FILLABLE,
         _R.WOULD_TAKE,
+        _R.LINKED_ORDER,
         _R.BROKER_REJECTED,
         _R.NOT_SENT,
         _R.BROKER_AUTHENTICATION,

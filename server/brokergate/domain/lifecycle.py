@@ -264,6 +264,29 @@ def replaced(order: Order, spec: OrderSpec, quantity: Decimal, broker_order_id: 
     )
 
 
+def restated(order: Order, quantity: Decimal, broker_order_id: str, now_ns: int) -> Order:
+    """The venue changed the total by itself: a new generation. A replace under way that leaves the total alone will
+    leave the new one."""
+    pending = [
+        changed(action, replacement=changed(action.replacement, quantity=quantity))
+        if action.replacement is not None and action.replacement.quantity == order.quantity
+        else action
+        for action in order.pending
+    ]
+    spec = order.spec if order.spec.quantity is None else changed(order.spec, quantity=quantity)
+    return changed(
+        order,
+        state=_next(order, E.REPLACED),
+        spec=spec,
+        quantity=quantity,
+        leaves_quantity=subtract(quantity, order.cum_quantity),
+        generation=order.generation + 1,
+        broker_order_id=broker_order_id or order.broker_order_id,
+        pending=tuple(pending),
+        update_time_ns=now_ns,
+    )
+
+
 def used_up(order: Order, now_ns: int) -> Order:
     """Its new total was filled before it was told: the fills came first."""
     return changed(

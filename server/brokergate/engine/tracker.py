@@ -296,6 +296,10 @@ class Tracker:
             order = lifecycle.cancel(order, now_ns, report.reason, report.message)
         elif kind is OrderEventType.EXPIRED:
             order = lifecycle.expire(order, now_ns)
+        elif kind is OrderEventType.REPLACED and report.quantity is not None:
+            if report.quantity == order.quantity:
+                return  # told twice
+            order = lifecycle.restated(order, report.quantity, report.broker_order_id, now_ns)
         elif kind is OrderEventType.REPLACED:
             if self._replaced_before(order, report.broker_order_id):
                 return

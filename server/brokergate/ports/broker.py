@@ -121,9 +121,13 @@ class GroupKind(Enum):
     """What links the orders of a group."""
 
     OCO = "oco"
-    """One that fills takes as much from the others; one that is full cancels them."""
+    """Orders in one instrument, of one quantity. One that fills takes as much from the others, in one step with the
+    fill: REPLACED with their new total; one that is full cancels them (CANCELED, LINKED_ORDER). One that ends otherwise
+    leaves the others as they are."""
     BRACKET = "bracket"
-    """The first is the entry. The others, an OCO among themselves, close what it fills and sleep until it does."""
+    """The first is the entry. The others, an OCO among themselves, close what it fills and sleep until it does: they
+    never sell more than has been bought. An entry that ends early leaves them what it filled (REPLACED), or takes them
+    with it where that is nothing (CANCELED, LINKED_ORDER)."""
 
 
 @dataclass(frozen=True, slots=True)

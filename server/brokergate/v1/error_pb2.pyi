@@ -119,6 +119,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """On a rejected order: FOK could not be filled wholly."""
     ERROR_REASON_WOULD_TAKE: _ErrorReason.ValueType  # 108
     """On a rejected order: post-only would have taken."""
+    ERROR_REASON_LINKED_ORDER: _ErrorReason.ValueType  # 109
+    """On a cancelled order: another one of its group took its place (an OCO's other member filled), or the entry of its
+    bracket ended without a fill that it could close.
+    """
     ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 120
     """OUT_OF_RANGE: events after this cursor are no longer kept; metadata `earliest_cursor` is the first that works."""
     ERROR_REASON_CURSOR_EPOCH: _ErrorReason.ValueType  # 121
@@ -253,6 +257,10 @@ ERROR_REASON_NOT_FILLABLE: ErrorReason.ValueType  # 107
 """On a rejected order: FOK could not be filled wholly."""
 ERROR_REASON_WOULD_TAKE: ErrorReason.ValueType  # 108
 """On a rejected order: post-only would have taken."""
+ERROR_REASON_LINKED_ORDER: ErrorReason.ValueType  # 109
+"""On a cancelled order: another one of its group took its place (an OCO's other member filled), or the entry of its
+bracket ended without a fill that it could close.
+"""
 ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 120
 """OUT_OF_RANGE: events after this cursor are no longer kept; metadata `earliest_cursor` is the first that works."""
 ERROR_REASON_CURSOR_EPOCH: ErrorReason.ValueType  # 121

@@ -33,6 +33,7 @@ _JOURNAL: Final = "e2e/badinput/test_journal.py"
 _REPEATS: Final = "e2e/badinput/test_repeats.py"
 _STOPS: Final = "e2e/badinput/test_stops.py"
 _PAPER: Final = "unit/adapters/paper/test_live.py"
+_GROUPS: Final = "unit/engine/groups/test_tracking.py"
 _RECOVERY: Final = "unit/engine/test_recovery.py"
 
 REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
@@ -82,6 +83,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "INSTRUMENT_FROZEN": ByTest(_RECOVERY, "test_a_position_that_nothing_explains_freezes_its_instrument"),
     "NOT_FILLABLE": GENERATED,
     "WOULD_TAKE": Impossible("the paper venue does not know post_only yet"),
+    "LINKED_ORDER": ByTest(_GROUPS, "test_an_order_that_the_other_one_took_the_place_of_says_so"),
     "CURSOR_EXPIRED": ByTest(_JOURNAL, "test_a_cursor_of_what_is_no_longer_kept_is_told_where_to_begin"),
     "CURSOR_EPOCH": GENERATED,
     "SLOW_CONSUMER": ByTest(_LIMITS, "test_a_subscriber_that_does_not_read_is_cut_off_and_resumes"),
