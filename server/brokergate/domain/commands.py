@@ -23,9 +23,17 @@ class OrderRef:
 
 
 @value
+class LinkedOrder:
+    """A member of an OCO group beside the order that it comes with."""
+
+    client_order_id: str
+    spec: OrderSpec
+
+
+@value
 class PlaceOrder:
     """Place `spec` on `account_id`. `fingerprint` is equal for equal bodies, compared by parsed values (law 2);
-    `method` is the RPC that brought it."""
+    `method` is the RPC that brought it. With `oco`, or with legs in `spec`, it is a group of orders, all or none."""
 
     account_id: str
     client_order_id: str
@@ -33,6 +41,16 @@ class PlaceOrder:
     fingerprint: bytes
     caller: Caller = GATEWAY
     method: str = "PlaceOrder"
+    oco: tuple[LinkedOrder, ...] = ()
+    allow_emulated: bool = False
+
+    @property
+    def linked(self) -> tuple[str, ...]:
+        """The client order ids of the others of its group; none where it stands alone."""
+        if self.oco:
+            return tuple([member.client_order_id for member in self.oco])
+        legs = self.spec.take_profit, self.spec.stop_loss
+        return tuple([leg.client_order_id for leg in legs if leg is not None])
 
 
 class IfUnknown(IntEnum):
@@ -177,10 +195,11 @@ class OrderFailure:
 
 @value
 class Placed:
-    """An order as it now stands, and whether its client_order_id was known already."""
+    """An order as it now stands, whether its client_order_id was known already, and the others of its group."""
 
     order: Order
     already_existed: bool
+    linked: tuple[Order, ...] = ()
 
 
 PlaceResult = Placed | OrderFailure

@@ -131,6 +131,11 @@ class OrderSpec:
     labels: tuple[tuple[str, str], ...] = ()
     broker_options: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def bracket(self) -> bool:
+        """Whether closing orders come with it."""
+        return self.take_profit is not None or self.stop_loss is not None
+
 
 @value
 class PendingAction:

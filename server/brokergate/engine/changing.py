@@ -25,6 +25,7 @@ from brokergate.domain.events import (
 )
 from brokergate.domain.orders import Order, OrderSpec, PendingAction, PendingActionKind, Side
 from brokergate.engine.account import Account
+from brokergate.engine.grouping import is_entry, legs_of
 from brokergate.engine.replacing import change
 from brokergate.engine.rules import check_order, check_replace_support
 from brokergate.ports.broker import Outcome, Rejected, ReplaceCommand, Unknown
@@ -215,7 +216,7 @@ class Changing:
                 sending = []
         for order in orders:
             if order.held:
-                results[order.order_id] = self._dropped(order, request, payloads)
+                results[order.order_id] = self._drop(order, request, payloads)
         if sending:
             for result, order in zip(await self._sent(sending, request, payloads), sending, strict=True):
                 results[order.order_id] = result
@@ -226,8 +227,20 @@ class Changing:
         """Ends orders that are held back; nothing of them was sent."""
         payloads: list[EventPayload] = []
         for order in orders:
-            self._dropped(order, request, payloads)
+            self._drop(order, request, payloads)
         self._account.stage(payloads)
+
+    def _drop(self, order: Order, request: Request, payloads: list[EventPayload]) -> Order:
+        """Ends an order that is held back, and with the entry of a bracket its legs, which have nothing to close."""
+        tracker = self._account.tracker
+        if (now := tracker.latest(order)).ended:
+            return now
+        if is_entry(order):
+            for leg, _ in legs_of(order.spec):
+                held = tracker.working(leg.client_order_id)
+                if held is not None:
+                    self._dropped(held, request, payloads)
+        return self._dropped(order, request, payloads)
 
     def _dropped(self, order: Order, request: Request, payloads: list[EventPayload]) -> Order:
         now_ns = self._account.clock.now_ns()

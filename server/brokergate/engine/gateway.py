@@ -37,10 +37,12 @@ from brokergate.domain.errors import (
 from brokergate.domain.money import ZERO, format_decimal
 from brokergate.domain.orders import OrderSpec, OrderType, Side
 from brokergate.domain.policy import AccountPolicy
+from brokergate.domain.values import changed
 from brokergate.engine.account import Account
 from brokergate.engine.changing import Changing
 from brokergate.engine.closing import closable, market_orders
 from brokergate.engine.connections import Connections
+from brokergate.engine.grouping import members_of
 from brokergate.engine.journal_guard import CANCELS, STOPS, JournalGuard
 from brokergate.engine.lookups import no_position
 from brokergate.engine.placing import Placing
@@ -187,15 +189,28 @@ class Gateway(Reading):
         return await self._run(account, self._placing[account].place(commands))
 
     async def preview_order(self, account_id: str, spec: OrderSpec) -> Preview:
-        """What an order would do now; what the rules refuse raises."""
+        """What an order would do now; what the rules refuse raises. Of a bracket it is what the entry would do, and
+        whether all of it would be taken."""
         account = self._read(account_id)
         account.check_connected()
         instrument = account.instrument(spec.symbol, "order.symbol")
-        check_order(spec, instrument, account.broker.capabilities, account.broker.name, self._clock.now_ns())
-        preview = await account.broker.preview_order(spec)
+        broker, now_ns = account.broker, self._clock.now_ns()
+        specs = [spec]
+        if spec.bracket:
+            command = PlaceOrder(account_id, "", spec, b"")
+            specs = [
+                member
+                for _, member in members_of(command, instrument, broker.capabilities, broker.name, now_ns)
+            ]
+        else:
+            check_order(spec, instrument, broker.capabilities, broker.name, now_ns)
+        preview = await broker.preview_order(changed(spec, take_profit=None, stop_loss=None))
         refusal = account.refusal(spec.symbol)
         if refusal is None and account.risk is not None and spec.quantity is not None:
-            breach = account.risk.preview(spec, spec.quantity, instrument)
+            if spec.bracket:
+                breach = account.risk.preview_group(specs, instrument)
+            else:
+                breach = account.risk.preview(spec, spec.quantity, instrument)
             refusal = None if breach is None else (breach.reason, breach.message)
         return preview if refusal is None else replace(preview, rejection=refusal)
 

@@ -13,14 +13,14 @@ from decimal import Decimal
 
 from brokergate.domain import lifecycle
 from brokergate.domain.control import Discrepancy
-from brokergate.domain.events import EventPayload, GapFound, PositionChanged
+from brokergate.domain.events import EventPayload, GapFound, OrderEventType, PositionChanged
 from brokergate.domain.fills import FillOrigin
 from brokergate.domain.money import ZERO, format_decimal, subtract
 from brokergate.domain.orders import Order, OrderOrigin, OrderSpec, PendingActionKind
 from brokergate.domain.values import changed
 from brokergate.engine.account import Account
 from brokergate.engine.resolving import Resolver
-from brokergate.ports.broker import FillReport, VenueOrder
+from brokergate.ports.broker import FillReport, OrderReport, VenueOrder
 from brokergate.ports.journal import Setting
 
 WATERMARK = "watermark"
@@ -188,6 +188,8 @@ class GapFill:
             seen.add(order.order_id)
             if order.ended and order.origin is not OrderOrigin.EXTERNAL:
                 self._undead(order, venue_order, undead)
+            elif order.group_id and known.get(order.order_id) is order:
+                self._restated(order, venue_order, payloads)
         self._undead_ns = {name: since for name, since in self._undead_ns.items() if name in undead}
         account.stage(payloads)
         # One that the journal has open and the broker does not show has ended, or is not there yet: it is asked for by
@@ -196,6 +198,21 @@ class GapFill:
             now = account.tracker.open.get(order_id)
             if now is not None and now.pending == order.pending and (order_id not in seen or now.uncertain):
                 await self.resolver.ask(now)
+
+    def _restated(self, order: Order, shown: VenueOrder, payloads: list[EventPayload]) -> None:
+        """A linked order whose total the venue changed, when another one of its group filled, and whose report was
+        lost."""
+        if order.pending or shown.quantity == order.quantity:
+            return
+        report = OrderReport(
+            OrderEventType.REPLACED,
+            order.client_order_id,
+            shown.broker_order_id,
+            shown.update_time_ns,
+            message="the venue shows it with this total",
+            quantity=shown.quantity,
+        )
+        payloads.extend(self._account.tracker.apply((report,)))
 
     def _stranger(self, shown: VenueOrder, payloads: list[EventPayload]) -> None:
         """An order that the journal does not know: somebody else's."""

@@ -9,6 +9,7 @@ from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field
 from brokergate.domain.money import format_decimal
 from brokergate.domain.orders import Order, OrderSpec, PendingActionKind
 from brokergate.domain.values import changed
+from brokergate.engine.grouping import check_quantity_is_free
 
 _CHANGEABLE = (
     "limit_price",
@@ -39,6 +40,8 @@ def change(order: Order, command: ReplaceOrder) -> tuple[OrderSpec, Decimal]:
             f"order {order.order_id!r} is not known to be at the broker yet; wait for that, or cancel it"
         )
         raise GatewayError(ErrorReason.REPLACE_PENDING, problem)
+    if command.quantity is not None and command.quantity != order.quantity:
+        check_quantity_is_free(order)
     quantity = order.quantity if command.quantity is None else command.quantity
     if quantity <= order.cum_quantity:
         filled = format_decimal(order.cum_quantity)

@@ -157,6 +157,20 @@ def check_order(
     return time_in_force
 
 
+def check_leg(
+    spec: OrderSpec, instrument: Instrument, capabilities: Capabilities, broker: str, field: str
+) -> None:
+    """Raises a GatewayError unless the broker could take the closing order that the leg at `field` is. Its quantity is
+    its entry's, which has been looked at."""
+    if spec.type not in capabilities.order_types:
+        names = ", ".join(sorted(kind.name for kind in capabilities.order_types))
+        raise unsupported(broker, field, f"{spec.type.name} orders, which this leg is", names)
+    check_price(f"{field}.limit_price", spec.limit_price, instrument)
+    check_price(f"{field}.stop_price", spec.stop_price, instrument)
+    assert spec.quantity is not None
+    check_notional(spec, spec.quantity, instrument, "order.")
+
+
 def check_replace_support(capabilities: Capabilities, broker: str) -> None:
     """Raises UNSUPPORTED where the broker cannot change an order."""
     if capabilities.replace is ReplaceSupport.NONE:

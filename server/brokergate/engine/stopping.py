@@ -265,7 +265,8 @@ class StopOperation:
 
 def protective(account: Account, but: Collection[str] = ()) -> set[str]:
     """The stop orders that only close what is held, oldest first as far as there is something to close, `but` those of
-    some symbols; by order id."""
+    some symbols; by order id. One that is larger stays where it is `reduce_only`, since the venue cuts it to what is
+    held: the stop of a bracket whose entry has filled in part."""
     kept: set[str] = set()
     closing: dict[tuple[str, Side], Decimal] = {}
     positions = dict(account.open_positions())
@@ -275,7 +276,10 @@ def protective(account: Account, but: Collection[str] = ()) -> set[str]:
             continue
         held = positions.get(spec.symbol, ZERO)
         closable = max(ZERO, held if spec.side is Side.SELL else held.copy_negate())
-        total = add(closing.get((spec.symbol, spec.side), ZERO), order.leaves_quantity)
+        before = closing.get((spec.symbol, spec.side), ZERO)
+        total = add(before, order.leaves_quantity)
+        if spec.reduce_only and before < closable:
+            total = min(total, closable)
         if total <= closable:
             closing[spec.symbol, spec.side] = total
             kept.add(order.order_id)

@@ -121,6 +121,8 @@ class _Session:
         # Before: a client that goes away while they are placed must find them in its lease.
         for order in orders:
             self.placed.add(account_id, order.client_order_id)
+            for member in order.oco:
+                self.placed.add(account_id, member.client_order_id)
         outcomes: Sequence[PlaceResult]
         try:
             require_account(self._principal, account_id)
@@ -130,6 +132,9 @@ class _Session:
         for order, outcome in zip(orders, outcomes, strict=True):
             if isinstance(outcome, OrderFailure) or outcome.order.ended:
                 self.placed.discard(account_id, order.client_order_id)
+            for index, member in enumerate(order.oco):
+                if isinstance(outcome, OrderFailure) or outcome.linked[index].ended:
+                    self.placed.discard(account_id, member.client_order_id)
         return [
             entry_result_bytes(entry.request_id, _as_asked(entry, outcome))
             for entry, outcome in zip(entries, outcomes, strict=True)

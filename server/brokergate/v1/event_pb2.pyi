@@ -117,7 +117,9 @@ class _OrderEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderE
     ORDER_EVENT_TYPE_REPLACE_REQUESTED: _OrderEventType.ValueType  # 11
     """A replace was asked for."""
     ORDER_EVENT_TYPE_REPLACED: _OrderEventType.ValueType  # 12
-    """It was replaced: a new generation."""
+    """It was replaced: a new generation. Without a REPLACE_REQUESTED before it the venue changed its total by itself,
+    for another order of its group that filled.
+    """
     ORDER_EVENT_TYPE_REPLACE_REJECTED: _OrderEventType.ValueType  # 13
     """The replace was refused."""
     ORDER_EVENT_TYPE_EXPIRED: _OrderEventType.ValueType  # 14
@@ -159,7 +161,9 @@ ORDER_EVENT_TYPE_CANCEL_REJECTED: OrderEventType.ValueType  # 10
 ORDER_EVENT_TYPE_REPLACE_REQUESTED: OrderEventType.ValueType  # 11
 """A replace was asked for."""
 ORDER_EVENT_TYPE_REPLACED: OrderEventType.ValueType  # 12
-"""It was replaced: a new generation."""
+"""It was replaced: a new generation. Without a REPLACE_REQUESTED before it the venue changed its total by itself,
+for another order of its group that filled.
+"""
 ORDER_EVENT_TYPE_REPLACE_REJECTED: OrderEventType.ValueType  # 13
 """The replace was refused."""
 ORDER_EVENT_TYPE_EXPIRED: OrderEventType.ValueType  # 14

@@ -190,11 +190,17 @@ class OrderSpec(_message.Message):
 
     @_builtins.property
     def take_profit(self) -> Global___ProtectiveLeg:
-        """An order that closes the position at a profit, placed when this one fills."""
+        """An order that closes at a profit what this one fills: with either leg the order is the entry of a bracket. The
+        legs are orders of their own, taken or refused with the entry, all or none; they sleep until it fills and never
+        close more than it has filled. An entry that ends early leaves its legs what it filled, or takes them with it
+        where that is nothing. Needs `quantity`, not `reduce_only`; for a BUY its price must lie above the entry's.
+        """
 
     @_builtins.property
     def stop_loss(self) -> Global___ProtectiveLeg:
-        """An order that closes the position at a loss, placed when this one fills. With `take_profit` the two are an OCO."""
+        """An order that closes it at a loss; for a BUY its price must lie below the entry's and the take-profit's. With
+        `take_profit` the two are an OCO: one that fills takes as much from the other, in one step.
+        """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -262,7 +268,10 @@ Global___OrderSpec: _TypeAlias = OrderSpec  # noqa: Y015
 
 @_typing.final
 class ProtectiveLeg(_message.Message):
-    """One closing order of a bracket."""
+    """One closing order of a bracket: of the other side, with the entry's quantity, labels, extended hours and self-trade
+    prevention, `reduce_only` where the broker has that. It works until it is cancelled, or for the day where the entry
+    asks for DAY: what the entry then holds is not protected any more.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -413,11 +422,13 @@ class Order(_message.Message):
     origin: _enums_pb2.OrderOrigin.ValueType
     """Whose order it is."""
     generation: _builtins.int
-    """1 when placed, one more with every replace that succeeded."""
+    """1 when placed, one more with every replace that succeeded and every time that the venue changed its total."""
     state: _enums_pb2.OrderState.ValueType
     """What the venue last proved."""
     quantity: _builtins.str
-    """The total quantity, including what is filled; for a `quote_quantity` order what it came to."""
+    """The total quantity, including what is filled; for a `quote_quantity` order what it came to. The venue changes that
+    of a linked order when another one of its group fills.
+    """
     cum_quantity: _builtins.str
     """Filled so far."""
     leaves_quantity: _builtins.str
@@ -427,13 +438,15 @@ class Order(_message.Message):
     average_price: _builtins.str
     """`cum_notional / (cum_quantity × multiplier)` to 18 places, half to even; absent before the first fill."""
     reject_reason: _error_pb2.ErrorReason.ValueType
-    """Why it was rejected or ended early; UNSPECIFIED otherwise."""
+    """Why it was rejected or ended early; UNSPECIFIED otherwise. LINKED_ORDER where another one of its group took its
+    place.
+    """
     reject_message: _builtins.str
     """The reason in words, the broker's own where it gave any."""
     triggered: _builtins.bool
     """Whether a stop has been set off."""
     group_id: _builtins.str
-    """The group that links the legs of a bracket or OCO; empty outside one."""
+    """The group that links the orders of a bracket or OCO, the first one's `order_id`; empty outside one."""
     @_builtins.property
     def spec(self) -> Global___OrderSpec:
         """What it asks for, after replaces; `time_in_force` is the one in force."""
@@ -533,7 +546,8 @@ class PlaceOrderRequest(_message.Message):
     """Unique on the account for ever, `[A-Za-z0-9_-]{1,64}`. Required."""
     allow_emulated: _builtins.bool
     """Let the gateway emulate a bracket or OCO that the broker lacks. The risk: while the gateway or its connection
-    is down, the other leg is not cancelled.
+    is down, the other leg is not cancelled. This version emulates none: what the broker does not link itself
+    (`native_oco`, `native_bracket`) is UNSUPPORTED all the same.
     """
     @_builtins.property
     def order(self) -> Global___OrderSpec:
@@ -541,7 +555,10 @@ class PlaceOrderRequest(_message.Message):
 
     @_builtins.property
     def oco_orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkedOrder]:
-        """The other members of an OCO group: one that fills cancels the rest. At most 4."""
+        """The other members of an OCO group, taken or refused with `order`, all or none: one that fills takes as much from
+        the others, one that is full cancels them, and one that ends otherwise leaves them as they are. At most 4. All are
+        of one symbol and quantity, of either side, wait (no MARKET, IOC, FOK, AT_OPEN or AT_CLOSE), and have no legs.
+        """
 
     def __init__(
         self,
@@ -580,7 +597,7 @@ class PlaceOrderResponse(_message.Message):
 
     @_builtins.property
     def linked_orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___Order]:
-        """The other legs of a bracket or OCO."""
+        """The other orders of a bracket (take-profit, stop-loss) or OCO, in the order of the request."""
 
     def __init__(
         self,
@@ -612,7 +629,7 @@ class PreviewOrderRequest(_message.Message):
     """A route."""
     @_builtins.property
     def order(self) -> Global___OrderSpec:
-        """Required."""
+        """Required. Of a bracket the answer tells what its entry would do, and whether all of it would be taken."""
 
     def __init__(
         self,
@@ -711,7 +728,9 @@ class ReplaceOrderRequest(_message.Message):
     expected_generation: _builtins.int
     """The generation that the caller has seen. Required."""
     quantity: _builtins.str
-    """The new total quantity, including what is filled; above what is filled."""
+    """The new total quantity, including what is filled; above what is filled. That of a linked order is its group's and
+    cannot be changed.
+    """
     limit_price: _builtins.str
     """The new limit."""
     stop_price: _builtins.str
@@ -996,7 +1015,7 @@ Global___BatchPlaceOrdersRequest: _TypeAlias = BatchPlaceOrdersRequest  # noqa: 
 
 @_typing.final
 class BatchOrder(_message.Message):
-    """One order of a batch."""
+    """One order of a batch; with legs a bracket, whose legs come as events and not in the results."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1415,7 +1434,8 @@ class CancelOnDisconnect(_message.Message):
     """A lease: when the stream ends without the client having closed it in order, the open orders that were placed
     through it are cancelled after the grace; at once when the gateway goes down, which ends every grace. A stream that
     its client closes under a lease has an empty response before its end: the lease is let go. A lease does not outlive
-    a gateway that is killed.
+    a gateway that is killed. It takes all of an OCO group, and of a bracket the entry: the legs stay with what that has
+    filled.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1474,7 +1494,7 @@ Global___StreamOrderEntryResponse: _TypeAlias = StreamOrderEntryResponse  # noqa
 
 @_typing.final
 class OrderCommandResult(_message.Message):
-    """The outcome of one command."""
+    """The outcome of one command. The other orders of a group that was placed come as events."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

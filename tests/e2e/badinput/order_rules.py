@@ -147,10 +147,24 @@ SPECS: Final[Mapping[str, Form]] = {
     ),
     "OrderSpec.self_trade_prevention": choice(0, 1, 2, 3, unspecified=True),
     "OrderSpec.take_profit": Form(
-        (Wrong("not yet", ProtectiveLeg(client_order_id="leg", limit_price="120"), "UNIMPLEMENTED", at=""),)
+        (
+            Wrong(
+                "not known to this broker",
+                ProtectiveLeg(client_order_id="leg", limit_price="120"),
+                "UNSUPPORTED",
+            ),
+            Wrong("without a price", ProtectiveLeg(client_order_id="leg"), at="take_profit.limit_price"),
+        )
     ),
     "OrderSpec.stop_loss": Form(
-        (Wrong("not yet", ProtectiveLeg(client_order_id="leg", stop_price="40"), "UNIMPLEMENTED", at=""),)
+        (
+            Wrong(
+                "not known to this broker",
+                ProtectiveLeg(client_order_id="leg", stop_price="40"),
+                "UNSUPPORTED",
+            ),
+            Wrong("without a trigger", ProtectiveLeg(client_order_id="leg"), at="stop_loss.stop_price"),
+        )
     ),
     "OrderSpec.labels": LABELS,
     "OrderSpec.broker_options": Form(
@@ -202,7 +216,9 @@ REQUESTS: Final[Mapping[str, Form]] = {
     "PlaceOrderRequest.oco_orders": Form(
         (
             Wrong(
-                "not yet", [LinkedOrder(client_order_id="oco", order=Scene().spec())], "UNIMPLEMENTED", at=""
+                "not known to this broker",
+                [LinkedOrder(client_order_id="oco", order=Scene().spec())],
+                "UNSUPPORTED",
             ),
             Wrong("5 of them", [LinkedOrder(client_order_id="oco")] * 5),
         ),

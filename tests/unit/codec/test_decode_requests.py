@@ -356,18 +356,24 @@ def test_batch_answers_index_by_index() -> None:
                 "client_order_id": "d",
                 "order": {**SPEC, "stop_loss": {"client_order_id": "x", "stop_price": "1"}},
             },
+            {
+                "client_order_id": "e",
+                "order": {**SPEC, "stop_loss": {"client_order_id": "e", "stop_price": "1"}},
+            },
         ],
     )
-    good, number, missing, bracket = batch.orders
+    good, number, missing, bracket, both = batch.orders
     assert isinstance(good, PlaceOrder)
     assert good.fingerprint == decode("PlaceOrderRequest").fingerprint
     assert isinstance(number, OrderFailure)
     assert isinstance(number.error, GatewayError)
     assert [violation.field for violation in number.error.violations] == ["orders[1].order.quantity"]
     assert isinstance(missing, OrderFailure)
-    assert isinstance(bracket, OrderFailure)
-    assert isinstance(bracket.error, GatewayError)
-    assert bracket.error.reason is ErrorReason.UNIMPLEMENTED
+    assert isinstance(bracket, PlaceOrder)
+    assert bracket.linked == ("x",)
+    assert isinstance(both, OrderFailure)
+    assert isinstance(both.error, GatewayError)
+    assert [found.field for found in both.error.violations] == ["orders[4].order.stop_loss.client_order_id"]
 
 
 def test_entry_commands() -> None:

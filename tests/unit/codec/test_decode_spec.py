@@ -219,8 +219,6 @@ def test_client_order_id(client_order_id: str) -> None:
     ("spec", "fields", "words"),
     [
         (MARKET, {"route_id": "crypto"}, "route"),
-        (MARKET, {"oco_orders": [{"client_order_id": "o2", "order": LIMIT}]}, "OCO"),
-        ({**LIMIT, "take_profit": {"client_order_id": "tp", "limit_price": "1"}}, {}, "bracket"),
     ],
 )
 def test_unimplemented(spec: dict[str, Any], fields: dict[str, Any], words: str) -> None:
@@ -231,6 +229,105 @@ def test_unimplemented(spec: dict[str, Any], fields: dict[str, Any], words: str)
         place(spec, **fields)
     assert caught.value.reason is ErrorReason.UNIMPLEMENTED
     assert "order.symbol" in violations({**spec, "symbol": ""}, **fields)
+
+
+TAKE = {"client_order_id": "tp", "limit_price": "120"}
+LOSS = {"client_order_id": "sl", "stop_price": "80"}
+AT_100 = {**LIMIT, "limit_price": "100"}
+SELLS = {"side": 2}
+
+
+def test_a_bracket_is_a_spec_with_legs() -> None:
+    command = place({**AT_100, "take_profit": TAKE, "stop_loss": LOSS}, allow_emulated=True)
+    assert command.linked == ("tp", "sl")
+    assert (command.oco, command.allow_emulated) == ((), True)
+    assert place({**AT_100, "stop_loss": LOSS}).linked == ("sl",)
+
+
+@pytest.mark.parametrize(
+    ("spec", "fields"),
+    [
+        ({"take_profit": {**TAKE, "limit_price": "100"}}, ["take_profit.limit_price"]),
+        ({"take_profit": {**TAKE, "limit_price": "99"}}, ["take_profit.limit_price"]),
+        ({"stop_loss": {**LOSS, "stop_price": "100"}}, ["stop_loss.stop_price"]),
+        ({**SELLS, "take_profit": TAKE}, ["take_profit.limit_price"]),
+        ({**SELLS, "stop_loss": LOSS}, ["stop_loss.stop_price"]),
+        (
+            {"type": 1, "limit_price": None, "take_profit": TAKE, "stop_loss": {**LOSS, "stop_price": "120"}},
+            ["stop_loss.stop_price"],
+        ),
+        ({"reduce_only": True, "take_profit": TAKE}, ["reduce_only"]),
+        (
+            {"type": 1, "limit_price": None, "quantity": None, "quote_quantity": "9", "stop_loss": LOSS},
+            ["quote_quantity"],
+        ),
+        ({"take_profit": {**TAKE, "client_order_id": "first"}}, ["take_profit.client_order_id"]),
+        (
+            {"take_profit": TAKE, "stop_loss": {**LOSS, "client_order_id": "tp"}},
+            ["stop_loss.client_order_id"],
+        ),
+    ],
+)
+def test_a_bracket_that_contradicts_itself(spec: dict[str, Any], fields: list[str]) -> None:
+    """Legs lie on either side of what they close, and each has an id of its own."""
+    whole = {name: value for name, value in {**AT_100, **spec}.items() if value is not None}
+    assert list(violations(whole, client_order_id="first")) == [f"order.{field}" for field in fields]
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_a_bracket_of_either_side(side: int) -> None:
+    up, down = ("120", "80") if side == 1 else ("80", "120")
+    legs = {"take_profit": {**TAKE, "limit_price": up}, "stop_loss": {**LOSS, "stop_price": down}}
+    assert place({**AT_100, "side": side, **legs}).linked == ("tp", "sl")
+    at_market = {name: value for name, value in AT_100.items() if name != "limit_price"}
+    assert place({**at_market, "type": 1, "side": side, **legs}).linked == ("tp", "sl")
+
+
+def test_an_oco_group_is_a_place_with_members() -> None:
+    member = {"client_order_id": "o2", "order": {**AT_100, "limit_price": "120.0"}}
+    command = place(AT_100, oco_orders=[member])
+    assert [(other.client_order_id, other.spec.limit_price) for other in command.oco] == [
+        ("o2", Decimal("120.0"))
+    ]
+    assert command.linked == ("o2",)
+    member["order"]["limit_price"] = "120"  # type: ignore[index]
+    assert place(AT_100, oco_orders=[member]).fingerprint == command.fingerprint
+    member["client_order_id"] = "o3"
+    assert place(AT_100, oco_orders=[member]).fingerprint != command.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("first", "member", "field"),
+    [
+        ({}, {"symbol": "ETH/USDT"}, "oco_orders[0].order.symbol"),
+        ({}, {"quantity": "2"}, "oco_orders[0].order.quantity"),
+        ({}, {"type": 1, "limit_price": None}, "oco_orders[0].order.type"),
+        ({"type": 1, "limit_price": None}, {}, "order.type"),
+        ({}, {"time_in_force": 4}, "oco_orders[0].order.time_in_force"),
+        ({"time_in_force": 5}, {}, "order.time_in_force"),
+        ({"take_profit": TAKE}, {}, "order.take_profit"),
+        ({}, {"stop_loss": LOSS}, "oco_orders[0].order.stop_loss"),
+    ],
+)
+def test_an_oco_group_that_contradicts_itself(
+    first: dict[str, Any], member: dict[str, Any], field: str
+) -> None:
+    """Its members are of one instrument and quantity and can all wait, and none has legs."""
+    one, other = (
+        {name: value for name, value in {**AT_100, **changes}.items() if value is not None}
+        for changes in (first, member)
+    )
+    found = violations(one, oco_orders=[{"client_order_id": "o2", "order": other}])
+    assert list(found) == [field]
+
+
+def test_two_of_a_group_under_one_id() -> None:
+    member = {"client_order_id": "first", "order": AT_100}
+    assert list(violations(AT_100, client_order_id="first", oco_orders=[member])) == [
+        "oco_orders[0].client_order_id"
+    ]
+    members = [{"client_order_id": "o2", "order": AT_100}] * 2
+    assert list(violations(AT_100, oco_orders=members)) == ["oco_orders[1].client_order_id"]
 
 
 def test_members_of_a_group_are_checked() -> None:

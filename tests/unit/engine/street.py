@@ -32,6 +32,7 @@ from brokergate.ports.broker import (
     FillReport,
     FindResult,
     Found,
+    OrderGroup,
     OrderReport,
     Outcome,
     RestoredState,
@@ -67,6 +68,8 @@ class Street(ScriptedBroker):
         self.fills: list[FillReport] = []
         self.positions: dict[str, BrokerPosition] = {}
         self.place: Callable[[Order], Outcome] = self.works
+        self.groups: list[OrderGroup] = []
+        self.link: Callable[[OrderGroup], Sequence[Outcome]] = self.links
         self.reachable = True
         self.queries_fail = False
         self.hidden: set[str] = set()
@@ -99,6 +102,15 @@ class Street(ScriptedBroker):
         self.placed.extend(orders)
         self.asked.set()
         return [self.place(order) for order in orders]
+
+    def links(self, group: OrderGroup) -> Sequence[Outcome]:
+        """The orders rest at the venue, linked."""
+        return [self.works(order) for order in group.orders]
+
+    async def place_group(self, group: OrderGroup) -> Sequence[Outcome]:
+        self.groups.append(group)
+        self.asked.set()
+        return self.link(group)
 
     async def cancel_order(self, order: Order) -> Outcome:
         self.cancelled.append(order)

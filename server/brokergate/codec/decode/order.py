@@ -16,12 +16,14 @@ from brokergate.codec.decode.fields import (
     positive,
 )
 from brokergate.codec.decode.fingerprint import fingerprint, fingerprint_of
+from brokergate.codec.decode.group import check_bracket, check_oco
 from brokergate.codec.decode.spec import decode_expire_time, decode_spec, decode_trail_percent
 from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.commands import (
     CancelAllOrders,
     CancelOrder,
     IfUnknown,
+    LinkedOrder,
     OrderFailure,
     OrderRef,
     PlaceOrder,
@@ -29,6 +31,7 @@ from brokergate.domain.commands import (
 )
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import OrderSpec, Side
+from brokergate.domain.values import changed
 from brokergate.v1 import order_pb2
 
 MAX_BATCH = 500
@@ -110,11 +113,6 @@ def _check_supported(
         raise unimplemented(f"placing by a route (route_id {request.route_id!r})")
 
 
-def _check_bracket(spec: OrderSpec) -> None:
-    if spec.take_profit is not None or spec.stop_loss is not None:
-        raise unimplemented("a bracket (take_profit, stop_loss)")
-
-
 def ref_at(out: Violations, field: str, ref: order_pb2.OrderRef) -> OrderRef:
     """The order that the OrderRef at `field` names."""
     match ref.WhichOneof("id"):
@@ -145,15 +143,20 @@ def place_at(
     others = _linked(out, path, linked) if linked else ()
     if spec is None or out:
         raise out.error()
-    _check_supported(request)
     if others:
-        raise unimplemented("an OCO group (oco_orders)")
-    _check_bracket(spec)
+        check_oco(out, path, client_order_id, spec, others)
+    elif spec.bracket:
+        check_bracket(out, path, client_order_id, spec)
+    out.check()
+    _check_supported(request)
     body = fingerprint(f"account:{account_id}", spec, others, request.allow_emulated)
-    return PlaceOrder(account_id, client_order_id, spec, body, caller)
+    place = PlaceOrder(account_id, client_order_id, spec, body, caller)
+    if others or request.allow_emulated:
+        place = changed(place, oco=others, allow_emulated=request.allow_emulated)
+    return place
 
 
-def _linked(out: Violations, path: str, linked: Any) -> tuple[tuple[str, OrderSpec], ...]:
+def _linked(out: Violations, path: str, linked: Any) -> tuple[LinkedOrder, ...]:
     if not count(out, f"{path}oco_orders", linked, 0, MAX_LINKED):
         return ()
     others = []
@@ -161,7 +164,7 @@ def _linked(out: Violations, path: str, linked: Any) -> tuple[tuple[str, OrderSp
         at = f"{path}oco_orders[{index}]."
         client_order_id = identifier(out, f"{at}client_order_id", member.client_order_id)
         if member.HasField("order"):
-            others.append((client_order_id, decode_spec(out, f"{at}order.", member.order)))
+            others.append(LinkedOrder(client_order_id, decode_spec(out, f"{at}order.", member.order)))
         else:
             out.add(f"{at}order", "is required")
     return tuple(others)
@@ -195,12 +198,10 @@ def _batch_order(
         out.add(f"orders[{index}].order", "is required")
         return OrderFailure(out.error())
     spec = decode_spec(out, f"orders[{index}].order.", order.order)
+    if spec.bracket and not out:
+        check_bracket(out, f"orders[{index}].", client_order_id, spec)
     if out:
         return OrderFailure(out.error())
-    try:
-        _check_bracket(spec)
-    except GatewayError as error:
-        return OrderFailure(error)
     body = fingerprint(f"account:{account_id}", spec)
     return PlaceOrder(account_id, client_order_id, spec, body, caller, "BatchPlaceOrders")
 
@@ -213,9 +214,10 @@ def decode_preview(request: order_pb2.PreviewOrderRequest) -> PreviewOrder:
     if spec is None:
         out.add("order", "is required")
         raise out.error()
+    if spec.bracket and not out:
+        check_bracket(out, "", "", spec)
     out.check()
     _check_supported(request)
-    _check_bracket(spec)
     return PreviewOrder(account_id, spec)
 
 

@@ -24,6 +24,7 @@ MAX_CANCELLED = 500
 
 _PLACED = delimited_tag(order_pb2.PlaceOrderResponse.DESCRIPTOR, "order")
 _PLACED_EXISTED = varint_tag(order_pb2.PlaceOrderResponse.DESCRIPTOR, "already_existed") + _TRUE
+_PLACED_LINKED = delimited_tag(order_pb2.PlaceOrderResponse.DESCRIPTOR, "linked_orders")
 _CHANGED = delimited_tag(order_pb2.ReplaceOrderResponse.DESCRIPTOR, "order")
 _SHOWN = delimited_tag(order_pb2.GetOrderResponse.DESCRIPTOR, "order")
 _SHOWN_CURSOR = delimited_tag(order_pb2.GetOrderResponse.DESCRIPTOR, "cursor")
@@ -48,10 +49,12 @@ _AUDIT = trading_control_pb2.ListAuditRecordsResponse.DESCRIPTOR
 OrderOutcome = Order | Placed | OrderFailure
 
 
-def place_response_bytes(order: Order, already_existed: bool) -> bytes:
-    """A serialised PlaceOrderResponse; ClosePositionResponse is the same on the wire."""
+def place_response_bytes(order: Order, already_existed: bool, linked: Sequence[Order] = ()) -> bytes:
+    """A serialised PlaceOrderResponse; ClosePositionResponse is the same on the wire but for `linked`."""
     body = delimited(_PLACED, order_bytes(order))
-    return body + _PLACED_EXISTED if already_existed else body
+    if already_existed:
+        body += _PLACED_EXISTED
+    return body + b"".join([delimited(_PLACED_LINKED, order_bytes(other)) for other in linked])
 
 
 def order_response_bytes(order: Order | None) -> bytes:

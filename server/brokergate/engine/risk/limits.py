@@ -5,7 +5,7 @@ What each limit means, what it is measured by and whom it spares stands in `docs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from brokergate.domain.accounts import BrokerPosition
@@ -93,11 +93,45 @@ class Risk:
         self, spec: OrderSpec, quantity: Decimal, instrument: Instrument, replaced: Order | None = None
     ) -> Breach | None:
         """What `check` would say now. Counts nothing."""
-        wish = wish_for(self._exposure, spec, quantity, instrument, replaced)
+        return self._judge(wish_for(self._exposure, spec, quantity, instrument, replaced))
+
+    def check_group(
+        self, specs: Sequence[OrderSpec], instrument: Instrument, held: Sequence[Order] = ()
+    ) -> Breach | None:
+        """As `check`, for linked orders: all or none. `held` are the orders, in their order, where they were held back
+        and are to be sent."""
+        breach = self.preview_group(specs, instrument, held)
+        if breach is None and self._pace is not None and not held:
+            for _ in specs:
+                self._pace.count()
+        return breach
+
+    def preview_group(
+        self, specs: Sequence[OrderSpec], instrument: Instrument, held: Sequence[Order] = ()
+    ) -> Breach | None:
+        """What `check_group` would say now. Counts nothing.
+
+        Only one of an OCO's members fills, so that each is held to the limits beside what there is without the others.
+        A bracket is its entry: its legs close what that fills and are held to the collar alone, as reductions are.
+        """
+        bracket = specs[0].bracket
+        for index, spec in enumerate(specs):
+            assert spec.quantity is not None
+            order = held[index] if held else None
+            wish = wish_for(self._exposure, spec, spec.quantity, instrument, order, len(specs))
+            breach = self._reduction(wish) if bracket and index else self._judge(wish)
+            if breach is not None:
+                return breach
+        return None
+
+    def _reduction(self, wish: Wish) -> Breach | None:
+        return None if self._collar is None else self._collar.check_reducing(wish)
+
+    def _judge(self, wish: Wish) -> Breach | None:
         if wish.eases:
             return None
         if wish.reduces:
-            return None if self._collar is None else self._collar.check_reducing(wish)
+            return self._reduction(wish)
         for name, rule in self._rules:
             try:
                 breach = rule(wish)
@@ -201,11 +235,13 @@ class Risk:
         if wish.before is not None:
             return None
         if wish.own is not None:
-            count -= 1
-        if count < limit:
+            count -= wish.together
+        if count + wish.together <= limit:
             return None
+        more = f", and {wish.together} come together" if wish.together > 1 else ""
         return exceeded(
-            f"risk_limits.max_open_orders is {limit} and {count} are open, those of others among them; cancel one first"
+            f"risk_limits.max_open_orders is {limit} and {count} are open, those of others among them{more}; cancel "
+            "one first"
         )
 
     def _position_quantity(self, wish: Wish) -> Breach | None:
@@ -276,7 +312,12 @@ class Risk:
     def _speed(self, wish: Wish) -> Breach | None:
         assert self._pace is not None
         waited = wish.before is None and wish.own is not None
-        wait_ns = 0 if waited else self._pace.wait_ns()
+        limit = self._limits.max_orders_per_second
+        if not waited and limit is not None and wish.together > limit:
+            return exceeded(
+                f"risk_limits.max_orders_per_second is {limit} and the group has {wish.together} orders; link fewer"
+            )
+        wait_ns = 0 if waited else self._pace.wait_ns(wish.together)
         if not wait_ns:
             return None
         return exceeded(

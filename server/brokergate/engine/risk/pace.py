@@ -17,12 +17,13 @@ class Pace:
         self._limit = limit
         self._clock = clock
 
-    def wait_ns(self) -> int:
-        """Nanoseconds until one more may go; 0 for now."""
+    def wait_ns(self, orders: int = 1) -> int:
+        """Nanoseconds until so many more may go, `limit` at most; 0 for now."""
         times = self._times
-        if len(times) < self._limit:
+        late = len(times) + orders - self._limit
+        if late <= 0:
             return 0
-        return max(0, times[0] + SECOND_NS - self._clock.monotonic_ns())
+        return max(0, times[late - 1] + SECOND_NS - self._clock.monotonic_ns())
 
     def count(self) -> None:
         """One more goes now."""

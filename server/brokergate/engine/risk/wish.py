@@ -10,7 +10,7 @@ from brokergate.domain.money import ZERO, add, round_down, subtract
 from brokergate.domain.orders import Order, OrderSpec
 from brokergate.domain.values import value
 from brokergate.engine.risk.breach import shown
-from brokergate.engine.risk.exposure import Exposure, Holding, Reservation
+from brokergate.engine.risk.exposure import Exposure, Holding, Link, Reservation
 
 
 @value
@@ -28,14 +28,16 @@ class Wish:
     """What would be left of it to fill."""
     counted: Decimal
     """What it would count for: of a change, the larger of before and after, since either may come true."""
-    own: Reservation | None
-    """What the order counts for already."""
+    own: Reservation | Link | None
+    """What the order counts for already, with those that fill as one with it."""
     held: Decimal
     """The position as the order's side sees it: below zero when the order is against it."""
     others: Decimal
     """What is left of all other orders of its side."""
     worst: Decimal
     """The position on its side when it and all others of its side have filled, and none of the other side."""
+    together: int = 1
+    """Orders that are placed in one step with it, itself among them."""
 
     @property
     def own_quantity(self) -> Decimal:
@@ -88,7 +90,12 @@ class Wish:
 
 
 def wish_for(
-    exposure: Exposure, spec: OrderSpec, quantity: Decimal, instrument: Instrument, replaced: Order | None
+    exposure: Exposure,
+    spec: OrderSpec,
+    quantity: Decimal,
+    instrument: Instrument,
+    replaced: Order | None,
+    together: int = 1,
 ) -> Wish:
     """What is asked for. `replaced` is the order that shall become this, or that was held back and is to be sent."""
     holding = exposure.of(spec.symbol)
@@ -100,9 +107,11 @@ def wish_for(
     if replaced is not None and not replaced.held:
         before = replaced
         leaves = max(ZERO, subtract(quantity, replaced.cum_quantity))
-        counted = leaves if own is None else max(leaves, own.quantity)
+        counted = leaves if own is None else own.counted(leaves)
     worst = add(add(held, others), counted)
-    return Wish(spec, quantity, instrument, before, holding, leaves, counted, own, held, others, worst)
+    return Wish(
+        spec, quantity, instrument, before, holding, leaves, counted, own, held, others, worst, together
+    )
 
 
 def _prices(spec: OrderSpec) -> tuple[Decimal | None, ...]:

@@ -49,7 +49,7 @@ class OrderService:
         command = decode_place(request, client.caller)
         require_account(client.principal, command.account_id)
         placed = await self._gateway.place_order(command)
-        return place_response_bytes(placed.order, placed.already_existed)
+        return place_response_bytes(placed.order, placed.already_existed, placed.linked)
 
     async def preview_order(
         self, request: order_pb2.PreviewOrderRequest, client: Client
