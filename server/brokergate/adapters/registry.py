@@ -15,6 +15,7 @@ from brokergate.adapters.paper.feed_config import (
     PushInstrumentConfig,
     SyntheticConfig,
 )
+from brokergate.adapters.paper.fills_config import SlippageConfig
 from brokergate.adapters.settings import SETTINGS
 from brokergate.config.accounts import PAPER, AccountConfig
 from brokergate.config.section import Section
@@ -74,11 +75,19 @@ def create_paper_broker(command: CreatePaperAccount, clock: Clock) -> AbstractBr
             if instruments
             else FeedConfig(synthetic=SyntheticConfig(seed=command.seed or 0))
         )
+        path = "slippage"
+        slippage = SlippageConfig()
+        if command.slippage is not None:
+            slippage = SlippageConfig.model_validate(
+                {"model": command.slippage.model, **dict(command.slippage.figures)}
+            )
         path = ""
         config = PaperTradingConfig(
             initial_balance={money.currency: money.amount for money in command.initial_balances},
             taker_fee_percent=command.taker_fee_percent,
             maker_fee_percent=command.maker_fee_percent,
+            slippage=slippage,
+            participation_percent=command.participation_percent,
             feed=feed,
         )
     except ValidationError as error:

@@ -118,6 +118,14 @@ class PushInstrument:
 
 
 @dataclass(frozen=True, slots=True)
+class Slippage:
+    """A slippage model by the configuration's names: of the model, and of its figures."""
+
+    model: str
+    figures: tuple[tuple[str, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CreatePaperAccount:
     """Make a paper account: synthetic by `seed`, or pushed with `push_instruments`."""
 
@@ -127,6 +135,8 @@ class CreatePaperAccount:
     push_instruments: tuple[PushInstrument, ...]
     taker_fee_percent: Decimal
     maker_fee_percent: Decimal
+    slippage: Slippage | None = None
+    participation_percent: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

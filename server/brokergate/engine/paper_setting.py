@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from decimal import Decimal
 
-from brokergate.domain.commands import CreatePaperAccount, PushInstrument
+from brokergate.domain.commands import CreatePaperAccount, PushInstrument, Slippage
 from brokergate.domain.fills import Money
 from brokergate.domain.money import format_decimal
 
@@ -15,6 +15,7 @@ PAPER_SETTING = "paper-account/"
 
 def to_setting(command: CreatePaperAccount) -> str:
     """A paper account's definition as the journal keeps it."""
+    slippage, part = command.slippage, command.participation_percent
     return json.dumps(
         {
             "initial_balances": {m.currency: format_decimal(m.amount) for m in command.initial_balances},
@@ -30,6 +31,10 @@ def to_setting(command: CreatePaperAccount) -> str:
             ],
             "taker_fee_percent": format_decimal(command.taker_fee_percent),
             "maker_fee_percent": format_decimal(command.maker_fee_percent),
+            "slippage": None
+            if slippage is None
+            else [slippage.model, {name: format_decimal(figure) for name, figure in slippage.figures}],
+            "participation_percent": None if part is None else format_decimal(part),
         }
     )
 
@@ -37,6 +42,8 @@ def to_setting(command: CreatePaperAccount) -> str:
 def from_setting(account_id: str, text: str) -> CreatePaperAccount:
     """The definition that `to_setting` wrote."""
     kept = json.loads(text)
+    # Accounts of earlier releases have neither.
+    slippage, part = kept.get("slippage"), kept.get("participation_percent")
     return CreatePaperAccount(
         account_id=account_id,
         initial_balances=tuple(Money(Decimal(a), c) for c, a in kept["initial_balances"].items()),
@@ -47,4 +54,7 @@ def from_setting(account_id: str, text: str) -> CreatePaperAccount:
         ),
         taker_fee_percent=Decimal(kept["taker_fee_percent"]),
         maker_fee_percent=Decimal(kept["maker_fee_percent"]),
+        slippage=slippage
+        and Slippage(slippage[0], tuple((name, Decimal(figure)) for name, figure in slippage[1].items())),
+        participation_percent=part and Decimal(part),
     )

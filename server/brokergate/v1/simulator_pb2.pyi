@@ -181,6 +181,91 @@ class PushInstrument(_message.Message):
 Global___PushInstrument: _TypeAlias = PushInstrument  # noqa: Y015
 
 @_typing.final
+class SlippageModel(_message.Message):
+    """How much worse than the market's prices are those that an order pays which takes; what rests never slips. Rounded up
+    to the tick; what it puts beyond an order's limit is not taken. `docs/paper-venue.md` has the formulas.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIXED_AMOUNT_FIELD_NUMBER: _builtins.int
+    PERCENT_FIELD_NUMBER: _builtins.int
+    MARKET_IMPACT_FIELD_NUMBER: _builtins.int
+    fixed_amount: _builtins.str
+    """The same amount at every price, in price units; at least 0, at most 10^9."""
+    percent: _builtins.str
+    """A share of the price, in per cent (0.01 is a basis point); at least 0, below 100."""
+    @_builtins.property
+    def market_impact(self) -> Global___MarketImpact:
+        """What an order costs by its own weight (Almgren 2005)."""
+
+    def __init__(
+        self,
+        *,
+        fixed_amount: _builtins.str = ...,
+        percent: _builtins.str = ...,
+        market_impact: Global___MarketImpact | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fixed_amount", b"fixed_amount", "market_impact", b"market_impact", "model", b"model", "percent", b"percent"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fixed_amount", b"fixed_amount", "market_impact", b"market_impact", "model", b"model", "percent", b"percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_model: _TypeAlias = _typing.Literal["fixed_amount", "percent", "market_impact"]  # noqa: Y015
+    _WhichOneofArgType_model: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_model) -> _WhichOneofReturnType_model | None: ...
+
+Global___SlippageModel: _TypeAlias = SlippageModel  # noqa: Y015
+
+@_typing.final
+class MarketImpact(_message.Message):
+    """The figures of the market impact model."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AVERAGE_VOLUME_FIELD_NUMBER: _builtins.int
+    VOLATILITY_PERCENT_FIELD_NUMBER: _builtins.int
+    SHARES_OUTSTANDING_FIELD_NUMBER: _builtins.int
+    EXECUTION_SECONDS_FIELD_NUMBER: _builtins.int
+    DAY_SECONDS_FIELD_NUMBER: _builtins.int
+    average_volume: _builtins.str
+    """What trades in a day, in units of the instrument; above zero, at most 10^18. Required."""
+    volatility_percent: _builtins.str
+    """The standard deviation of a day's returns, in per cent; at least 0, below 100. Required."""
+    shares_outstanding: _builtins.str
+    """How many shares there are; above zero, at most 10^18. Left out of the formula if absent."""
+    execution_seconds: _builtins.str
+    """The seconds that an execution takes; above zero, at most 10^6. 60 if absent."""
+    day_seconds: _builtins.str
+    """How many seconds a day trades; above zero, at most 10^6. 86400 if absent."""
+    def __init__(
+        self,
+        *,
+        average_volume: _builtins.str = ...,
+        volatility_percent: _builtins.str = ...,
+        shares_outstanding: _builtins.str | None = ...,
+        execution_seconds: _builtins.str | None = ...,
+        day_seconds: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_day_seconds", b"_day_seconds", "_execution_seconds", b"_execution_seconds", "_shares_outstanding", b"_shares_outstanding", "day_seconds", b"day_seconds", "execution_seconds", b"execution_seconds", "shares_outstanding", b"shares_outstanding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_day_seconds", b"_day_seconds", "_execution_seconds", b"_execution_seconds", "_shares_outstanding", b"_shares_outstanding", "average_volume", b"average_volume", "day_seconds", b"day_seconds", "execution_seconds", b"execution_seconds", "shares_outstanding", b"shares_outstanding", "volatility_percent", b"volatility_percent"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__day_seconds: _TypeAlias = _typing.Literal["day_seconds"]  # noqa: Y015
+    _WhichOneofArgType__day_seconds: _TypeAlias = _typing.Literal["_day_seconds", b"_day_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__execution_seconds: _TypeAlias = _typing.Literal["execution_seconds"]  # noqa: Y015
+    _WhichOneofArgType__execution_seconds: _TypeAlias = _typing.Literal["_execution_seconds", b"_execution_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__shares_outstanding: _TypeAlias = _typing.Literal["shares_outstanding"]  # noqa: Y015
+    _WhichOneofArgType__shares_outstanding: _TypeAlias = _typing.Literal["_shares_outstanding", b"_shares_outstanding"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__day_seconds) -> _WhichOneofReturnType__day_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__execution_seconds) -> _WhichOneofReturnType__execution_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shares_outstanding) -> _WhichOneofReturnType__shares_outstanding | None: ...
+
+Global___MarketImpact: _TypeAlias = MarketImpact  # noqa: Y015
+
+@_typing.final
 class CreatePaperAccountRequest(_message.Message):
     """Asks for a new paper account; it lives as long as the journal."""
 
@@ -193,6 +278,8 @@ class CreatePaperAccountRequest(_message.Message):
     PUSH_FIELD_NUMBER: _builtins.int
     TAKER_FEE_PERCENT_FIELD_NUMBER: _builtins.int
     MAKER_FEE_PERCENT_FIELD_NUMBER: _builtins.int
+    SLIPPAGE_FIELD_NUMBER: _builtins.int
+    PARTICIPATION_PERCENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the repeat of this request safe, `[A-Za-z0-9_-]{1,64}`. Required."""
     account_id: _builtins.str
@@ -201,6 +288,10 @@ class CreatePaperAccountRequest(_message.Message):
     """Commission on what takes, in per cent of the notional (0.1 is 0.1 %); 0 if absent."""
     maker_fee_percent: _builtins.str
     """Commission on what rests, in per cent of the notional; 0 if absent."""
+    participation_percent: _builtins.str
+    """The most of a trade or a bar that all orders of the account get together, in per cent of its volume; above zero, at
+    most 100. If absent, all of a trade beside a book or quotes, and 10 of a bar and of a trade where there is no book.
+    """
     @_builtins.property
     def initial_balances(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
         """The cash that it starts with; at least one currency, amounts above zero and at most 10^18."""
@@ -213,6 +304,10 @@ class CreatePaperAccountRequest(_message.Message):
     def push(self) -> Global___PushFeed:
         """Given by a client."""
 
+    @_builtins.property
+    def slippage(self) -> Global___SlippageModel:
+        """Slippage; none if absent."""
+
     def __init__(
         self,
         *,
@@ -223,19 +318,25 @@ class CreatePaperAccountRequest(_message.Message):
         push: Global___PushFeed | None = ...,
         taker_fee_percent: _builtins.str | None = ...,
         maker_fee_percent: _builtins.str | None = ...,
+        slippage: Global___SlippageModel | None = ...,
+        participation_percent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent", "_taker_fee_percent", b"_taker_fee_percent", "feed", b"feed", "maker_fee_percent", b"maker_fee_percent", "push", b"push", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_taker_fee_percent", b"_taker_fee_percent", "feed", b"feed", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent", "_taker_fee_percent", b"_taker_fee_percent", "account_id", b"account_id", "feed", b"feed", "initial_balances", b"initial_balances", "maker_fee_percent", b"maker_fee_percent", "push", b"push", "request_id", b"request_id", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_taker_fee_percent", b"_taker_fee_percent", "account_id", b"account_id", "feed", b"feed", "initial_balances", b"initial_balances", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "request_id", b"request_id", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__maker_fee_percent: _TypeAlias = _typing.Literal["maker_fee_percent"]  # noqa: Y015
     _WhichOneofArgType__maker_fee_percent: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent"]  # noqa: Y015
+    _WhichOneofReturnType__participation_percent: _TypeAlias = _typing.Literal["participation_percent"]  # noqa: Y015
+    _WhichOneofArgType__participation_percent: _TypeAlias = _typing.Literal["_participation_percent", b"_participation_percent"]  # noqa: Y015
     _WhichOneofReturnType__taker_fee_percent: _TypeAlias = _typing.Literal["taker_fee_percent"]  # noqa: Y015
     _WhichOneofArgType__taker_fee_percent: _TypeAlias = _typing.Literal["_taker_fee_percent", b"_taker_fee_percent"]  # noqa: Y015
     _WhichOneofReturnType_feed: _TypeAlias = _typing.Literal["synthetic", "push"]  # noqa: Y015
     _WhichOneofArgType_feed: _TypeAlias = _typing.Literal["feed", b"feed"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__maker_fee_percent) -> _WhichOneofReturnType__maker_fee_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__participation_percent) -> _WhichOneofReturnType__participation_percent | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__taker_fee_percent) -> _WhichOneofReturnType__taker_fee_percent | None: ...
     @_typing.overload

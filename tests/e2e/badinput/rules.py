@@ -184,6 +184,9 @@ _CONTROLS: Final[Mapping[str, Form]] = {
     "Fault.delay": lasting(None, 3600),
 }
 
+_VOLUME: Final = ABOVE_ZERO.but(Wrong("above 10^18", "1000000000000000001"), right=("0.5", "6561000"))
+_SECONDS: Final = ABOVE_ZERO.but(Wrong("above 10^6", "1000000.1"), right=("0.075", "23400"))
+
 _SIMULATOR: Final[Mapping[str, Form]] = {
     "CreatePaperAccountRequest.request_id": ID,
     "CreatePaperAccountRequest.account_id": Form(
@@ -212,6 +215,18 @@ _SIMULATOR: Final[Mapping[str, Form]] = {
     "CreatePaperAccountRequest.push": NESTED,
     "CreatePaperAccountRequest.taker_fee_percent": FEE,
     "CreatePaperAccountRequest.maker_fee_percent": FEE,
+    "CreatePaperAccountRequest.slippage": NESTED,
+    "CreatePaperAccountRequest.participation_percent": ABOVE_ZERO.but(
+        Wrong("more than all", "100.001"), right=("100", "0.1")
+    ),
+    "SlippageModel.fixed_amount": NOT_NEGATIVE.but(Wrong("above 10^9", "1000000001"), right=("0", "0.05")),
+    "SlippageModel.percent": FEE,
+    "SlippageModel.market_impact": NESTED,
+    "MarketImpact.average_volume": _VOLUME.but(MISSING, without=("empty",)),
+    "MarketImpact.volatility_percent": FEE.but(MISSING, without=("empty",)),
+    "MarketImpact.shares_outstanding": _VOLUME,
+    "MarketImpact.execution_seconds": _SECONDS,
+    "MarketImpact.day_seconds": _SECONDS,
     "Money.amount": ABOVE_ZERO.but(MISSING, without=("empty",), right=("1000000", "0.01")),
     "Money.currency_code": CURRENCY,
     "SyntheticFeed.seed": anything("every number is a seed", 0, 2**64 - 1),

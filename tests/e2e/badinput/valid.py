@@ -57,12 +57,14 @@ from brokergate.v1.simulator_pb2 import (
     ControlTapeRequest,
     CreatePaperAccountRequest,
     Fault,
+    MarketImpact,
     PauseTape,
     PushFeed,
     PushInstrument,
     PushMarketDataRequest,
     ResetPaperAccountRequest,
     SetFaultsRequest,
+    SlippageModel,
 )
 from brokergate.v1.trading_control_pb2 import (
     ORDER_RESOLUTION_ENDED,
@@ -221,6 +223,10 @@ def _controls(scene: Scene) -> dict[str, Callable[[], Message]]:
             initial_balances=[Money(amount="1000000", currency_code="USDT")],
             push=push_feed(),
             taker_fee_percent="0.1",
+            slippage=SlippageModel(
+                market_impact=MarketImpact(average_volume="6561000", volatility_percent="1.57")
+            ),
+            participation_percent="25",
         ),
         "ResetPaperAccount": lambda: ResetPaperAccountRequest(
             request_id=scene.fresh(), account_id=scene.spare

@@ -389,6 +389,7 @@ def _terms(config: PaperTradingConfig) -> AccountTerms:
     return AccountTerms(
         initial_balances=config.initial_balance,
         fees=config.fees(),
+        fills=config.fills(),
         shortable=frozenset(config.allow_short),
         base_currency=config.base_currency or next(iter(config.initial_balance)),
         stale_after_ns=None if stale_ms is None else stale_ms * 1_000_000,

@@ -8,12 +8,14 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from brokergate.adapters.paper.feed_config import FeedConfig
+from brokergate.adapters.paper.fills_config import Part, QueueConfig, SlippageConfig, fill_terms
 from brokergate.adapters.paper.hours_config import HoursConfig
 from brokergate.adapters.paper.money_config import CommissionConfig, Kind, Percent, Rebate
 from brokergate.config.accounts import Currency
 from brokergate.config.section import Amount, Count, Section
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.sim.fees import FeeSchedule
+from brokergate.sim.filling import FillTerms
 
 MAX_BALANCE = Decimal(10) ** 18
 """Of one currency: leaves room for what trading brings, in the twenty digits that can be told."""
@@ -48,6 +50,13 @@ class PaperTradingConfig(Section):
     what it was sold for. The others sell what is held. Default forex and equity."""
     stale_after_ms: Annotated[Count, Field(ge=1, le=604_800_000)] | None = None
     """Milliseconds without market data after which an instrument's orders are refused. Default: no limit."""
+    slippage: SlippageConfig = SlippageConfig()
+    """How much worse than the market's prices are those that a taker pays. Default: no slippage."""
+    queue: QueueConfig = QueueConfig()
+    """What stands ahead of resting orders. Default: the conservative model."""
+    participation_percent: Part | None = None
+    """The most of a trade or a bar that all orders of the account get together, in per cent of its volume. Default:
+    all of a trade beside an order book or quotes, 10 of a bar and of a trade where there is no book."""
     feed: FeedConfig = FeedConfig()
     """Where the market comes from. Default: the synthetic market with seed 0."""
     hours: HoursConfig = HoursConfig()
@@ -59,6 +68,10 @@ class PaperTradingConfig(Section):
         if self.commission is not None and twice:
             raise ValueError(f"sets commission and {' and '.join(twice)}; keep commission")
         return self
+
+    def fills(self) -> FillTerms:
+        """How orders fill."""
+        return fill_terms(self.slippage, self.queue, self.participation_percent)
 
     def fees(self) -> FeeSchedule:
         """What executions cost."""

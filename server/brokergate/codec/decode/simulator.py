@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -17,13 +17,14 @@ from brokergate.codec.decode.fields import (
     identifier,
     matches_symbol,
     money,
+    number,
     percent,
     positive,
     symbol,
     time_ns,
 )
 from brokergate.codec.decode.order import Mutation, mutation_at
-from brokergate.domain.commands import CreatePaperAccount, PushInstrument
+from brokergate.domain.commands import CreatePaperAccount, PushInstrument, Slippage
 from brokergate.domain.fills import Money
 from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
 from brokergate.domain.money import ZERO
@@ -35,6 +36,9 @@ MAX_INSTRUMENTS = 64
 MAX_UPDATES = 1000
 MAX_LEVELS = 1000
 MAX_CURRENCIES = 64
+MAX_SLIPPAGE_AMOUNT = Decimal(10) ** 9
+MAX_VOLUME = Decimal(10) ** 18
+MAX_SECONDS = Decimal(10) ** 6
 
 _HUNDRED = Decimal(100)
 _SIDES = all_members(Side)
@@ -98,6 +102,10 @@ def decode_create(request: simulator_pb2.CreatePaperAccountRequest) -> Mutation[
         instruments,
         _fee(out, "taker_fee_percent", request.HasField("taker_fee_percent"), request.taker_fee_percent),
         _fee(out, "maker_fee_percent", request.HasField("maker_fee_percent"), request.maker_fee_percent),
+        _slippage(out, request.slippage) if request.HasField("slippage") else None,
+        _up_to(out, "participation_percent", request.participation_percent, _HUNDRED)
+        if request.HasField("participation_percent")
+        else None,
     )
     return mutation_at(out, "", request.request_id, command)
 
@@ -105,6 +113,52 @@ def decode_create(request: simulator_pb2.CreatePaperAccountRequest) -> Mutation[
 def _fee(out: Violations, field: str, given: bool, text: str) -> Decimal:
     # A rebate is a fee below zero.
     return percent(out, field, text, _HUNDRED.copy_negate(), _HUNDRED) if given else ZERO
+
+
+def _slippage(out: Violations, given: simulator_pb2.SlippageModel) -> Slippage | None:
+    match given.WhichOneof("model"):
+        case "fixed_amount":
+            amount = number(out, "slippage.fixed_amount", given.fixed_amount)
+            if amount is not None and not 0 <= amount <= MAX_SLIPPAGE_AMOUNT:
+                out.add(
+                    "slippage.fixed_amount",
+                    f"must be at least 0 and at most {MAX_SLIPPAGE_AMOUNT:f}",
+                    str(amount),
+                )
+            return Slippage("FIXED", (("amount", amount or ZERO),))
+        case "percent":
+            share = percent(out, "slippage.percent", given.percent, ZERO, _HUNDRED)
+            return Slippage("PERCENTAGE", (("percent", share),))
+        case "market_impact":
+            return Slippage("MARKET_IMPACT", tuple(_impact(out, given.market_impact)))
+        case _:
+            out.add("slippage.model", "is required; give fixed_amount, percent or market_impact")
+            return None
+
+
+def _impact(out: Violations, given: simulator_pb2.MarketImpact) -> Iterator[tuple[str, Decimal]]:
+    path = "slippage.market_impact"
+    yield "average_volume", _up_to(out, f"{path}.average_volume", given.average_volume, MAX_VOLUME)
+    yield (
+        "volatility_percent",
+        percent(out, f"{path}.volatility_percent", given.volatility_percent, ZERO, _HUNDRED),
+    )
+    if given.HasField("shares_outstanding"):
+        shares = _up_to(out, f"{path}.shares_outstanding", given.shares_outstanding, MAX_VOLUME)
+        yield "shares_outstanding", shares
+    if given.HasField("execution_seconds"):
+        seconds = _up_to(out, f"{path}.execution_seconds", given.execution_seconds, MAX_SECONDS)
+        yield "execution_seconds", seconds
+    if given.HasField("day_seconds"):
+        yield "day_seconds", _up_to(out, f"{path}.day_seconds", given.day_seconds, MAX_SECONDS)
+
+
+def _up_to(out: Violations, field: str, text: str, high: Decimal) -> Decimal:
+    """A decimal above zero and at most `high`."""
+    value = positive(out, field, text)
+    if value > high:
+        out.add(field, f"must be at most {high:f}", text)
+    return value
 
 
 def _instruments(
