@@ -111,7 +111,7 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                     gateway.open_account(account_id, create_broker(account, clock), policy_of(account))
                 for account_id, connected in gateway.accounts.items():
                     # A broker that is far away connects while the gateway serves; what is at hand is there first.
-                    if connected.broker.in_process:
+                    if connected.broker.keeps_venue:
                         await gateway.tried(account_id)
                 await gateway.simulators.restore()
                 yield gateway, journal

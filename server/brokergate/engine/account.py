@@ -88,8 +88,9 @@ class Account:
     def load(self) -> None:
         """Takes up what the journal has: at the start, and after it was opened again."""
         journal, account_id, policy = self.journal, self.account_id, self.policy
-        # What a venue in process did since the journal failed never happened: it tells nothing until it was put back.
-        self.adrift = self.broker.in_process
+        # What a venue that the journal keeps did since that failed never happened: it tells nothing until it was put
+        # back.
+        self.adrift = self.broker.keeps_venue
         positions = journal.positions(account_id)
         self.control = AccountControl(account_id, journal)
         self.derived = None if self.broker.in_process else DerivedPositions(positions)
@@ -117,7 +118,7 @@ class Account:
             balances=self.journal.balances(self.account_id),
             fills=fills,
             orders=orders,
-            venue=self.journal.venue_history(self.account_id) if self.broker.in_process else None,
+            venue=self.journal.venue_history(self.account_id) if self.broker.keeps_venue else None,
         )
 
     async def open(self) -> None:
@@ -153,13 +154,13 @@ class Account:
         if payloads or records:
             self.journal.stage(self.account_id, self.clock.now_ns(), payloads, records)
             self._settle()
-        if (self.tracker.holdings or self.broker.in_process) and not self._telling:
+        if (self.tracker.holdings or self.broker.keeps_venue) and not self._telling:
             self._telling = True
             self.journal.before_commit(self._tell_holdings)
 
     def _tell_holdings(self) -> None:
         """Stages the positions and balances that changed since the last commit, behind all that changed them, and what
-        an in-process venue keeps of itself."""
+        the journal keeps of the venue."""
         self._telling = False
         if self.adrift:
             return

@@ -9,6 +9,7 @@ from contextlib import suppress
 from brokergate.domain.accounts import ConnectionState
 from brokergate.engine.account import Account
 from brokergate.engine.supervisor import Supervisor
+from brokergate.ports.broker import SimulatedVenue
 from brokergate.ports.journal import JournalError
 
 
@@ -50,6 +51,7 @@ class Connections:
         supervisor = self.supervisors.get(account.account_id)
         if supervisor is not None:
             await supervisor.stop()
+            await _park(account)
             supervisor.start()
         else:
             await self._disconnect(account)
@@ -60,8 +62,7 @@ class Connections:
         for supervisor in self.supervisors.values():
             await supervisor.stop()
         for account in self._accounts.values():
-            if account.broker.in_process:
-                await account.broker.close()
+            await _park(account)
 
     async def told(self) -> None:
         """After `close`: returns when what the venues told is staged."""
@@ -79,6 +80,12 @@ class Connections:
         task = asyncio.create_task(self._pump(account), name=f"events of {account.account_id}")
         self._pumps[account.account_id] = task
 
+    async def leave(self, account: Account, message: str) -> None:
+        """Ends the connection to an in-process venue, for a connection of another kind: returns when all that it told
+        is staged."""
+        account.enter(ConnectionState.RECONNECTING, message)
+        await self._disconnect(account)
+
     async def _disconnect(self, account: Account) -> None:
         await account.broker.close()
         if (pump := self._pumps.pop(account.account_id, None)) is not None:
@@ -94,3 +101,11 @@ class Connections:
             with suppress(JournalError):
                 account.enter(ConnectionState.ERROR, str(error))
             self._log("broker's events ended", account=account.account_id, error=repr(error))
+
+
+async def _park(account: Account) -> None:
+    """Ends the connection; a simulated venue stands still from then on."""
+    if isinstance(account.broker, SimulatedVenue):
+        await account.broker.park()
+    elif account.broker.in_process:
+        await account.broker.close()

@@ -124,6 +124,10 @@ class GapFill:
         assert account.derived is not None
         if account.journal.account_setting(account.account_id, OPENED) is not None:
             return
+        if account.broker.keeps_venue:
+            # It was the gateway's from its beginning: there is nothing of before.
+            account.stage((), (Setting(OPENED, "yes"),))
+            return
         watermark = await self._past("")
         while True:
             told = await account.broker.get_positions()

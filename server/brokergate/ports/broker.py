@@ -23,6 +23,7 @@ from brokergate.domain.accounts import (
 from brokergate.domain.capabilities import Capabilities
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
+from brokergate.domain.faults import FaultPlan
 from brokergate.domain.fills import FillOrigin, Liquidity, Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
@@ -238,7 +239,7 @@ class RestoredState:
     orders: int
     """Orders ever placed: the venue's order ids go on from here."""
     venue: VenueHistory | None = None
-    """What an in-process venue had the journal keep of its own state; None where there is nothing."""
+    """What a venue had the journal keep of its own state; None where there is nothing."""
 
 
 class AbstractBroker(ABC):
@@ -251,6 +252,9 @@ class AbstractBroker(ABC):
     in_process: bool = False
     """Whether no byte of a command leaves the process and no command suspends: then an order's intent and outcome
     share one commit (law 1)."""
+    keeps_venue: bool = False
+    """Whether the journal keeps the state of its venue: it is asked for it with each commit, and given it back. All
+    that such a venue ever did it did for this gateway."""
 
     @abstractmethod
     async def connect(self, state: RestoredState) -> None:
@@ -321,7 +325,7 @@ class AbstractBroker(ABC):
         return ()
 
     def unsaved(self) -> Sequence[VenueStep | VenueSnapshot]:
-        """What an in-process venue wants kept with the commit that is about to be made, asked after `untold`."""
+        """What a venue that the journal keeps wants kept with the commit that is to be made, asked after `untold`."""
         return ()
 
     @abstractmethod
@@ -371,6 +375,21 @@ class SimulatedVenue(ABC):
     async def push(self, updates: Sequence[PushedUpdate]) -> None:
         """Takes market data. Raises GatewayError (WRONG_FEED, INSTRUMENT_NOT_FOUND, INVALID_FIELD, PRICE_OFF_TICK,
         QUANTITY_OFF_LOT) naming `updates[i]`; then none of `updates` was taken."""
+
+    @property
+    @abstractmethod
+    def faults(self) -> FaultPlan:
+        """What goes wrong on purpose now."""
+
+    @abstractmethod
+    def set_faults(self, plan: FaultPlan) -> None:
+        """These faults take the place of those before. The first ones of an account that is in process take it across a
+        line: it must be parked then, and connected anew."""
+
+    @abstractmethod
+    async def park(self) -> None:
+        """Ends the connection and has the venue stand still; what is under way to it is lost. What is to be kept of it
+        can be asked for once more, and the next `connect` begins from what was."""
 
 
 @dataclass(frozen=True, slots=True)

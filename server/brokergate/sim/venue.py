@@ -25,9 +25,11 @@ from brokergate.domain.fills import Money
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.market import BookView, QuoteView
 from brokergate.domain.money import ZERO
-from brokergate.domain.orders import Order, OrderSpec, TimeInForce
+from brokergate.domain.orders import Order, OrderSpec, OrderState, TimeInForce
+from brokergate.domain.values import changed
 from brokergate.ports.broker import (
     Accepted,
+    FillReport,
     OrderReport,
     Outcome,
     Preview,
@@ -39,6 +41,7 @@ from brokergate.ports.broker import (
 from brokergate.sim.diary import Diary
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.filling import DEFAULT_FILLS, FillTerms
+from brokergate.sim.history import History
 from brokergate.sim.ledger import Ledger
 from brokergate.sim.listing import Listing, journalled_order, working_order
 from brokergate.sim.market import MarketUpdate
@@ -101,6 +104,8 @@ class Venue:
         self._session = session
         self._entries = 0
         self.diary = Diary()
+        self.history: History | None = None
+        """What it remembers for a gateway across a line; None where the gateway misses nothing."""
         self._orders = state.orders
         self._fills = state.fills
         self._happenings: list[Happening] = []
@@ -513,5 +518,22 @@ class Venue:
                 reports.append(happening.report())
             if not order.leaves:
                 self._settle(order)
+            if self.history is not None:
+                self._remember(self.history, happening, reports[-1])
         self._happenings.clear()
         return reports
+
+    def _remember(self, history: History, happening: Happening, report: Report) -> None:
+        order = happening.order
+        if isinstance(report, FillReport):
+            history.execution(report)
+        if order.leaves:
+            return
+        state, reason, message = OrderState.FILLED, ErrorReason.UNSPECIFIED, ""
+        if not isinstance(happening, Executed):
+            state = OrderState.EXPIRED if happening.kind is OrderEventType.EXPIRED else OrderState.CANCELED
+            reason, message = happening.reason, happening.message
+        shown = self.listings[order.symbol].shown(order)
+        history.end(
+            changed(shown, state=state, update_time_ns=happening.time_ns, reason=reason, message=message)
+        )

@@ -307,6 +307,7 @@ async def test_a_broker_that_tells_nonsense_before_a_commit_holds_up_nobody(hous
 
     class Nonsense(ScriptedBroker):
         in_process = True
+        keeps_venue = True
 
         def untold(self) -> Sequence[Report]:
             raise ValueError("minus one lots")

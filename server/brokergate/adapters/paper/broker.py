@@ -7,6 +7,9 @@ trusted, orders are refused, cancels still pass.
 The venue outlives the process: what it did is kept with the commit of what it told (`keeping.py`), and `connect` takes
 up exactly what is durable, market and tape included. While the gateway was away the market stood still; a wall clock
 did not, so that orders whose day is over expire and pushed prices are as old as they are.
+
+With latency or faults the account is across a line (`line.py`) and not in process: a connection that is lost and made
+again leaves the venue alone, which goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -15,11 +18,15 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import TypeVar
 
 from brokergate.adapters.paper.config import MAX_BALANCE, PaperTradingConfig
 from brokergate.adapters.paper.keeping import Keeper, PaperFeed, take_up
+from brokergate.adapters.paper.line import CANCEL, PLACE, REPLACE, Act, Line, lanes_of
+from brokergate.adapters.paper.link_config import DEFAULT_SEED
 from brokergate.adapters.paper.listeners import Listeners
 from brokergate.adapters.paper.live import PushClock, SyntheticPlayer
+from brokergate.adapters.paper.missed import as_asked, missed
 from brokergate.adapters.paper.outbox import Outbox
 from brokergate.adapters.paper.player import TapePlayer
 from brokergate.adapters.paper.push import parse_pushed
@@ -39,6 +46,7 @@ from brokergate.domain.errors import (
     TemporaryConnectionError,
     invalid_field,
 )
+from brokergate.domain.faults import FaultPlan
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
 from brokergate.domain.orders import Order, OrderSpec, OrderType, TimeInForce, TriggerSource
@@ -47,6 +55,7 @@ from brokergate.ports.broker import (
     AbstractBroker,
     ConnectionReport,
     Failed,
+    FillPage,
     FindResult,
     Found,
     Outcome,
@@ -67,7 +76,9 @@ from brokergate.ports.clock import Clock
 from brokergate.sim.feeds.opening import open_tape
 from brokergate.sim.feeds.tape import Tape, TapeError
 from brokergate.sim.funds import Excess
+from brokergate.sim.history import History
 from brokergate.sim.market import MarketUpdate
+from brokergate.sim.mishaps import Mishaps
 from brokergate.sim.venue import AccountTerms, Venue
 
 _AT_ONCE_TOO = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK})
@@ -93,6 +104,13 @@ CAPABILITIES = Capabilities(
 )
 """What the paper venue does in its first form."""
 
+ACROSS_A_LINE = replace(CAPABILITIES, replays_fills=True)
+"""The same, where the gateway may miss something. What is under way to the venue is known to be, so that its silence
+about an order proves at once that it never had it."""
+
+FILLS_A_PAGE = 1_000
+T = TypeVar("T")
+
 _NOT_TAKEN_UP = (
     "the market begins anew, orders and holdings are the journal's, and lots and places in the queue are lost, because "
     "what was kept of the venue cannot be taken up"
@@ -106,10 +124,16 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
     environment = Environment.PAPER
     capabilities = CAPABILITIES
     in_process = True
+    keeps_venue = True
 
     def __init__(self, config: PaperTradingConfig, clock: Clock) -> None:
         self._config = config
         self._clock = clock
+        self._line: Line | None = None
+        self._parked = True
+        plan = FaultPlan(tuple([fault.fault() for fault in config.faults]), clock.now_ns())
+        if config.link is not None or plan.faults:
+            self._go_across(plan)
         self._venue: Venue | None = None
         self._feed: PaperFeed | None = None
         self._keeper: Keeper | None = None
@@ -126,19 +150,26 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         (another market, other terms, a feed that broke), orders, positions and balances come from the journal, the
         market begins anew, and a ConnectionReport says why. A broker whose state nobody keeps goes on with what it
         has in memory. `BrokerError` for a tape that cannot be read and for a state that does not fit the feed's
-        instruments."""
+        instruments. Across a line it begins from `state` only where the venue stands still: before the first connection
+        and after `park`."""
         self._outbox = Outbox()
         unkept = self._keeper is not None and not self._keeper.asked
-        if not unkept or self._failure or state.venue is not None:
+        if self._parked and (not unkept or self._failure or state.venue is not None):
             try:
                 await self._open(state)
-            except (TapeError, ValueError) as error:
+            except (TapeError, ValueError, OSError) as error:
                 self._venue = self._feed = self._keeper = None
                 raise BrokerError(str(error)) from error
         assert self._feed is not None
-        self._feed.start()
+        if self._parked:
+            self._parked = False
+            self._feed.start()
+            if self._line is not None:
+                self._line.start()
         if self._failure:
             raise BrokerError(self._failure)
+        if self._line is not None:
+            self._line.up(self._outbox)
         self._connected = True
 
     async def _open(self, state: RestoredState) -> None:
@@ -146,11 +177,13 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._failure = ""
         # Surveying a long recording takes seconds: not on the event loop.
         tape = await asyncio.to_thread(_surveyed, config.feed.tape, config) if config.feed.tape else None
-        venue, feed = None, self._new_feed(tape)
+        venue, feed, line = None, self._new_feed(tape), self._line
+        if line is not None:
+            line.equip(await asyncio.to_thread(lanes_of, config.link))
         if state.venue is not None:
             try:
                 venue = await asyncio.to_thread(
-                    take_up, state.venue, state, feed, terms, self._listeners.date
+                    take_up, state.venue, state, feed, terms, self._listeners.date, line
                 )
             except Exception as error:  # noqa: BLE001 - whatever is wrong with what was kept, the account opens
                 feed = self._new_feed(tape)
@@ -159,8 +192,15 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             now_ns = feed.start_ns if isinstance(feed, TapePlayer) else clock.now_ns()
             venue = Venue(feed.instruments, terms, state, now_ns, session=str(clock.now_ns()))
         self._venue, self._feed = venue, feed
-        self._keeper = Keeper(venue, feed, self._listeners.dates, clock)
-        self._outbox.add(venue.opening())
+        if line is not None:
+            if venue.history is None:
+                venue.history = History(venue.counts[1])
+            line.lay(venue, feed)
+        elif venue.history is not None:
+            self._outbox.add(missed(venue, venue.history, state))
+            venue.history = None
+        self._keeper = Keeper(venue, feed, self._listeners.dates, clock, line)
+        self._tell(venue.opening())
 
     def _new_feed(self, tape: Tape | None) -> PaperFeed:
         feed, clock = self._config.feed, self._clock
@@ -180,8 +220,19 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         return SyntheticPlayer(seed, clock, self._play, self._fail)
 
     async def close(self) -> None:
-        """Stops the market and ends `events()`. What is to be kept of the venue is asked for once more after that."""
+        """Ends `events()`. In process the market stops, and what is to be kept of the venue is asked for once more
+        after that; across a line it goes on."""
         self._connected = False
+        if self._line is None:
+            await self.park()
+        else:
+            self._line.down()
+
+    async def park(self) -> None:
+        self._connected = False
+        self._parked = True
+        if self._line is not None:
+            await self._line.stop()
         if self._feed is not None:
             await self._feed.stop()
         if self._keeper is not None and self._keeper.close():
@@ -197,6 +248,10 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         refused = self._refused()
         if refused is not None:
             return [refused for _ in orders]
+        if self._line is not None:
+            names = [order.client_order_id for order in orders]
+            act: Act = lambda venue, now_ns: venue.place(orders, now_ns)  # noqa: E731
+            return await self._line.command(PLACE, names, act, len(orders))
         venue, now_ns = self._now()
         return self._answers(venue.place(orders, now_ns))
 
@@ -204,14 +259,34 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         refused = self._refused()
         if refused is not None:
             return refused
+        if self._line is not None:
+            names = [command.order.client_order_id]
+            act: Act = lambda venue, now_ns: [venue.replace(command, now_ns)]  # noqa: E731
+            return (await self._line.command(REPLACE, names, act, 1))[0]
         venue, now_ns = self._now()
         return self._answers([venue.replace(command, now_ns)])[0]
 
     async def cancel_order(self, order: Order) -> Outcome:
         if self._venue is None:
             return Rejected(ErrorReason.BROKER_UNAVAILABLE, "the paper account is not connected")
+        if self._line is not None:
+            return (await self.cancel_all_orders([order]))[0]
         venue, now_ns = self._now()
         return self._answers([venue.cancel(order, now_ns)])[0]
+
+    async def cancel_all_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
+        line = self._line
+        if line is None or self._venue is None:
+            return await super().cancel_all_orders(orders)
+
+        def sent(order: Order) -> asyncio.Future[Sequence[Outcome]]:
+            act: Act = lambda venue, now_ns: [venue.cancel(order, now_ns)]  # noqa: E731
+            return line.send(CANCEL, [order.client_order_id], act, 1)
+
+        # One behind the other on the line, and not each after the answer of the one before.
+        answers = [sent(order) for order in orders]
+        outcomes = [outcome for answer in answers for outcome in await answer]
+        return line.heard(outcomes)
 
     async def preview_order(self, spec: OrderSpec) -> Preview:
         venue, now_ns = self._now()
@@ -228,34 +303,66 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
     # Queries
 
     def untold(self) -> Sequence[Report]:
+        if self._line is not None:
+            return ()
         return [*self._outbox.take(), *(self._venue.changed_holdings() if self._venue else ())]
 
     def unsaved(self) -> Sequence[VenueStep | VenueSnapshot]:
         return self._keeper.unsaved() if self._keeper is not None else ()
 
     async def find_order(self, order: Order) -> FindResult:
-        """A working order is Found. One that the venue accepted and does not work any more has ended: it keeps no
-        ended orders, so that the answer is Failed. What it never accepted is Absent."""
+        """A working order is Found, across a line one that has ended too, until the gateway is sure to know that. In
+        process there is nothing to miss, and no memory of ended orders: the answer is Failed. What the venue never
+        accepted is Absent."""
         try:
-            venue, _ = self._now()
+            return await self._asked(lambda venue: self._found(venue, order))
         except BrokerError as error:
             return Failed(str(error))
-        working = venue.working(order.client_order_id)
+
+    def _found(self, venue: Venue, order: Order) -> FindResult:
+        name, history = order.client_order_id, venue.history
+        if self._line is not None and self._line.under_way(name):
+            return Failed(f"a command on order {name!r} is still on its way to the paper venue")
+        working = venue.working(name)
         if working is not None:
             return Found(venue.listings[working.symbol].shown(working))
-        if order.broker_order_id:
-            return Failed(f"order {order.client_order_id!r} has ended; the paper venue keeps no ended orders")
+        ended = history.ended(name) if history is not None else None
+        if ended is not None:
+            return Found(as_asked(ended, order))
+        if order.broker_order_id or (history is not None and not history.complete):
+            return Failed(f"order {name!r} has ended; the paper venue no longer keeps it")
         return Absent()
 
     async def list_open_orders(self) -> Sequence[VenueOrder]:
-        venue, _ = self._now()
-        return [venue.listings[order.symbol].shown(order) for order in venue.open_orders()]
+        return await self._asked(
+            lambda venue: [venue.listings[order.symbol].shown(order) for order in venue.open_orders()]
+        )
+
+    async def list_fills(self, watermark: str) -> FillPage:
+        """Across a line: what the gateway may have missed. In process it misses nothing."""
+
+        def page(venue: Venue) -> FillPage:
+            line, history = self._line, venue.history
+            if line is None or history is None:
+                return FillPage((), watermark, complete=True)
+            known = int(watermark or 0)
+            line.looked(venue, known)
+            fills, last = history.after(known, FILLS_A_PAGE)
+            return FillPage(fills, str(last), last == history.executed)
+
+        return await self._asked(page)
 
     async def get_positions(self) -> Sequence[BrokerPosition]:
-        return self._now()[0].positions()
+        return await self._asked(Venue.positions)
 
     async def get_balances(self) -> Sequence[BrokerBalance]:
-        return self._now()[0].balances()
+        return await self._asked(Venue.balances)
+
+    async def _asked(self, ask: Callable[[Venue], T]) -> T:
+        """What the venue says; across a line, when that has come."""
+        if self._line is not None:
+            return await self._line.query(ask)
+        return ask(self._now()[0])
 
     async def get_account_info(self) -> BrokerAccountInfo:
         return self._now()[0].info()
@@ -283,8 +390,9 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                     "initial_balances", f"{amount:f} {currency} is not above zero and at most 10^18"
                 )
         venue, now_ns = self._now()
+        before = self._line.clear(venue) if self._line is not None else ()
         pending = self._outbox.take()
-        return [*pending, *venue.reset(initial_balances or None, now_ns)]
+        return [*pending, *before, *venue.reset(initial_balances or None, now_ns)]
 
     async def control_tape(self, action: TapeAction) -> TapeStatus:
         if not isinstance(self._feed, TapePlayer):
@@ -297,6 +405,8 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             return await self._feed.control(action)
         finally:
             venue.diary.eventful = True
+            if self._line is not None:
+                self._line.progress(self._feed.now_ns())
 
     async def push(self, updates: Sequence[PushedUpdate]) -> None:
         if not isinstance(self._feed, PushClock):
@@ -309,13 +419,35 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         for update, pushed in zip(parsed, updates, strict=True):
             self._push(update, pushed.datum.event_time_ns)
 
+    @property
+    def faults(self) -> FaultPlan:
+        return self._line.mishaps.plan if self._line is not None else FaultPlan()
+
+    def set_faults(self, plan: FaultPlan) -> None:
+        if self._line is not None:
+            self._line.set_faults(plan)
+        elif plan.faults:
+            self._go_across(plan)
+
     # Inside
+
+    def _go_across(self, plan: FaultPlan) -> None:
+        """From the next connection on the account is across a line."""
+        link = self._config.link
+        mishaps = Mishaps(DEFAULT_SEED if link is None else link.seed)
+        mishaps.set(plan)
+        self._line = Line(mishaps, self._clock, self._now)
+        self.in_process = False
+        self.capabilities = ACROSS_A_LINE
 
     def _now(self) -> tuple[Venue, int]:
         """The venue and its time, with everything played that came before."""
         if self._venue is None or self._feed is None:
             raise TemporaryConnectionError("the paper account is not connected")
-        return self._venue, self._feed.now_ns()
+        now_ns = self._feed.now_ns()
+        if self._line is not None:
+            self._line.progress(now_ns)
+        return self._venue, now_ns
 
     def _refused(self) -> Rejected | None:
         if self._failure:
@@ -339,15 +471,19 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         if venue is None or keeper is None or self._failure:
             return
         received_ns = self._clock.now_ns()
+        line = self._line
         try:
-            if self._listeners:
-                for update in updates:
-                    self._outbox.add(venue.apply((update,), received_ns))
-                    self._listeners.tell(update, venue)
-            else:
-                self._outbox.add(venue.apply(updates, received_ns))
+            for part in (updates,) if line is None else line.between(updates):
+                if self._listeners:
+                    for update in part:
+                        self._tell(venue.apply((update,), received_ns))
+                        self._listeners.tell(update, venue)
+                else:
+                    self._tell(venue.apply(part, received_ns))
         except ValueError as error:
             self._fail(str(error))
+        if line is not None:
+            line.deliver(venue.now_ns)
         if keeper.restless:
             self._outbox.nudge()
 
@@ -358,7 +494,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             return
         self._listeners.date(update.symbol, dated_ns)
         try:
-            self._outbox.add(venue.push(update, self._clock.now_ns(), dated_ns))
+            self._tell(venue.push(update, self._clock.now_ns(), dated_ns))
             self._listeners.tell(update, venue)
         except ValueError as error:
             self._fail(str(error))
@@ -367,7 +503,14 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
 
     def _advance(self, now_ns: int) -> None:
         if self._venue is not None:
-            self._outbox.add(self._venue.advance(now_ns))
+            self._tell(self._venue.advance(now_ns))
+
+    def _tell(self, reports: Sequence[Report]) -> None:
+        """What the venue told goes to the gateway."""
+        if self._line is None:
+            self._outbox.add(reports)
+        elif self._venue is not None:
+            self._line.tell(reports, self._venue.now_ns)
 
     def _fail(self, message: str) -> None:
         """The market broke: no fill from a bad book."""

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from brokergate.adapters.paper.feed_config import FeedConfig
 from brokergate.adapters.paper.fills_config import Part, QueueConfig, SlippageConfig, fill_terms
 from brokergate.adapters.paper.hours_config import HoursConfig
+from brokergate.adapters.paper.link_config import Faults, LatencyConfig, Milliseconds, both_ways
 from brokergate.adapters.paper.money_config import CommissionConfig, Kind, Percent, Rebate
 from brokergate.config.accounts import Currency
 from brokergate.config.section import Amount, Count, Section
@@ -61,6 +62,13 @@ class PaperTradingConfig(Section):
     """Where the market comes from. Default: the synthetic market with seed 0."""
     hours: HoursConfig = HoursConfig()
     """When its instruments trade."""
+    latency_ms: Milliseconds | None = None
+    """Milliseconds that every message between the gateway and the venue takes, each way: the short form of `latency`.
+    Default 0."""
+    latency: LatencyConfig | None = None
+    """How long messages between the gateway and the venue take. Default: no time."""
+    faults: Faults = ()
+    """What goes wrong on purpose, until SetFaults says otherwise. Default: nothing."""
 
     @model_validator(mode="after")
     def _charged_once(self) -> PaperTradingConfig:
@@ -78,3 +86,17 @@ class PaperTradingConfig(Section):
         if self.commission is not None:
             return self.commission.schedule()
         return FeeSchedule(self.taker_fee_percent, self.maker_fee_percent)
+
+    @model_validator(mode="after")
+    def _one_latency(self) -> PaperTradingConfig:
+        if self.latency is not None and self.latency_ms is not None:
+            raise ValueError("sets latency_ms and latency; keep one")
+        return self
+
+    @property
+    def link(self) -> LatencyConfig | None:
+        """The latencies; None where messages take no time."""
+        latency = self.latency if self.latency_ms is None else both_ways(self.latency_ms)
+        if latency is None or (latency.request.none and latency.response.none):
+            return None
+        return latency

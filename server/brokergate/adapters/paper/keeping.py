@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from brokergate.adapters.paper.live import LiveFeed
 from brokergate.adapters.paper.player import TapePlayer
@@ -21,6 +22,7 @@ from brokergate.ports.broker import RestoredState, VenueHistory, VenueSnapshot, 
 from brokergate.ports.clock import Clock
 from brokergate.sim.agreement import disagreement
 from brokergate.sim.fees import read_schedule
+from brokergate.sim.history import History
 from brokergate.sim.packing import Packer, Unpacker, Unreadable
 from brokergate.sim.replay import replay
 from brokergate.sim.venue import AccountTerms, Venue
@@ -31,14 +33,39 @@ CHECKPOINT_S = 5.0
 LEAST_WORK = 16_384
 """Updates (a command counts as four) that are done again at a start rather than snapshot: some 150 ms."""
 
+_PARTING = "\f"
+"""Stands between where the feed stands and where the line does."""
+
 PaperFeed = LiveFeed | TapePlayer
+
+
+class Standing(Protocol):
+    """A line, as far as it is kept: where its dice stand."""
+
+    def standing(self) -> str:
+        """Where they stand."""
+        ...
+
+    def stand(self, standing: str) -> None:
+        """Takes up what `standing` gave."""
+        ...
+
+
 _NOTHING = RestoredState((), (), (), 0, 0)
 
 
 class Keeper:
     """Says what is to be kept of one venue, from its making on. The first is a snapshot."""
 
-    def __init__(self, venue: Venue, feed: PaperFeed, dates: Mapping[str, int], clock: Clock) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        feed: PaperFeed,
+        dates: Mapping[str, int],
+        clock: Clock,
+        line: Standing | None = None,
+    ) -> None:
+        self._line = line
         self._venue = venue
         self._feed = feed
         self._dates = dates
@@ -56,10 +83,19 @@ class Keeper:
         elapsed_ns = self._clock.monotonic_ns() - self._kept_ns
         return elapsed_ns > CHECKPOINT_S * 1e9 or self._venue.diary.work >= self._work_limit
 
+    def renew(self) -> None:
+        """The next that is kept is a snapshot."""
+        self._snapshot_due = True
+
+    def _stands(self) -> str:
+        """Where feed and line stand."""
+        line = self._line
+        return self._feed.standing() + (f"{_PARTING}{line.standing()}" if line is not None else "")
+
     def close(self) -> bool:
         """The venue stands still: the next that is kept is a snapshot. False where the last one still says it all."""
         diary = self._venue.diary
-        if diary or diary.work or self._feed.standing() != self._standing:
+        if diary or diary.work or self._stands() != self._standing:
             self._snapshot_due = True
         return self._snapshot_due
 
@@ -71,7 +107,7 @@ class Keeper:
             return (VenueSnapshot(self._snapshot()),)
         if not diary.eventful and not self.restless:
             return ()
-        standing = self._feed.standing()
+        standing = self._stands()
         if standing != self._standing:
             diary.fed(standing)
             self._standing = standing
@@ -88,11 +124,15 @@ class Keeper:
             pack.put(symbol, time_ns)
         self._feed.save(pack)
         venue.save(pack)
+        pack.put(self._line.standing() if self._line is not None else "", venue.history is not None)
+        if venue.history is not None:
+            venue.history.save(pack)
         venue.diary.clear()
         self._snapshot_due = False
-        self._standing = self._feed.standing()
+        self._standing = self._stands()
         self._kept_ns = self._clock.monotonic_ns()
-        self._work_limit = max(LEAST_WORK, venue.size)
+        size = venue.size + (venue.history.size if venue.history is not None else 0)
+        self._work_limit = max(LEAST_WORK, size)
         return pack.document()
 
 
@@ -102,6 +142,7 @@ def take_up(
     feed: PaperFeed,
     terms: AccountTerms,
     dated: Callable[[str, int], None],
+    line: Standing | None = None,
 ) -> Venue:
     """The venue as `history` has it, with `feed`, which was not started yet, where it stood. `Unreadable` where it
     cannot be had, or the journal says otherwise: then `feed` is used up. It computes, for a tape also reads: not on
@@ -120,10 +161,22 @@ def take_up(
         dated(kept.text(), kept.integer())
     feed.load(kept)
     venue.load(kept)
+    standing = kept.text()
+    if kept.flag():
+        venue.history = History.kept(kept)
     kept.end()
+
+    def stand(text: str) -> None:
+        nonlocal standing
+        of_feed, _, standing = text.partition(_PARTING)
+        feed.stand(of_feed)
+
     for step in history.steps:
-        replay(venue, step, feed.pull, dated, feed.stand)
-    difference = disagreement(venue, state)
+        replay(venue, step, feed.pull, dated, stand)
+    if line is not None and standing:
+        line.stand(standing)
+    # Across a line the venue may be ahead of the journal: the gateway asks it for what it missed.
+    difference = disagreement(venue, state) if venue.history is None else ""
     if difference:
         raise Unreadable(f"it has {difference}")
     venue.take_terms(terms)

@@ -35,6 +35,8 @@ class LiveFeed(Protocol):
     instruments: tuple[Instrument, ...]
     identity: str
     """Which market it is, beside its instruments: what was kept of another one is not taken up."""
+    stands: bool
+    """Whether the venue's time does not pass: never, of a market that lives."""
 
     def standing(self) -> str:
         """Where it stands, beside how many updates it played: a step notes it."""
@@ -60,6 +62,10 @@ class LiveFeed(Protocol):
         """The venue's time for a command, everything played that came before it."""
         ...
 
+    def seconds_until(self, time_ns: int) -> float | None:
+        """How long until the venue's time is `time_ns`, by the gateway's clock; None where that cannot be said."""
+        ...
+
     def start(self) -> None:
         """Begins to play."""
         ...
@@ -72,6 +78,8 @@ class LiveFeed(Protocol):
 class SyntheticPlayer:
     """Plays a synthetic market in real time. While it is stopped the market stands still, and no time is missing from
     it when it goes on."""
+
+    stands = False
 
     def __init__(self, seed: int, clock: Clock, play: Play, failed: Failed) -> None:
         self._feed = SyntheticFeed(seed, clock.now_ns())
@@ -88,6 +96,9 @@ class SyntheticPlayer:
         if self._feed.next_ns <= now_ns:
             self._play(self._feed.advance(min(now_ns, self._feed.next_ns + MAX_CATCH_UP_NS)))
         return now_ns
+
+    def seconds_until(self, time_ns: int) -> float | None:
+        return (time_ns - self._clock.now_ns()) / 1e9
 
     def standing(self) -> str:
         return ""
@@ -129,6 +140,7 @@ class PushClock:
     """Time for a market that is pushed: it passes by itself, and orders expire."""
 
     identity = "push"
+    stands = False
 
     def __init__(
         self, instruments: tuple[Instrument, ...], clock: Clock, advance: Advance, failed: Failed
@@ -141,6 +153,9 @@ class PushClock:
 
     def now_ns(self) -> int:
         return self._clock.now_ns()
+
+    def seconds_until(self, time_ns: int) -> float | None:
+        return (time_ns - self._clock.now_ns()) / 1e9
 
     def standing(self) -> str:
         return ""

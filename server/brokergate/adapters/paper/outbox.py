@@ -18,6 +18,7 @@ class Outbox:
         self._more = asyncio.Event()
         self._closed = False
         self._nudged = False
+        self._error: Exception | None = None
 
     def add(self, reports: Sequence[Report]) -> None:
         """Puts reports behind those that wait."""
@@ -35,6 +36,11 @@ class Outbox:
         self._nudged = True
         self._more.set()
 
+    def fail(self, error: Exception) -> None:
+        """Has the reader end with `error` once it has taken what waits."""
+        self._error = error
+        self._more.set()
+
     def close(self) -> None:
         """Lets the reader end once it has taken what waits."""
         self._closed = True
@@ -47,6 +53,8 @@ class Outbox:
             if self._reports or self._nudged:
                 self._nudged = False
                 yield self.take()
+            elif self._error is not None:
+                raise self._error
             elif self._closed:
                 return
             else:

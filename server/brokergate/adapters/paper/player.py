@@ -69,6 +69,7 @@ class TapePlayer:
         self._since_ns = 0
         self._task: asyncio.Task[None] | None = None
         self._actions = 0
+        self._seeking = False
 
     def start(self) -> None:
         """Plays on where it stands, unless paused; at first from the beginning."""
@@ -132,6 +133,17 @@ class TapePlayer:
                 self._time_ns = self._next.time_ns
         return self._time_ns
 
+    @property
+    def stands(self) -> bool:
+        """Whether its time does not pass: it is paused, or at its end."""
+        return self._state != PLAYING and not self._seeking
+
+    def seconds_until(self, time_ns: int) -> float | None:
+        """How long until its time is `time_ns`, by the gateway's clock; None where it jumps, or is led there."""
+        if self._seeking or self._speed == MAX_SPEED:
+            return None
+        return (time_ns - self._running_ns()) / 1e9 / float(Decimal(self._speed))
+
     def status(self) -> TapeStatus:
         """Where it is."""
         return TapeStatus(self._state, self._played_ns, self.start_ns, self._speed, self._played)
@@ -154,7 +166,11 @@ class TapePlayer:
         elif action.resume and self._state == PAUSED:
             self._state = PLAYING
         elif action.seek_time_ns is not None:
-            await self._seek(action.seek_time_ns)
+            self._seeking = True
+            try:
+                await self._seek(action.seek_time_ns)
+            finally:
+                self._seeking = False
         self._resume()
         return self.status()
 
