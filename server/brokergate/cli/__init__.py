@@ -44,6 +44,9 @@ COMMANDS = {
     "resolve": Entry(f"{_HERE}.control", "resolve", "Say what became of an uncertain order."),
     "audit": Entry(f"{_HERE}.control", "audit", "List who asked for what."),
     "tape": Entry(f"{_HERE}.tape", "app", "Say what is in a recorded market."),
+    "replay": Entry(
+        f"{_HERE}.replay", "replay", "Run orders or a strategy against a market, without a gateway."
+    ),
     "descriptor": Entry(
         f"{_HERE}.descriptor", "descriptor", "Write the compiled contract, for grpcurl -protoset."
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from brokergate.config.document import Listing, Mapping, Node, Origin, Scalar, lay_over
+from brokergate.config.document import Listing, Mapping, Node, Origin, Scalar, lay_over, parse_document
 from brokergate.config.problems import Problem
 from brokergate.config.server import is_loopback, split_address
 
@@ -19,6 +19,8 @@ class Overrides:
     insecure: bool = False
     """Whether every listener off loopback without TLS is accepted."""
     log_format: str | None = None
+    documents: tuple[tuple[str, str], ...] = ()
+    """YAML documents that an option stands for, each with what errors call it; later ones over earlier ones."""
 
 
 NO_OVERRIDES = Overrides()
@@ -46,6 +48,12 @@ def override(tree: Mapping, overrides: Overrides, problems: list[Problem]) -> Ma
         origin = Origin("--log-format")
         format_ = {"format": _option("--log-format", overrides.log_format)}
         put("log", "--log-format", Mapping(origin, dict(format_), {"format": origin}))
+    for name, text in overrides.documents:
+        document, duplicates = parse_document(text, name)
+        problems += duplicates
+        laid = lay_over(tree, document)
+        assert isinstance(laid, Mapping)
+        tree = laid
     if not settings:
         return tree
     origin = Origin(next(iter(keys.values())).file)

@@ -173,7 +173,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._connected = True
 
     async def _open(self, state: RestoredState) -> None:
-        config, clock, terms = self._config, self._clock, _terms(self._config)
+        config, clock, terms = self._config, self._clock, account_terms(self._config)
         self._failure = ""
         # Surveying a long recording takes seconds: not on the event loop.
         tape = await asyncio.to_thread(_surveyed, config.feed.tape, config) if config.feed.tape else None
@@ -527,7 +527,8 @@ def _surveyed(source: Sequence[str], config: PaperTradingConfig) -> Tape:
     return tape
 
 
-def _terms(config: PaperTradingConfig) -> AccountTerms:
+def account_terms(config: PaperTradingConfig) -> AccountTerms:
+    """The conditions that an account of this configuration trades under."""
     stale_ms = config.stale_after_ms
     return AccountTerms(
         initial_balances=config.initial_balance,

@@ -1,0 +1,1 @@
+"""Runs without a gateway: their files, strategies, statistics and page."""
