@@ -220,7 +220,7 @@ class Filling(ABC):
     ) -> int:
         """Fills our orders that a trade came to or through from the `left` that it has, with no more than `part`;
         returns what they got."""
-        given, queue = 0, self._queue_model
+        given, front, queue = 0, 0, self._queue_model
         for order in own.reaching(trade.price):
             reach = left - given
             if not reach:
@@ -232,6 +232,8 @@ class Filling(ABC):
                     queue.join(order, shown.shown(trade.price))
                     if order.ahead == UNKNOWN:
                         continue
+                # However a model guesses, nobody stands before those of ours who came earlier.
+                front = order.ahead = max(front, order.ahead)
                 reach = queue.trade(order, reach, trade.size)
             lots = min(reach, order.leaves, part - given)
             if lots:

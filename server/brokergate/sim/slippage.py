@@ -12,12 +12,14 @@ A user's own model is a class with a method `slip` (`SlippageModel`), named in t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from math import ceil, isfinite
 from typing import Protocol
 
 from brokergate.domain.instruments import Instrument
-from brokergate.domain.money import CONTEXT, multiply
+
+_UP = Context(prec=60, rounding=ROUND_CEILING)
+_HUNDREDTH = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ def slipped_ticks(model: SlippageModel, taking: Taking) -> int:
     if isinstance(amount, Decimal):
         if not amount.is_finite():
             raise ValueError(f"{type(model).__name__} slips by {amount}")
-        ticks = int(CONTEXT.divide(amount, step).to_integral_value(ROUND_CEILING))
+        (above, below), (numerator, denominator) = amount.as_integer_ratio(), step.as_integer_ratio()
+        ticks = -(-above * denominator // (below * numerator))
     else:
         if not isfinite(amount):
             raise ValueError(f"{type(model).__name__} slips by {amount}")
@@ -84,7 +87,7 @@ class PercentageSlippage:
 
     def slip(self, taking: Taking) -> Decimal:
         """See `SlippageModel`."""
-        return multiply(multiply(taking.price, self.percent), _HUNDREDTH)
+        return _UP.multiply(_UP.multiply(taking.price, self.percent), _HUNDREDTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +107,8 @@ class VolumeShareSlippage:
         """See `SlippageModel`."""
         share = self.volume_limit
         if taking.volume:
-            share = min(share, CONTEXT.divide(taking.quantity, taking.volume))
-        return CONTEXT.multiply(
-            taking.price, CONTEXT.multiply(self.price_impact, CONTEXT.multiply(share, share))
-        )
+            share = min(share, _UP.divide(taking.quantity, taking.volume))
+        return _UP.multiply(taking.price, _UP.multiply(self.price_impact, _UP.multiply(share, share)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,3 @@ class MarketImpactSlippage:
         """See `SlippageModel`."""
         temporary, permanent = self.impact(taking.quantity)
         return float(taking.price) * min(1.0, temporary + permanent / 2)
-
-
-_HUNDREDTH = Decimal("0.01")
