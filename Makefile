@@ -96,6 +96,7 @@ generate: setup ## write server/brokergate/v1 from proto/, and the pages of docs
 	@$(BIN)/python tools/generate.py
 	@$(BIN)/python tools/configuration_docs.py
 	@$(BIN)/python tools/lifecycle_docs.py
+	@$(BIN)/python tools/conformance_docs.py
 
 .PHONY: lock
 lock: setup ## write constraints.txt anew: the newest versions that pyproject.toml allows

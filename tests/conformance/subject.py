@@ -1,0 +1,69 @@
+"""What a broker under test is: its adapter, connected, and the market that it trades in, moved by hand."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine, Sequence
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from brokergate.domain.capabilities import Capabilities
+from brokergate.domain.orders import Side
+from brokergate.ports.broker import AbstractBroker
+
+Result = TypeVar("Result")
+Levels = Sequence[tuple[Decimal, Decimal]]
+
+
+class Subject(ABC):
+    """One adapter with an account that has plenty of both currencies and holds nothing, in a market that stands still
+    but for `show` and `trade`. Made anew for each case.
+
+    Cases count prices in `price_unit` (about 100 of them are a price) and quantities in `quantity_unit` (1 to 100).
+    """
+
+    name: str
+    """As the table calls it."""
+    symbol: str
+    """An instrument that trades round the clock."""
+    base_currency: str
+    quote_currency: str
+    price_unit: Decimal
+    quantity_unit: Decimal
+    day_s: float
+    """Seconds after which the trading day in which it opens is over, and the next one is not: above 700."""
+    capabilities: Capabilities
+    """Those that the adapter declares."""
+
+    @abstractmethod
+    async def open(self) -> AbstractBroker:
+        """Connects the adapter to its empty account."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Ends everything."""
+
+    @abstractmethod
+    async def show(self, bids: Levels, asks: Levels) -> None:
+        """The market of others shows this book and nothing else, best first. A level that is told anew with the size
+        that it had may count as the same offer: cases change sizes where they want a new one."""
+
+    @abstractmethod
+    async def trade(self, price: Decimal, quantity: Decimal, taker: Side) -> None:
+        """Others trade with each other."""
+
+    @abstractmethod
+    async def finish(self, command: Coroutine[Any, Any, Result]) -> Result:
+        """Runs a command to its end; time passes as far as it must."""
+
+    @abstractmethod
+    async def settle(self) -> None:
+        """Waits until what the venue did has been told."""
+
+    @abstractmethod
+    def now_ns(self) -> int:
+        """The venue's time."""
+
+    @abstractmethod
+    async def pass_time(self, seconds: float) -> None:
+        """Time passes at the venue, and what is due happens."""

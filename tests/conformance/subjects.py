@@ -1,0 +1,79 @@
+"""The brokers that the cases are run for. A new adapter puts its factory here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from brokergate.adapters.paper.broker import CAPABILITIES, PaperTradingBroker
+from brokergate.adapters.paper.config import PaperTradingConfig
+from brokergate.domain.market import BookView, TradeView
+from brokergate.domain.orders import Side
+from brokergate.ports.broker import PushedUpdate
+from tests.conformance.subject import Levels, Result, Subject
+from tests.unit.adapters.paper.hand_clock import NEW, HandClock, settle
+
+START_NS = int(datetime(2026, 3, 11, 23, 40, tzinfo=UTC).timestamp()) * 10**9
+"""A Wednesday, twenty minutes before the day ends."""
+
+
+class Paper(Subject):
+    """The paper venue in this process, on a market that is pushed, by a clock that the test turns."""
+
+    name = "paper"
+    symbol, base_currency, quote_currency = "BTC/USDT", "BTC", "USDT"
+    price_unit, quantity_unit = Decimal(100), Decimal("0.01")
+    day_s = 1_300
+    capabilities = CAPABILITIES
+    settings: dict[str, object] = {}  # noqa: RUF012 - a class that is configured otherwise names its own
+
+    def __init__(self) -> None:
+        self._clock = HandClock(START_NS)
+
+    async def open(self) -> PaperTradingBroker:
+        listed = {"symbol": self.symbol, "price_increment": "1", "quantity_increment": "0.0001"}
+        settings: dict[str, object] = {
+            "initial_balance": {"USDT": "100000000", "BTC": "1000"},
+            "allow_short": ["spot"],
+            "feed": {"push": {"instruments": [listed]}},
+            **self.settings,
+        }
+        self._broker = PaperTradingBroker(PaperTradingConfig.model_validate(settings), self._clock)
+        await self._broker.connect(NEW)
+        return self._broker
+
+    async def close(self) -> None:
+        await self._broker.close()
+
+    async def show(self, bids: Levels, asks: Levels) -> None:
+        now_ns = self._tick()
+        await self._broker.push(
+            [PushedUpdate(BookView(self.symbol, tuple(bids), tuple(asks), now_ns, now_ns))]
+        )
+
+    async def trade(self, price: Decimal, quantity: Decimal, taker: Side) -> None:
+        now_ns = self._tick()
+        await self._broker.push(
+            [PushedUpdate(TradeView(self.symbol, price, quantity, taker, now_ns, now_ns))]
+        )
+
+    async def finish(self, command: Coroutine[Any, Any, Result]) -> Result:
+        return await command
+
+    async def settle(self) -> None:
+        await settle()
+
+    def now_ns(self) -> int:
+        return self._clock.now_ns()
+
+    async def pass_time(self, seconds: float) -> None:
+        await self._clock.advance(seconds)
+
+    def _tick(self) -> int:
+        return self._clock.now_ns()
+
+
+SUBJECTS: dict[str, Callable[[], Subject]] = {Paper.name: Paper}
+"""By name."""
