@@ -79,6 +79,7 @@ from brokergate_client.instruments import Instrument, Quote
 from brokergate_client.money import Account, Balance, LedgerEntry, Money, Position
 from brokergate_client.orders import (
     BatchOrder,
+    LinkedOrder,
     Order,
     OrderResult,
     OrderSpec,
@@ -86,6 +87,7 @@ from brokergate_client.orders import (
     Placed,
     Preview,
     ProtectiveLeg,
+    bracket,
     limit_order,
     market_order,
     stop_limit_order,
@@ -137,6 +139,7 @@ __all__ = [
     "InvalidRequestError",
     "LedgerEntry",
     "LedgerEntryKind",
+    "LinkedOrder",
     "Liquidity",
     "Listing",
     "Money",
@@ -179,6 +182,7 @@ __all__ = [
     "UnavailableError",
     "UnknownPayload",
     "ValueSource",
+    "bracket",
     "limit_order",
     "market_order",
     "name_of",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import cast
 
 from brokergate.v1 import enums_pb2, order_pb2
 from brokergate_client.exact import decimal_text, timestamp_of
-from brokergate_client.orders import OrderSpec, ProtectiveLeg
+from brokergate_client.orders import LinkedOrder, OrderSpec, ProtectiveLeg
 
 
 def optional_text(value: Decimal | None) -> str | None:
@@ -56,6 +58,31 @@ def order_spec(spec: OrderSpec) -> order_pb2.OrderSpec:
     if spec.quote_quantity is not None:
         message.quote_quantity = decimal_text(spec.quote_quantity)
     return message
+
+
+def named(spec: OrderSpec, client_order_id: str) -> OrderSpec:
+    """`spec` with the legs that have no client order id named after the entry, so that a repeat names them alike."""
+    legs = (spec.take_profit, "tp"), (spec.stop_loss, "sl")
+    if all(leg is None or leg.client_order_id for leg, _ in legs):
+        return spec
+    profit, loss = (
+        leg
+        if leg is None or leg.client_order_id
+        else replace(leg, client_order_id=f"{client_order_id}-{end}")
+        for leg, end in legs
+    )
+    return replace(spec, take_profit=profit, stop_loss=loss)
+
+
+def linked_orders(others: Sequence[LinkedOrder], client_order_id: str) -> list[order_pb2.LinkedOrder]:
+    """The other members of an OCO group; those that have no client order id are named after the first one."""
+    return [
+        order_pb2.LinkedOrder(
+            client_order_id=other.client_order_id or f"{client_order_id}-{number}",
+            order=order_spec(other.spec),
+        )
+        for number, other in enumerate(others, 2)
+    ]
 
 
 def order_ref(order_id: str | None, client_order_id: str | None) -> order_pb2.OrderRef:

@@ -45,7 +45,15 @@ from brokergate_client.exact import Number, decimal_text, timestamp_of
 from brokergate_client.ids import new_id
 from brokergate_client.instruments import Instrument, Quote
 from brokergate_client.money import Account, Balance, Position
-from brokergate_client.orders import BatchOrder, Order, OrderResult, OrderSpec, Placed, Preview
+from brokergate_client.orders import (
+    BatchOrder,
+    LinkedOrder,
+    Order,
+    OrderResult,
+    OrderSpec,
+    Placed,
+    Preview,
+)
 from brokergate_client.pages import Listing, Page, Pages
 from brokergate_client.streams import EventStream, FillStream, Start, StreamOptions
 from brokergate_client.trading import TradingControl
@@ -190,17 +198,27 @@ class Gateway:
         order: OrderSpec,
         *,
         client_order_id: str | None = None,
+        oco: Sequence[LinkedOrder] = (),
+        allow_emulated: bool = False,
     ) -> Placed:
         """Place an order; see `market_order`, `limit_order` … for what to give.
 
         An id is made where none is given; to repeat safely after this program was restarted, give one and keep it.
         What a rule or the venue refuses is an answer: state REJECTED, with its `reject_reason`.
+
+        With `bracket(…)` around it the order comes with those that close it, and with `oco` it is one of a group of
+        which one that fills takes as much from the others. All of a group is placed, or nothing; the others are the
+        answer's `linked_orders`.
         """
         client_order_id = new_id() if client_order_id is None else client_order_id
         answer: order_pb2.PlaceOrderResponse = await self._call(
             self._orders.PlaceOrder,
             order_pb2.PlaceOrderRequest(
-                account_id=account_id, client_order_id=client_order_id, order=encode.order_spec(order)
+                account_id=account_id,
+                client_order_id=client_order_id,
+                order=encode.order_spec(encode.named(order, client_order_id)),
+                oco_orders=encode.linked_orders(oco, client_order_id),
+                allow_emulated=allow_emulated,
             ),
             client_order_id,
         )
@@ -214,7 +232,8 @@ class Gateway:
         """
         request = order_pb2.BatchPlaceOrdersRequest(account_id=account_id)
         for order in orders:
-            request.orders.add(client_order_id=order.client_order_id, order=encode.order_spec(order.spec))
+            spec = encode.named(order.spec, order.client_order_id)
+            request.orders.add(client_order_id=order.client_order_id, order=encode.order_spec(spec))
         answer: order_pb2.BatchPlaceOrdersResponse = await self._call(
             self._orders.BatchPlaceOrders, request, orders[0].client_order_id if orders else ""
         )
@@ -225,7 +244,9 @@ class Gateway:
         return decode.preview(
             await self._call(
                 self._orders.PreviewOrder,
-                order_pb2.PreviewOrderRequest(account_id=account_id, order=encode.order_spec(order)),
+                order_pb2.PreviewOrderRequest(
+                    account_id=account_id, order=encode.order_spec(encode.named(order, "preview"))
+                ),
             )
         )
 

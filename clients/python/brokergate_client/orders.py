@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -28,9 +28,10 @@ _ENDED = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED,
 
 @dataclass(frozen=True, slots=True)
 class ProtectiveLeg:
-    """One closing order of a bracket, under a client order id of its own."""
+    """One closing order of a bracket, under a client order id of its own; where that is empty it is made from the
+    entry's, which ends in `-tp` or `-sl`."""
 
-    client_order_id: str
+    client_order_id: str = ""
     limit_price: Decimal | None = None
     stop_price: Decimal | None = None
 
@@ -140,6 +141,47 @@ def stop_limit_order(
     )
 
 
+def bracket(
+    entry: OrderSpec,
+    *,
+    take_profit: Number | None = None,
+    stop_loss: Number | None = None,
+    take_profit_trigger: Number | None = None,
+    stop_loss_limit: Number | None = None,
+) -> OrderSpec:
+    """`entry` with the orders that close what it fills: at `take_profit` or better, or at the market once that has
+    reached `stop_loss`. One that fills takes as much from the other.
+
+    With `take_profit_trigger` the limit waits until the market was there; with `stop_loss_limit` the stop becomes a
+    limit order at that price. The legs are orders of their own, named after the entry: `-tp` and `-sl`.
+    """
+    if take_profit is None and stop_loss is None:
+        raise ValueError("a bracket needs take_profit or stop_loss")
+    if (take_profit is None and take_profit_trigger is not None) or (
+        stop_loss is None and stop_loss_limit is not None
+    ):
+        raise ValueError("take_profit_trigger belongs to take_profit, stop_loss_limit to stop_loss")
+    profit, loss = entry.take_profit, entry.stop_loss
+    if take_profit is not None:
+        profit = ProtectiveLeg(limit_price=exact(take_profit), stop_price=_optional(take_profit_trigger))
+    if stop_loss is not None:
+        loss = ProtectiveLeg(limit_price=_optional(stop_loss_limit), stop_price=exact(stop_loss))
+    return replace(entry, take_profit=profit, stop_loss=loss)
+
+
+def _optional(number: Number | None) -> Decimal | None:
+    return None if number is None else exact(number)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedOrder:
+    """A member of an OCO group beside the order that it is placed with. Where its id is empty it is made from that
+    one's, which ends in `-2`, `-3` …"""
+
+    spec: OrderSpec
+    client_order_id: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class PendingAction:
     """Something under way on an order; `uncertain` while the gateway asks the broker what became of it, `held` while it
@@ -198,7 +240,8 @@ class Order:
 @dataclass(frozen=True, slots=True)
 class Placed:
     """The answer to placing an order. `already_existed`: the client_order_id was known, and nothing new was placed,
-    which is also what a repeat after a lost answer says. The other legs of a bracket are `linked_orders`."""
+    which is also what a repeat after a lost answer says. The others of a bracket (take-profit, stop-loss) or of an OCO
+    group are `linked_orders`."""
 
     order: Order
     already_existed: bool

@@ -28,6 +28,7 @@ from brokergate_client import (
     Side,
     StartPosition,
     TimeInForce,
+    bracket,
     name_of,
 )
 from brokergate_client.exact import exact
@@ -159,9 +160,21 @@ async def place(
     client_order_id: Annotated[
         str | None, typer.Option("--id", help="Repeating with the same id places nothing twice.")
     ] = None,
+    take_profit: Annotated[
+        Decimal | None,
+        typer.Option(parser=_number, metavar="NUMBER", help="Close what fills at this price or better."),
+    ] = None,
+    stop_loss: Annotated[
+        Decimal | None,
+        typer.Option(parser=_number, metavar="NUMBER", help="Close what fills once the market is here."),
+    ] = None,
     account: Account = "paper",
 ) -> None:
-    """Place an order and print it as it then stands. Exit status 1 when it was rejected."""
+    """Place an order and print it as it then stands. Exit status 1 when it was rejected.
+
+    With --take-profit or --stop-loss it is a bracket: the orders that close it are placed with it, all or none, under
+    its id with -tp and -sl behind it.
+    """
     spec = OrderSpec(
         symbol=symbol,
         side=Side[side.name],
@@ -171,8 +184,10 @@ async def place(
         stop_price=stop_price,
         time_in_force=TimeInForce.UNSPECIFIED if tif is None else TimeInForce[tif.name],
     )
+    if take_profit is not None or stop_loss is not None:
+        spec = bracket(spec, take_profit=take_profit, stop_loss=stop_loss)
     placed = await remote.gateway.place(account, spec, client_order_id=client_order_id)
-    remote.output.show([placed.order], ORDERS)
+    remote.output.show([placed.order, *placed.linked_orders], ORDERS)
     if placed.order.state == OrderState.REJECTED:
         raise Failure(f"rejected, {name_of(placed.order.reject_reason)}: {placed.order.reject_message}")
 

@@ -32,12 +32,14 @@ from brokergate_client import (
     ErrorReason,
     Gateway,
     GatewayError,
+    LinkedOrder,
     OrderSpec,
     OrderType,
     ProtectiveLeg,
     Side,
     TimeInForce,
     Tls,
+    bracket,
     decode,
     encode,
     enums,
@@ -219,6 +221,33 @@ SPECS = [
 def test_an_order_survives_the_wire(spec: OrderSpec) -> None:
     """What was asked for is what is sent; what was not stays absent."""
     assert decode.order_spec(encode.order_spec(spec)) == spec
+
+
+def test_legs_are_named_after_their_entry() -> None:
+    """So that the same call, made again under the same id after a crash, asks for the same."""
+    spec = bracket(SPECS[1], take_profit="50000", stop_loss="70000", stop_loss_limit="70100")
+    assert spec.take_profit == ProtectiveLeg("", limit_price=Decimal(50000))
+    named = encode.named(spec, "e7")
+    assert named.take_profit == ProtectiveLeg("e7-tp", limit_price=Decimal(50000))
+    assert named.stop_loss == ProtectiveLeg("e7-sl", Decimal(70100), Decimal(70000))
+    own = dataclasses.replace(spec, take_profit=ProtectiveLeg("mine", Decimal(50000)))
+    assert encode.named(own, "e7").take_profit == ProtectiveLeg("mine", Decimal(50000))
+    assert encode.named(SPECS[1], "e7") is SPECS[1]
+
+
+def test_a_bracket_needs_a_leg() -> None:
+    with pytest.raises(ValueError, match="take_profit or stop_loss"):
+        bracket(SPECS[1])
+    with pytest.raises(ValueError, match="belongs to"):
+        bracket(SPECS[1], stop_loss="1", take_profit_trigger="2")
+    with pytest.raises(TypeError):
+        bracket(SPECS[1], take_profit=1.5)  # type: ignore[arg-type]
+
+
+def test_members_of_a_group_are_named_after_the_first() -> None:
+    others = encode.linked_orders([LinkedOrder(SPECS[2]), LinkedOrder(SPECS[3], "own")], "e7")
+    assert [other.client_order_id for other in others] == ["e7-2", "own"]
+    assert decode.order_spec(others[0].order) == SPECS[2]
 
 
 def test_two_sizes_are_refused() -> None:
