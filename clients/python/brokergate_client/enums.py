@@ -291,6 +291,8 @@ class ControlEventType(IntEnum):
     TAPE = 7
     TOMBSTONED = 8
     ORDER_RESOLVED = 9
+    MARGIN_CALL = 10
+    LIQUIDATION = 11
 
 
 class StartPosition(IntEnum):
@@ -350,6 +352,7 @@ class ErrorReason(IntEnum):
     NOT_FILLABLE = 107
     WOULD_TAKE = 108
     LINKED_ORDER = 109
+    NOT_SHORTABLE = 110
     CURSOR_EXPIRED = 120
     CURSOR_EPOCH = 121
     SLOW_CONSUMER = 122

@@ -98,6 +98,7 @@ class ErrorReason(IntEnum):
     NOT_FILLABLE = 107
     WOULD_TAKE = 108
     LINKED_ORDER = 109
+    NOT_SHORTABLE = 110
     CURSOR_EXPIRED = 120
     CURSOR_EPOCH = 121
     SLOW_CONSUMER = 122
@@ -161,6 +162,7 @@ _CODES: Mapping[StatusCode, Sequence[ErrorReason]] = {
         _R.NOT_FILLABLE,
         _R.WOULD_TAKE,
         _R.LINKED_ORDER,
+        _R.NOT_SHORTABLE,
         _R.BROKER_REJECTED,
         _R.NOT_SENT,
         _R.BROKER_AUTHENTICATION,

@@ -65,6 +65,8 @@ class ControlEventType(IntEnum):
     TAPE = 7
     TOMBSTONED = 8
     ORDER_RESOLVED = 9
+    MARGIN_CALL = 10
+    LIQUIDATION = 11
 
 
 @value

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from brokergate.domain import lifecycle
 from brokergate.domain.control import Discrepancy
 from brokergate.domain.events import EventPayload, GapFound, OrderEventType, PositionChanged
 from brokergate.domain.fills import FillOrigin
-from brokergate.domain.money import ZERO, format_decimal, subtract
-from brokergate.domain.orders import Order, OrderOrigin, OrderSpec, PendingActionKind
+from brokergate.domain.money import ZERO, format_decimal
+from brokergate.domain.orders import Order, OrderOrigin, PendingActionKind
 from brokergate.domain.values import changed
 from brokergate.engine.account import Account
 from brokergate.engine.resolving import Resolver
@@ -230,27 +229,7 @@ class GapFill:
                 f"the broker works order {shown.broker_order_id!r} of others, and the account is exclusive"
             )
             self._disagree(shown.symbol, "", "no such order", _said(shown), message)
-        # What was filled before it was seen is in the account's position, and not this order's to tell.
-        left = subtract(shown.quantity, shown.cum_quantity)
-        spec = OrderSpec(
-            symbol=shown.symbol,
-            side=shown.side,
-            type=shown.type,
-            quantity=left,
-            limit_price=shown.limit_price,
-            stop_price=shown.stop_price,
-            time_in_force=shown.time_in_force,
-        )
-        order = lifecycle.external(
-            order_id=account.journal.next_order_id(account.account_id),
-            account_id=account.account_id,
-            spec=spec,
-            quantity=left,
-            multiplier=instrument.multiplier,
-            broker_order_id=shown.broker_order_id,
-            now_ns=account.clock.now_ns(),
-        )
-        account.tracker.adopt(order, payloads)
+        account.tracker.stranger(shown, instrument, payloads)
 
     def _undead(self, order: Order, shown: VenueOrder, seen: set[str]) -> None:
         """The journal has the end of an order that the broker works; seen twice, a quiet period apart, it counts."""

@@ -16,6 +16,8 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import (
     BalanceChanged,
     ConnectionChanged,
+    ControlChanged,
+    ControlEventType,
     EventPayload,
     FillBooked,
     LedgerEntryBooked,
@@ -25,10 +27,17 @@ from brokergate.domain.events import (
 )
 from brokergate.domain.fills import Fill, FillOrigin
 from brokergate.domain.instruments import Instrument
-from brokergate.domain.money import ZERO
-from brokergate.domain.orders import Order, OrderState, PendingActionKind, Side
+from brokergate.domain.money import ZERO, subtract
+from brokergate.domain.orders import Order, OrderSpec, OrderState, PendingActionKind, Side
 from brokergate.engine.holdings import DerivedPositions
-from brokergate.ports.broker import ConnectionReport, FillReport, OrderReport, Report
+from brokergate.ports.broker import (
+    ConnectionReport,
+    FillReport,
+    MarginReport,
+    OrderReport,
+    Report,
+    VenueOrder,
+)
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import Journal
 
@@ -154,12 +163,17 @@ class Tracker:
                 except lifecycle.IllegalTransition as contradiction:
                     # What was proven stands. Where the broker really has it otherwise, the next poll shows it.
                     self._log("report that contradicts what was proven", problem=str(contradiction))
+            elif isinstance(report, VenueOrder):
+                self._venues_own(report, payloads)
             elif isinstance(report, BrokerPosition):
                 self._position(report)
             elif isinstance(report, BrokerBalance):
                 self.holdings["balance", report.currency] = BalanceChanged(report)
             elif isinstance(report, LedgerEntry):
                 payloads.append(LedgerEntryBooked(report))
+            elif isinstance(report, MarginReport):
+                kind = ControlEventType.LIQUIDATION if report.liquidation else ControlEventType.MARGIN_CALL
+                payloads.append(ControlChanged(kind, message=report.message))
             elif isinstance(report, ConnectionReport):
                 if self._derived is not None:
                     continue  # the supervisor says where the connection stands: CONNECTED is when the gap is filled
@@ -192,6 +206,38 @@ class Tracker:
         self.hold(order)
         payloads.append(OrderChanged(OrderEventType.EXTERNAL, order))
         return order
+
+    def stranger(self, shown: VenueOrder, instrument: Instrument, payloads: list[EventPayload]) -> Order:
+        """Takes in an order that the journal does not know, with what is left of it: what was filled before it was seen
+        is in the account's position, and not this order's to tell."""
+        left = subtract(shown.quantity, shown.cum_quantity)
+        spec = OrderSpec(
+            symbol=shown.symbol,
+            side=shown.side,
+            type=shown.type,
+            quantity=left,
+            limit_price=shown.limit_price,
+            stop_price=shown.stop_price,
+            time_in_force=shown.time_in_force,
+        )
+        order = lifecycle.external(
+            order_id=self._journal.next_order_id(self.account_id),
+            account_id=self.account_id,
+            spec=spec,
+            quantity=left,
+            multiplier=instrument.multiplier,
+            broker_order_id=shown.broker_order_id,
+            now_ns=self._clock.now_ns(),
+        )
+        return self.adopt(order, payloads)
+
+    def _venues_own(self, shown: VenueOrder, payloads: list[EventPayload]) -> None:
+        """An order that the venue made by itself, such as a liquidation's."""
+        instrument = self.instruments.get(shown.symbol)
+        if instrument is None:
+            self._log("order in an unknown instrument", symbol=shown.symbol, order=shown.broker_order_id)
+            return
+        self.stranger(shown, instrument, payloads)
 
     def moved(
         self, kind: OrderEventType, order: Order, payloads: list[EventPayload], message: str = ""

@@ -69,6 +69,14 @@ class FillReport:
 
 
 @dataclass(frozen=True, slots=True)
+class MarginReport:
+    """A margin account is called for margin, or is being liquidated."""
+
+    liquidation: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionReport:
     """The connection changed."""
 
@@ -76,8 +84,40 @@ class ConnectionReport:
     message: str = ""
 
 
-Report = OrderReport | FillReport | BrokerPosition | BrokerBalance | LedgerEntry | ConnectionReport
-"""What a broker tells, in the order in which it happened there. Positions and balances are absolute."""
+@value
+class VenueOrder:
+    """One order as the venue shows it. `client_order_id` is the gateway's client's, empty for an order of others."""
+
+    client_order_id: str
+    broker_order_id: str
+    symbol: str
+    side: Side
+    type: OrderType
+    quantity: Decimal
+    cum_quantity: Decimal
+    state: OrderState
+    """NEW, PARTIALLY_FILLED or an ended one."""
+    update_time_ns: int
+    limit_price: Decimal | None = None
+    stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.UNSPECIFIED
+    reason: ErrorReason = ErrorReason.UNSPECIFIED
+    """Why it ended, for REJECTED."""
+    message: str = ""
+
+
+Report = (
+    OrderReport
+    | FillReport
+    | VenueOrder
+    | BrokerPosition
+    | BrokerBalance
+    | LedgerEntry
+    | MarginReport
+    | ConnectionReport
+)
+"""What a broker tells, in the order in which it happened there. Positions and balances are absolute; a VenueOrder is
+one that came into being at the venue without the gateway, such as a liquidation's."""
 
 
 @value
@@ -137,28 +177,6 @@ class OrderGroup:
 
     kind: GroupKind
     orders: tuple[Order, ...]
-
-
-@value
-class VenueOrder:
-    """One order as the venue shows it. `client_order_id` is the gateway's client's, empty for an order of others."""
-
-    client_order_id: str
-    broker_order_id: str
-    symbol: str
-    side: Side
-    type: OrderType
-    quantity: Decimal
-    cum_quantity: Decimal
-    state: OrderState
-    """NEW, PARTIALLY_FILLED or an ended one."""
-    update_time_ns: int
-    limit_price: Decimal | None = None
-    stop_price: Decimal | None = None
-    time_in_force: TimeInForce = TimeInForce.UNSPECIFIED
-    reason: ErrorReason = ErrorReason.UNSPECIFIED
-    """Why it ended, for REJECTED."""
-    message: str = ""
 
 
 @value

@@ -11,13 +11,15 @@ from brokergate.domain.money import CONTEXT, normal
 class CurrencyAccount:
     """One currency: all of it, and what is set aside of it, in units of 10^-`places`."""
 
-    __slots__ = ("changed", "currency", "held", "places", "total")
+    __slots__ = ("changed", "currency", "held", "places", "pledged", "total")
 
     def __init__(self, currency: str, places: int) -> None:
         self.currency = currency
         self.places = places
         self.total = 0
         self.held = 0
+        self.pledged = 0
+        """What of `held` open orders on margin have set aside."""
         self.changed = False
 
     @property

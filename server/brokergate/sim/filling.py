@@ -30,6 +30,7 @@ from brokergate.sim.market import (
     BookSnapshot,
     FeedGap,
     MarketUpdate,
+    MarkUpdate,
     QuoteUpdate,
     TradeUpdate,
 )
@@ -77,6 +78,8 @@ class Filling(ABC):
         self.book = Book()
         self.last: int | None = None
         """The last trade's price."""
+        self.told_mark: int | None = None
+        """The mark price that the feed told last, where it tells them."""
         self.updated_ns = 0
         """The feed's time of the latest update of any kind."""
         self.received_ns = 0
@@ -136,6 +139,11 @@ class Filling(ABC):
         elif isinstance(update, BarUpdate):
             self._printed(update)
             return
+        elif isinstance(update, MarkUpdate):
+            if update.mark <= 0:
+                raise ValueError(f"a mark price of {update.mark} ticks")
+            self.told_mark = update.mark
+            return
         else:
             return
         if self._bids.keys or self._asks.keys or self._waiting or self._takers:
@@ -147,11 +155,25 @@ class Filling(ABC):
         return len(self.book.bids.keys) + len(self.book.asks.keys)
 
     def mark(self) -> int | None:
-        """Twice the mark price in ticks: bid plus ask, else twice the last trade's price."""
+        """Twice the mark price in ticks: the feed's own where it tells one, else bid plus ask, else twice the last
+        trade's price."""
+        if self.told_mark is not None:
+            return 2 * self.told_mark
         middle = self.book.middle()
         if middle is not None:
             return middle
         return None if self.last is None else 2 * self.last
+
+    def split(self, numerator: int, denominator: int, time_ns: int) -> None:
+        """`numerator` new shares for `denominator` old ones: the book of before says nothing any more, prices are the
+        old ones divided, to the nearest tick."""
+        mark = self.mark()
+        if not self.book.distrust:
+            self.book.snapshot(BookSnapshot(time_ns, self.symbol, (), ()))
+        if mark is not None:
+            self.last = max(1, (mark * denominator + numerator) // (2 * numerator))
+        if self.told_mark is not None:
+            self.told_mark = self.last
 
     def _moved(self, update: BookDelta | BookSnapshot | QuoteUpdate) -> None:
         book = self.book

@@ -8,6 +8,7 @@ but fees.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -17,9 +18,12 @@ from brokergate.domain.money import CONTEXT, multiply
 from brokergate.sim.commission import Volumes
 from brokergate.sim.currency import CurrencyAccount
 from brokergate.sim.fees import FeeSchedule, currency_places
-from brokergate.sim.funds import InstrumentFunds
+from brokergate.sim.funds import Borrowing, InstrumentFunds
+from brokergate.sim.margin import MarginAccount, MarginTerms, Share
 from brokergate.sim.packing import Packer, Unpacker, Unreadable
+from brokergate.sim.shorting import FREELY, ShortTerms
 
+_MARGINED = frozenset({InstrumentKind.FOREX, InstrumentKind.EQUITY, InstrumentKind.PERPETUAL})
 MAX_UNIT_PLACES = 17
 """Places of tick × lot × multiplier: a profit at the mid price has one more, and 18 can be told."""
 
@@ -30,18 +34,47 @@ def places_of(value: Decimal) -> int:
     return max(0, -exponent) if isinstance(exponent, int) else 0
 
 
+@dataclass(frozen=True, slots=True)
+class MoneyRules:
+    """What an account's money goes by."""
+
+    fees: FeeSchedule
+    shortable: frozenset[InstrumentKind]
+    """The kinds whose positions may go short; the others sell what is held. A perpetual always may."""
+    base_currency: str
+    margin: MarginTerms | None = None
+    """None for a cash account. Foreign exchange, stocks and perpetuals are on margin; perpetuals always are, at one
+    times without it. Spot is paid in full."""
+    short: ShortTerms = FREELY
+
+    def borrowing(self, instrument: Instrument) -> Borrowing:
+        """What of `instrument` may be sold that is not held."""
+        if instrument.kind is InstrumentKind.PERPETUAL:
+            return Borrowing()
+        if instrument.kind not in self.shortable:
+            kind = instrument.kind.name.lower()
+            return Borrowing(f"the account does not sell {kind} short")
+        return self.short.borrowing(instrument)
+
+    def shares(self, instrument: Instrument) -> tuple[Share, Share] | None:
+        """Its initial and maintenance margin; None where it is not on margin."""
+        if instrument.kind in _MARGINED and self.margin is not None:
+            return self.margin.shares(instrument)
+        if instrument.kind is InstrumentKind.PERPETUAL:
+            return MarginTerms().shares(instrument)
+        return None
+
+
 class Ledger:
     """The currencies and positions of an account.
 
-    `shortable` are the kinds of instrument whose positions may go short; the others sell what is held. `least_places`
-    are what a kept ledger counted in.
+    `least_places` are what a kept ledger counted in.
     """
 
     def __init__(
         self,
         instruments: Iterable[Instrument],
-        fees: FeeSchedule,
-        shortable: frozenset[InstrumentKind],
+        rules: MoneyRules,
         balances: Mapping[str, Decimal],
         positions: Sequence[BrokerPosition] = (),
         least_places: Mapping[str, int] = MappingProxyType({}),
@@ -59,11 +92,31 @@ class Ledger:
             spot = instrument.kind is InstrumentKind.SPOT and instrument.base_currency
             base = self.currencies[instrument.base_currency] if spot else None
             self.funds[instrument.symbol] = InstrumentFunds(
-                instrument, quote, base, fees, instrument.kind in shortable, self.volumes
+                instrument,
+                quote,
+                base,
+                rules.fees,
+                rules.borrowing(instrument),
+                base is None or instrument.kind in rules.shortable,
+                self.volumes,
+                rules.shares(instrument),
             )
+        self.margin = self._on_margin(rules)
         for position in positions:
             if position.symbol in self.funds:
                 self.funds[position.symbol].restore(position)
+
+    def _on_margin(self, rules: MoneyRules) -> MarginAccount | None:
+        """The account's margin; None where nothing in it can be on margin."""
+        margined = [funds for funds in self.funds.values() if funds.margined]
+        if not margined and rules.margin is None:
+            return None
+        margin = MarginAccount(
+            rules.margin or MarginTerms(), rules.base_currency, self.currencies, self.funds
+        )
+        for funds in margined:
+            funds.margin = margin
+        return margin
 
     @staticmethod
     def _places(
@@ -99,7 +152,7 @@ class Ledger:
         """Writes the ledger down."""
         pack.put(len(self.currencies))
         for account in self.currencies.values():
-            pack.put(account.currency, account.places, account.total, account.held)
+            pack.put(account.currency, account.places, account.total, account.held, account.pledged)
         for funds in self.funds.values():
             funds.position.save(pack)
         self.volumes.save(pack)
@@ -109,23 +162,24 @@ class Ledger:
         cls,
         kept: Unpacker,
         instruments: Sequence[Instrument],
-        fees: FeeSchedule,
-        shortable: frozenset[InstrumentKind],
+        rules: MoneyRules,
     ) -> Ledger:
         """The ledger that `save` wrote."""
-        amounts: dict[str, tuple[int, int]] = {}
+        amounts: dict[str, tuple[int, int, int]] = {}
         places: dict[str, int] = {}
         for _ in range(kept.integer()):
             currency = kept.text()
             places[currency] = kept.integer()
-            amounts[currency] = kept.integer(), kept.integer()
-        ledger = cls(instruments, fees, shortable, {}, (), places)
+            amounts[currency] = kept.integer(), kept.integer(), kept.integer()
+        ledger = cls(instruments, rules, {}, (), places)
         for currency, account in ledger.currencies.items():
             if account.places != places.get(currency):
                 raise Unreadable(f"{currency} is counted to {account.places} places now")
-            account.total, account.held = amounts[currency]
+            account.total, account.held, account.pledged = amounts[currency]
         for funds in ledger.funds.values():
             funds.position.load(kept)
+            if funds.margin is not None:
+                funds.margin.held(funds)
         ledger.volumes.load(kept)
         return ledger
 

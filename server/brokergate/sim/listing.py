@@ -49,6 +49,7 @@ class Listing:
         self._outside = hours.outside
         self.strict = hours.outside is Outside.REFUSE
         """Whether nothing matches outside the calendar's sessions, whatever the feed tells."""
+        market.funds.marks = market.mark
         self._prices: dict[int, Decimal] = {}
         self._no_fee = (Money(ZERO, instrument.quote_currency),)
 
@@ -60,6 +61,7 @@ class Listing:
     def move(self, funds: InstrumentFunds) -> None:
         """To another ledger: the account starts anew."""
         self.market.funds = funds
+        funds.marks = self.market.mark
 
     def lots(self, quantity: Decimal) -> int:
         """`quantity` in lots; `ValueError` off the lot."""

@@ -110,30 +110,44 @@ class Market(PrintFilling):
         """Writes the market of others down; our orders in it are the venue's to keep."""
         self.book.save(pack)
         self.save_prints(pack)
-        pack.put(self.last, self.updated_ns, self.received_ns, self._number)
+        pack.put(self.last, self.told_mark, self.updated_ns, self.received_ns, self._number)
 
     def load(self, kept: Unpacker) -> None:
         """Takes up what `save` wrote."""
         self.book.load(kept)
         self.load_prints(kept)
-        self.last, self.updated_ns, self.received_ns = kept.optional(), kept.integer(), kept.integer()
+        self.last, self.told_mark = kept.optional(), kept.optional()
+        self.updated_ns, self.received_ns = kept.integer(), kept.integer()
         self._number = kept.integer()
 
     def put_back(self, order: WorkingOrder) -> None:
         """Puts an order where it stood, with its number and what is set aside for it: those that came earlier first."""
-        order.funds = self.funds
-        if order.closing:
-            self.funds.closers[order.number] = order
+        self.funds.put_back(order)
         if order.waiting:
             self._waiting += 1
             self._stops[order.source, order.side].add(order)
         else:
             self._stand(order)
 
-    def cancel(self, order: WorkingOrder, time_ns: int) -> None:
+    def cancel(
+        self,
+        order: WorkingOrder,
+        time_ns: int,
+        reason: ErrorReason = ErrorReason.UNSPECIFIED,
+        message: str = "",
+    ) -> None:
         """Ends a working order at somebody's wish."""
         self._remove(order)
-        self._end(order, time_ns)
+        self._end(order, time_ns, reason, message)
+
+    def force(self, order: WorkingOrder, time_ns: int) -> int:
+        """A market order of the venue's own takes what the book has, whatever the account can pay; returns its
+        notional. What it cannot take at once is not part of it."""
+        walk = [] if self.halted else self._walk(order)
+        order.leaves = sum([lots for _, lots in walk])
+        if walk:
+            self._take(order, walk, time_ns)
+        return sum([price * lots for price, lots in walk]) * self.funds.unit
 
     def expire(self, order: WorkingOrder, time_ns: int) -> None:
         """Ends a working order whose time in force ran out."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.orders import OrderType, TimeInForce, TriggerSource
-from brokergate.ports.broker import OrderReport
+from brokergate.ports.broker import OrderReport, Report
 from brokergate.sim.packing import Packer, Unpacker, Unreadable
 
 if TYPE_CHECKING:
@@ -128,7 +128,14 @@ class Changed:
         )
 
 
-Happening = Executed | Changed
+@dataclass(slots=True)
+class Told:
+    """Something that happened to no order of the account's owner, as it is told."""
+
+    report: Report
+
+
+Happening = Executed | Changed | Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,40 @@ class FifoPosition:
                     oldest, second = entries.popleft(), entries.popleft()
                     entries.appendleft([oldest[0] + second[0], oldest[1] + second[1], 0])
 
+    def split(self, numerator: int, denominator: int) -> int:
+        """Makes `numerator` lots of every `denominator`; returns what is left over, in parts of `denominator` of a
+        lot, signed as the position was. The cost stays; where no whole lot is left, it stays without lots."""
+        lots = done = parts = 0
+        for entry in self.entries:
+            lots += entry[0]
+            parts = lots * numerator // denominator
+            entry[0], entry[2] = parts - done, 0
+            done = parts
+        side = -1 if self.lots < 0 else 1
+        self.lots = side * parts
+        costs = 0
+        entries: deque[list[int]] = deque()
+        for entry in self.entries:
+            # An entry that is less than a lot now leaves its cost to the next one.
+            costs += entry[1]
+            if entry[0]:
+                entries.append([entry[0], costs, 0])
+                costs = 0
+        if costs and entries:
+            entries[-1][1] += costs
+        self.entries = entries
+        return side * (lots * numerator - parts * denominator)
+
+    def repay(self, cash: int) -> None:
+        """Cash for a part of a lot that a split left over: so much less has been paid for the rest (a short paid it:
+        `cash` is below zero). Where there is no rest, the difference to its cost is a profit."""
+        self.cost -= cash
+        if not self.lots:
+            self.realized -= self.cost
+            self.cost = 0
+        elif self.entries:
+            self.entries[-1][1] -= abs(cash)
+
     def cost_of_first(self, lots: int) -> int:
         """What the oldest `lots` cost; at most all of them."""
         cost = 0

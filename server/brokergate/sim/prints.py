@@ -80,6 +80,11 @@ class PrintFilling(Filling):
         self._price, self._offered = kept.optional(), kept.integer()
         self._traded_lots, self._by_bars = kept.integer(), kept.flag()
 
+    def split(self, numerator: int, denominator: int, time_ns: int) -> None:
+        """Also, what the last trade or bar left is not to be had any more."""
+        super().split(numerator, denominator, time_ns)
+        self._price, self._offered = None, 0
+
     def _printed(self, update: TradeUpdate | BarUpdate) -> None:
         if isinstance(update, BarUpdate):
             _check(update)

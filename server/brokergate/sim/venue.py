@@ -38,18 +38,21 @@ from brokergate.ports.broker import (
     Report,
     RestoredState,
 )
+from brokergate.sim.clearing import CLEARED, Clearing, FundingTerms
 from brokergate.sim.diary import Diary
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.filling import DEFAULT_FILLS, FillTerms
 from brokergate.sim.history import History
-from brokergate.sim.ledger import Ledger
+from brokergate.sim.ledger import Ledger, MoneyRules
 from brokergate.sim.listing import Listing, journalled_order, working_order
+from brokergate.sim.margin import MarginTerms
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.matching import Market
 from brokergate.sim.orders import (
     Executed,
     Happening,
     Refusal,
+    Told,
     WorkingOrder,
     load_orders,
     save_orders,
@@ -57,6 +60,7 @@ from brokergate.sim.orders import (
 from brokergate.sim.packing import Packer, Unpacker
 from brokergate.sim.positions import load_positions, save_positions
 from brokergate.sim.sessions import Hours
+from brokergate.sim.shorting import FREELY, ShortTerms
 from brokergate.sim.valuation import account_info
 
 SHORTABLE = frozenset({InstrumentKind.FOREX, InstrumentKind.EQUITY})
@@ -78,10 +82,19 @@ class AccountTerms:
     """What the account as a whole is valued in."""
     fills: FillTerms = DEFAULT_FILLS
     """How its orders fill."""
+    margin: MarginTerms | None = None
+    """None for a cash account."""
+    short: ShortTerms = FREELY
+    funding: FundingTerms | None = None
+    """Of perpetuals whose feed tells none."""
     stale_after_ns: int | None = None
     """The age of an instrument's latest update beyond which orders are refused; None for no limit."""
     hours: Hours = USUAL_HOURS
     """When its instruments trade."""
+
+    def money(self) -> MoneyRules:
+        """What the account's money goes by."""
+        return MoneyRules(self.fees, self.shortable, self.base_currency, self.margin, self.short)
 
 
 class Venue:
@@ -127,6 +140,10 @@ class Venue:
             )
             for instrument in self.instruments
         }
+        self._clearing = Clearing(
+            self.listings, self._open, self._happenings, self._ledger_entry, terms.funding, session
+        )
+        self._clearing.begin(now_ns)
         if not known:
             self._deposit(LedgerEntryKind.DEPOSIT, 1, "initial balance")
         for order in state.open_orders:
@@ -237,6 +254,7 @@ class Venue:
             for position in self._foreign
         ]
         self._foreign = ()
+        self._clearing.reset()
         self._ledger = self._new_ledger(balances, ())
         for symbol, listing in self.listings.items():
             listing.move(self._ledger.funds[symbol])
@@ -299,6 +317,7 @@ class Venue:
         self._ledger.save(pack)
         for listing in self.listings.values():
             listing.market.save(pack)
+        self._clearing.save(pack)
         save_orders(pack, list(self._open.values()), list(self.listings))
 
     def load(self, kept: Unpacker) -> None:
@@ -306,12 +325,14 @@ class Venue:
         self.now_ns, self._session = kept.integer(), kept.text()
         self._entries, self._orders, self._fills = [kept.integer() for _ in range(3)]
         self._foreign = load_positions(kept)
-        self._ledger = Ledger.kept(kept, self.instruments, self.terms.fees, self.terms.shortable)
+        self._ledger = Ledger.kept(kept, self.instruments, self.terms.money())
         for symbol, listing in self.listings.items():
             listing.move(self._ledger.funds[symbol])
             listing.market.load(kept)
             if listing.strict:
                 listing.keep_hours(listing.market.updated_ns)
+        self._clearing.session = self._session
+        self._clearing.load(kept, self.now_ns)
         self._open.clear()
         self._expiries.clear()
         orders = load_orders(kept, list(self.listings))
@@ -355,16 +376,12 @@ class Venue:
 
     def positions(self) -> list[BrokerPosition]:
         """Positions that are or were, at the present marks, by symbol."""
-        self._mark()
         ours = [funds.report(self.now_ns) for funds in self._ledger.funds.values() if funds.position.traded]
         return sorted([*ours, *self._foreign], key=lambda position: position.symbol)
 
     def changed_holdings(self) -> list[BrokerPosition | BrokerBalance]:
         """Positions and balances that changed since the last call, as they now stand. They are not among the reports:
         however often they change between two looks, they are worked out once."""
-        for listing in self.listings.values():
-            if listing.funds.changed:
-                listing.funds.mark = listing.market.mark()
         return self._ledger.changes(self.now_ns)
 
     def balances(self) -> list[BrokerBalance]:
@@ -373,7 +390,6 @@ class Venue:
 
     def info(self) -> BrokerAccountInfo:
         """The account as a whole, at the present marks."""
-        self._mark()
         return account_info(self._ledger, self.terms.base_currency, self.now_ns)
 
     def quote(self, symbol: str) -> QuoteView | None:
@@ -396,10 +412,17 @@ class Venue:
             self.now_ns = update.time_ns
             if self._expiries and self._expiries[0][0] <= self.now_ns:
                 self._expire()
+            if self._clearing.due_ns <= self.now_ns:
+                self._pay_funding()
         if listing.strict:
             listing.keep_hours(self.now_ns)
         listing.market.received_ns = received_ns
+        if type(update) in CLEARED:
+            self._clearing.settle(update, self.now_ns)
         listing.market.apply(update)
+        margin = self._ledger.margin
+        if margin is not None and margin.positions:
+            self._clearing.watch(margin, listing, self.now_ns)
 
     def _place(self, order: Order) -> str | Refusal:
         working = self._understood(order)
@@ -453,6 +476,14 @@ class Venue:
             self.diary.advanced(now_ns)
         if self._expiries and self._expiries[0][0] <= self.now_ns:
             self._expire()
+        if self._clearing.due_ns <= self.now_ns:
+            self._pay_funding()
+
+    def _pay_funding(self) -> None:
+        self._clearing.pay_funding(self.now_ns)
+        margin = self._ledger.margin
+        if margin is not None and margin.positions:
+            self._clearing.judge(margin, self.now_ns)
 
     def _expire(self) -> None:
         """Ends the orders whose day is over: before anything else of the same instant."""
@@ -487,29 +518,31 @@ class Venue:
         self._keep(working, listing, min(order.create_time_ns, self.now_ns))
 
     def _new_ledger(self, balances: Mapping[str, Decimal], positions: Sequence[BrokerPosition]) -> Ledger:
-        return Ledger(self.instruments, self.terms.fees, self.terms.shortable, balances, positions)
+        return Ledger(self.instruments, self.terms.money(), balances, positions)
 
     def _deposit(self, kind: LedgerEntryKind, sign: int, description: str) -> None:
         """Ledger entries that bring in (+1) or take out (-1) what the ledger holds."""
         for account in self._ledger.currencies.values():
             account.changed = True
             if account.total:
-                self._entries += 1
-                amount = account.amount(sign * account.total)
-                entry_id = f"L{self._session}-{self._entries}"
-                self._reports.append(
-                    LedgerEntry(entry_id, kind, Money(amount, account.currency), self.now_ns, "", description)
-                )
+                money = Money(account.amount(sign * account.total), account.currency)
+                self._reports.append(self._ledger_entry(kind, money, "", description))
 
-    def _mark(self) -> None:
-        for listing in self.listings.values():
-            listing.funds.mark = listing.market.mark()
+    def _ledger_entry(
+        self, kind: LedgerEntryKind, money: Money, symbol: str, description: str
+    ) -> LedgerEntry:
+        self._entries += 1
+        entry_id = f"L{self._session}-{self._entries}"
+        return LedgerEntry(entry_id, kind, money, self.now_ns, symbol, description)
 
     def _happened(self) -> list[Report]:
         """What happened since the last call, as reports."""
         reports, self._reports = self._reports, []
         self.diary.eventful = True
         for happening in self._happenings:
+            if isinstance(happening, Told):
+                reports.append(happening.report)
+                continue
             order = happening.order
             if isinstance(happening, Executed):
                 self._fills += 1

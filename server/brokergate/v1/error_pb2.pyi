@@ -123,6 +123,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """On a cancelled order: another one of its group took its place (an OCO's other member filled), or the entry of its
     bracket ended without a fill that it could close.
     """
+    ERROR_REASON_NOT_SHORTABLE: _ErrorReason.ValueType  # 110
+    """On a rejected order: it sells more than is held, and the account may not go short in it, or nobody lends that much."""
     ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 120
     """OUT_OF_RANGE: events after this cursor are no longer kept; metadata `earliest_cursor` is the first that works."""
     ERROR_REASON_CURSOR_EPOCH: _ErrorReason.ValueType  # 121
@@ -261,6 +263,8 @@ ERROR_REASON_LINKED_ORDER: ErrorReason.ValueType  # 109
 """On a cancelled order: another one of its group took its place (an OCO's other member filled), or the entry of its
 bracket ended without a fill that it could close.
 """
+ERROR_REASON_NOT_SHORTABLE: ErrorReason.ValueType  # 110
+"""On a rejected order: it sells more than is held, and the account may not go short in it, or nobody lends that much."""
 ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 120
 """OUT_OF_RANGE: events after this cursor are no longer kept; metadata `earliest_cursor` is the first that works."""
 ERROR_REASON_CURSOR_EPOCH: ErrorReason.ValueType  # 121

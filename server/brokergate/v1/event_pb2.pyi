@@ -204,6 +204,10 @@ class _ControlEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cont
     """A client_order_id was set aside by a cancel that came before its order."""
     CONTROL_EVENT_TYPE_ORDER_RESOLVED: _ControlEventType.ValueType  # 9
     """A person said what became of an order, or a cancel that had gone out while the journal failed was written."""
+    CONTROL_EVENT_TYPE_MARGIN_CALL: _ControlEventType.ValueType  # 10
+    """A margin account's equity fell below the margin call's ratio; `message` has the figures."""
+    CONTROL_EVENT_TYPE_LIQUIDATION: _ControlEventType.ValueType  # 11
+    """The venue began to liquidate a margin account's positions; its orders follow, as EXTERNAL ones."""
 
 class ControlEventType(_ControlEventType, metaclass=_ControlEventTypeEnumTypeWrapper):
     """What changed in what may be traded."""
@@ -228,6 +232,10 @@ CONTROL_EVENT_TYPE_TOMBSTONED: ControlEventType.ValueType  # 8
 """A client_order_id was set aside by a cancel that came before its order."""
 CONTROL_EVENT_TYPE_ORDER_RESOLVED: ControlEventType.ValueType  # 9
 """A person said what became of an order, or a cancel that had gone out while the journal failed was written."""
+CONTROL_EVENT_TYPE_MARGIN_CALL: ControlEventType.ValueType  # 10
+"""A margin account's equity fell below the margin call's ratio; `message` has the figures."""
+CONTROL_EVENT_TYPE_LIQUIDATION: ControlEventType.ValueType  # 11
+"""The venue began to liquidate a margin account's positions; its orders follow, as EXTERNAL ones."""
 Global___ControlEventType: _TypeAlias = ControlEventType  # noqa: Y015
 
 class _StartPosition:

@@ -82,6 +82,9 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "TRADING_STOPPED": ByTest(_STOPS, "test_a_second_stop_in_the_middle_of_a_stop_joins_it"),
     "INSTRUMENT_FROZEN": ByTest(_RECOVERY, "test_a_position_that_nothing_explains_freezes_its_instrument"),
     "NOT_FILLABLE": GENERATED,
+    "NOT_SHORTABLE": Impossible(
+        "the accounts of the tests sell short as much as they like; tests/unit/sim tries it"
+    ),
     "WOULD_TAKE": Impossible("the paper venue does not know post_only yet"),
     "LINKED_ORDER": ByTest(_GROUPS, "test_an_order_that_the_other_one_took_the_place_of_says_so"),
     "CURSOR_EXPIRED": ByTest(_JOURNAL, "test_a_cursor_of_what_is_no_longer_kept_is_told_where_to_begin"),

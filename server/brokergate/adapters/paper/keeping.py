@@ -25,6 +25,7 @@ from brokergate.sim.fees import read_schedule
 from brokergate.sim.history import History
 from brokergate.sim.packing import Packer, Unpacker, Unreadable
 from brokergate.sim.replay import replay
+from brokergate.sim.shorting import FREELY
 from brokergate.sim.venue import AccountTerms, Venue
 
 KIND, VERSION = "brokergate-paper-venue", 2
@@ -196,5 +197,12 @@ def _instrument(instrument: Instrument) -> str:
 
 
 def _conditions(terms: AccountTerms) -> str:
-    short = ", ".join(sorted(kind.name for kind in terms.shortable))
-    return f"short {short}; hours {terms.hours}; {terms.fills}"
+    said = ["short " + ", ".join(sorted(kind.name for kind in terms.shortable))]
+    said.append(f"hours {terms.hours}; {terms.fills}")
+    if terms.short != FREELY:
+        said.append(f"borrowing {terms.short.text()}")
+    if terms.margin is not None:
+        said.append(f"margin {terms.margin.text()} in {terms.base_currency}")
+    if terms.funding is not None:
+        said.append(f"funding {terms.funding.text()}")
+    return "; ".join(said)
