@@ -34,7 +34,7 @@ from brokergate.domain.accounts import LedgerEntry, LedgerEntryKind
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import InstrumentKind
-from brokergate.domain.money import format_decimal, multiply
+from brokergate.domain.money import format_decimal, multiply, normal
 from brokergate.domain.orders import OrderState, OrderType, Side, TimeInForce, TriggerSource
 from brokergate.ports.broker import MarginReport, VenueOrder
 from brokergate.sim.currency import CurrencyAccount
@@ -51,6 +51,8 @@ CLEARED = frozenset({CorporateAction, FundingUpdate})
 NEVER_NS = 1 << 63
 """When nothing is due."""
 _HOUR_NS = 3_600_000_000_000
+_ROUNDS = 8
+"""How often a liquidation tries for as few lots as will do, in one update; then it doubles them."""
 _BY_MARGIN = "the account is being liquidated"
 
 
@@ -154,9 +156,8 @@ class Clearing:
         amount = -_rounded(owed, 2 * denominator, funds.quote)
         price = funds.mark_price()
         assert price is not None
-        text = (
-            f"funding at {format_decimal(multiply(rate, Decimal(100)))} % of the mark {format_decimal(price)}"
-        )
+        percent = format_decimal(normal(multiply(rate, Decimal(100))))
+        text = f"funding at {percent} % of the mark {format_decimal(normal(price))}"
         self._pay(funds, LedgerEntryKind.FUNDING, amount, text)
 
     def _dividend(self, funds: InstrumentFunds, amount: Decimal) -> None:
@@ -233,7 +234,7 @@ class Clearing:
             text = f"liquidation: {_figures(standing, margin)}"
             self._happenings.append(Told(MarginReport(liquidation=True, message=text)))
         self._cancel("", now_ns, _BY_MARGIN)
-        least = 0
+        least = rounds = 0
         stuck: set[str] = set()
         while margin.positions and not standing.unvalued and less(standing, target) >= 0:
             symbol = min(
@@ -246,7 +247,9 @@ class Clearing:
             funds = margin.positions[symbol]
             lots = max(self._needed(margin, funds, less(standing, target)), least)
             if self._reduce(self._listings[symbol], lots, margin, now_ns):
-                least = 2 * lots
+                # Each round's costs call for another, smaller one; where they eat up what it frees, it ends by this.
+                rounds += 1
+                least = 2 * lots if rounds > _ROUNDS else 0
             else:
                 stuck.add(symbol)
             standing = margin.standing()

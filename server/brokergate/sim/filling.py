@@ -156,13 +156,17 @@ class Filling(ABC):
 
     def mark(self) -> int | None:
         """Twice the mark price in ticks: the feed's own where it tells one, else bid plus ask, else twice the last
-        trade's price."""
+        trade's price, else twice the price of the one side that is left."""
         if self.told_mark is not None:
             return 2 * self.told_mark
         middle = self.book.middle()
         if middle is not None:
             return middle
-        return None if self.last is None else 2 * self.last
+        if self.last is not None:
+            return 2 * self.last
+        bid, ask = self.book.bids.best(), self.book.asks.best()
+        one = ask if bid is None else bid
+        return None if one is None or self.book.distrust else 2 * one
 
     def split(self, numerator: int, denominator: int, time_ns: int) -> None:
         """`numerator` new shares for `denominator` old ones: the book of before says nothing any more, prices are the
