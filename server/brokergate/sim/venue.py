@@ -49,6 +49,7 @@ from brokergate.sim.margin import MarginTerms
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.matching import Market
 from brokergate.sim.orders import (
+    Changed,
     Executed,
     Happening,
     Refusal,
@@ -556,7 +557,7 @@ class Venue:
         self._happenings.clear()
         return reports
 
-    def _remember(self, history: History, happening: Happening, report: Report) -> None:
+    def _remember(self, history: History, happening: Executed | Changed, report: Report) -> None:
         order = happening.order
         if isinstance(report, FillReport):
             history.execution(report)
