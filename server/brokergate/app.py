@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from brokergate.adapters.registry import create_broker, create_paper_broker
+from brokergate.adapters.registry import create_broker, create_paper_broker, market_order
 from brokergate.config import GatewayConfig, ListenerConfig, policy_of
 from brokergate.config.server import MIB
 from brokergate.engine.gateway import Gateway
@@ -108,10 +108,12 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
             )
             try:
                 for account_id, account in config.accounts.items():
-                    gateway.open_account(account_id, create_broker(account, clock), policy_of(account))
-                for account_id, connected in gateway.accounts.items():
+                    gateway.open_account(
+                        account_id, create_broker(account, clock, gateway.market), policy_of(account)
+                    )
+                for account_id in market_order(config.accounts):
                     # A broker that is far away connects while the gateway serves; what is at hand is there first.
-                    if connected.broker.keeps_venue:
+                    if gateway.accounts[account_id].broker.keeps_venue:
                         await gateway.tried(account_id)
                 await gateway.simulators.restore()
                 yield gateway, journal

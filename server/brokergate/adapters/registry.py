@@ -3,7 +3,7 @@ section of the configuration, in `settings.py`; one from outside the tree is add
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from pydantic import ValidationError
 
@@ -23,6 +23,7 @@ from brokergate.domain.commands import CreatePaperAccount
 from brokergate.domain.errors import invalid_field
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock
+from brokergate.ports.market import MarketOf, no_markets
 
 BrokerFactory = Callable[[AccountConfig, Clock], AbstractBroker]
 """Makes the broker of an account from its configuration."""
@@ -45,12 +46,35 @@ def register(name: str, factory: BrokerFactory, settings: type[Section]) -> None
     SETTINGS[name] = settings
 
 
-def create_broker(account: AccountConfig, clock: Clock) -> AbstractBroker:
-    """The broker of a configured account. `ValueError` for a name that is not registered."""
+def create_broker(account: AccountConfig, clock: Clock, market_of: MarketOf = no_markets) -> AbstractBroker:
+    """The broker of a configured account; `market_of` finds the markets of other accounts. `ValueError` for a name that
+    is not registered."""
     factory = FACTORIES.get(account.broker)
     if factory is None:
         raise ValueError(f"no broker {account.broker!r}; there are {', '.join(sorted(FACTORIES))}")
-    return factory(account, clock)
+    broker = factory(account, clock)
+    if isinstance(broker, PaperTradingBroker):
+        broker.follow(market_of)
+    return broker
+
+
+def market_order(accounts: Mapping[str, AccountConfig]) -> list[str]:
+    """The accounts so that each comes after the one whose market it follows; otherwise in their order. That none
+    follows itself, over others too, is checked with the configuration."""
+    ordered: dict[str, None] = {}
+    for account_id in accounts:
+        line = [account_id]
+        while (followed := _followed(accounts[line[-1]])) in accounts and followed not in line:
+            line.append(followed)
+        ordered.update(dict.fromkeys(reversed(line)))
+    return list(ordered)
+
+
+def _followed(account: AccountConfig) -> str:
+    """The account whose market an account follows; empty for none."""
+    if account.broker != PAPER:
+        return ""
+    return account.settings(PaperTradingConfig).feed.account or ""
 
 
 def create_paper_broker(command: CreatePaperAccount, clock: Clock) -> AbstractBroker:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 
 from pydantic import BaseModel
 
+from brokergate.config.accounts import PAPER
 from brokergate.config.document import Listing, Mapping, Node, Path_, Scalar, render_path, scalars
 from brokergate.config.fields import is_secret
 from brokergate.config.gateway import Profile
@@ -25,7 +26,7 @@ def check(
     model: type[BaseModel], tree: Mapping, brokers: Collection[str], failed: Collection[Path_]
 ) -> Iterator[Problem]:
     """Everything that is wrong between the sections of `tree`, but for the values at `failed`, told before."""
-    found = [*_brokers(tree, brokers), *_unreleased(tree), *_stops(tree), *_routes(tree)]
+    found = [*_brokers(tree, brokers), *_unreleased(tree), *_stops(tree), *_routes(tree), *_feeds(tree)]
     if _text(tree.items.get("profile")) == Profile.PRODUCTION:
         found += [*_written_secrets(model, tree), *_insecure_listeners(tree)]
     for path, problem in found:
@@ -94,6 +95,41 @@ def _routes(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
                     ("routes", route, index), node, f"{_shown(node)} stands there twice", "keep one"
                 )
             seen.add(account or "")
+
+
+def _feeds(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
+    """A market that is followed is another account's that there is, and nobody follows himself, over others either."""
+    known = {account for account, _ in _accounts(tree)}
+    followed = {
+        account: node
+        for account, settings in _accounts(tree)
+        if (node := _under(settings, PAPER, "feed", "account")) is not None
+    }
+    for account, node in followed.items():
+        path: Path_ = ("accounts", account, PAPER, "feed", "account")
+        name = _text(node)
+        if name is not None and name not in known:
+            others = ", ".join(sorted(known - {account})) or "none there are"
+            yield _problem(path, node, f"{_shown(node)} is not an account", f"write one of: {others}")
+            continue
+        line = [account]
+        while name is not None and name in followed and name not in line:
+            line.append(name)
+            name = _text(followed[name])
+        if name == account:
+            circle = " → ".join([*line, account])
+            yield _problem(
+                path, node, f"{_shown(node)} follows itself: {circle}", "give one of them a market of its own"
+            )
+
+
+def _under(node: Node | None, *keys: str) -> Node | None:
+    """What stands under `keys`; None where nothing does."""
+    for key in keys:
+        if not isinstance(node, Mapping):
+            return None
+        node = node.items.get(key)
+    return node
 
 
 def _written_secrets(model: type[BaseModel], tree: Mapping) -> Iterator[tuple[Path_, Problem]]:

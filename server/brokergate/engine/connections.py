@@ -7,10 +7,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from brokergate.domain.accounts import ConnectionState
+from brokergate.domain.errors import TemporaryConnectionError
 from brokergate.engine.account import Account
 from brokergate.engine.supervisor import Supervisor
 from brokergate.ports.broker import SimulatedVenue
 from brokergate.ports.journal import JournalError
+
+RETRY_S = 1.0
+"""How long a venue in the process waits for what it follows before it is tried again."""
 
 
 class Connections:
@@ -22,6 +26,7 @@ class Connections:
         self._accounts = accounts
         self._log = log
         self._pumps: dict[str, asyncio.Task[None]] = {}
+        self._retries: dict[str, asyncio.Task[None]] = {}
 
     def supervise(self, account_id: str, supervisor: Supervisor) -> None:
         """Connects an account to its broker from now on, in the background."""
@@ -59,6 +64,11 @@ class Connections:
 
     async def close(self) -> None:
         """Ends all of them."""
+        retries = list(self._retries.values())
+        self._retries.clear()
+        for retry in retries:
+            retry.cancel()
+        await asyncio.gather(*retries, return_exceptions=True)
         for supervisor in self.supervisors.values():
             await supervisor.stop()
         for account in self._accounts.values():
@@ -72,6 +82,13 @@ class Connections:
         account.connection.enter(ConnectionState.CONNECTING)
         try:
             await account.open()
+        except TemporaryConnectionError as error:
+            # What it follows is away, and comes back.
+            account.enter(ConnectionState.RECONNECTING, str(error))
+            if account.account_id not in self._retries:
+                retry = asyncio.create_task(self._retry(account), name=f"connection of {account.account_id}")
+                self._retries[account.account_id] = retry
+            return
         except Exception as error:  # noqa: BLE001 - one broker that fails, however it does, leaves the others alone
             account.enter(ConnectionState.ERROR, str(error))
             self._log("broker not connected", account=account.account_id, error=str(error))
@@ -86,7 +103,18 @@ class Connections:
         account.enter(ConnectionState.RECONNECTING, message)
         await self._disconnect(account)
 
+    async def _retry(self, account: Account) -> None:
+        try:
+            while account.account_id not in self._pumps:
+                await account.clock.sleep(RETRY_S)
+                await self._connect(account)
+        finally:
+            self._retries.pop(account.account_id, None)
+
     async def _disconnect(self, account: Account) -> None:
+        if (retry := self._retries.pop(account.account_id, None)) is not None:
+            retry.cancel()
+            await asyncio.gather(retry, return_exceptions=True)
         await account.broker.close()
         if (pump := self._pumps.pop(account.account_id, None)) is not None:
             await pump

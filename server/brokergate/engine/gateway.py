@@ -60,6 +60,7 @@ from brokergate.ports.journal import (
     Journal,
     JournalError,
 )
+from brokergate.ports.market import Absence, MarketSource
 
 T = TypeVar("T")
 
@@ -121,6 +122,21 @@ class Gateway(Reading):
     async def tried(self, account_id: str) -> None:
         """Returns when the first attempt to connect the account has ended. An in-process venue is connected here."""
         await self._connections.tried(account_id)
+
+    def market(self, account_id: str) -> MarketSource:
+        """The market of an account, for those that follow it. `ValueError` where there is no such account."""
+        account = self.accounts.get(account_id)
+        if account is None:
+            raise ValueError(f"there is no account {account_id!r} whose market could be followed")
+
+        def absence() -> Absence | None:
+            connection = account.connection
+            if connection.state is ConnectionState.CONNECTED:
+                return None
+            said = f", {connection.message}" if connection.message else ""
+            return Absence(connection.since_ns, f"its broker is {connection.state.name}{said}")
+
+        return MarketSource(account.broker, absence)
 
     async def close(self) -> None:
         """Ends the brokers' connections; what they told until then is staged."""

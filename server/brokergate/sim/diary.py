@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from brokergate.domain.money import format_decimal
-from brokergate.sim.market import BookSnapshot, MarketUpdate, QuoteUpdate, TradeUpdate
+from brokergate.sim.market import BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
 from brokergate.sim.orders import WorkingOrder
 
 COMMAND_WORK = 4
@@ -157,6 +157,8 @@ def pushed_line(update: MarketUpdate, received_ns: int, dated_ns: int) -> str:
         return f"T{head}\t{update.price}\t{update.size}\t{update.aggressor}"
     if isinstance(update, BookSnapshot):
         return f"B{head}\t{_levels(update.bids)}\t{_levels(update.asks)}"
+    if isinstance(update, FeedGap):
+        return f"G{head}\t{' '.join(update.reason.split())}"
     raise ValueError(f"nobody pushes a {type(update).__name__}")
 
 

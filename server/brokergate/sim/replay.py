@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from brokergate.domain.orders import OrderType, TimeInForce, TriggerSource
-from brokergate.sim.market import BookSnapshot, MarketUpdate, QuoteUpdate, TradeUpdate
+from brokergate.sim.market import BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
 from brokergate.sim.orders import WorkingOrder
 from brokergate.sim.packing import Unreadable
 from brokergate.sim.venue import Venue
@@ -72,6 +72,10 @@ def _book(time_ns: int, symbol: str, bids: str, asks: str) -> MarketUpdate:
     return BookSnapshot(time_ns, symbol, _levels(bids), _levels(asks))
 
 
+def _gap(time_ns: int, symbol: str, reason: str) -> MarketUpdate:
+    return FeedGap(time_ns, symbol, reason)
+
+
 def _levels(text: str) -> tuple[tuple[int, int], ...]:
     pairs = (pair.split("x") for pair in text.split())
     return tuple((int(price), int(size)) for price, size in pairs)
@@ -129,7 +133,7 @@ def _broke(_venue: Venue, reason: str) -> None:
     raise Unreadable(f"the market had broken: {reason}")
 
 
-_PUSHED: dict[str, Callable[..., MarketUpdate]] = {"Q": _quote, "T": _trade, "B": _book}
+_PUSHED: dict[str, Callable[..., MarketUpdate]] = {"Q": _quote, "T": _trade, "B": _book, "G": _gap}
 _COMMANDS: dict[str, Callable[..., None]] = {
     "A": lambda venue, time_ns: venue.advance(int(time_ns)),
     "R": lambda venue, count: venue.refuse(int(count)),

@@ -21,6 +21,7 @@ from decimal import Decimal
 from typing import TypeVar
 
 from brokergate.adapters.paper.config import MAX_BALANCE, PaperTradingConfig
+from brokergate.adapters.paper.follow import AccountFeed
 from brokergate.adapters.paper.keeping import Keeper, PaperFeed, take_up
 from brokergate.adapters.paper.line import CANCEL, PLACE, REPLACE, Act, Line, lanes_of
 from brokergate.adapters.paper.link_config import DEFAULT_SEED
@@ -73,6 +74,7 @@ from brokergate.ports.broker import (
     VenueStep,
 )
 from brokergate.ports.clock import Clock
+from brokergate.ports.market import MarketOf, MarketSource, no_markets
 from brokergate.sim.feeds.opening import open_tape
 from brokergate.sim.feeds.tape import Tape, TapeError
 from brokergate.sim.funds import Excess
@@ -110,6 +112,9 @@ about an order proves at once that it never had it."""
 
 FILLS_A_PAGE = 1_000
 T = TypeVar("T")
+DEFAULT_STALE_MS = 60_000
+Followed = tuple[MarketSource, tuple[Instrument, ...]]
+"""Another account's market, and what of it is traded here."""
 
 _NOT_TAKEN_UP = (
     "the market begins anew, orders and holdings are the journal's, and lots and places in the queue are lost, because "
@@ -141,6 +146,11 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._listeners = Listeners()
         self._failure = ""
         self._connected = False
+        self._market_of: MarketOf = no_markets
+
+    def follow(self, market_of: MarketOf) -> None:
+        """From now on `feed: {account: ID}` means the market of an account in `market_of`."""
+        self._market_of = market_of
 
     # The connection
 
@@ -173,11 +183,14 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._connected = True
 
     async def _open(self, state: RestoredState) -> None:
-        config, clock, terms = self._config, self._clock, account_terms(self._config)
+        config, clock = self._config, self._clock
         self._failure = ""
         # Surveying a long recording takes seconds: not on the event loop.
         tape = await asyncio.to_thread(_surveyed, config.feed.tape, config) if config.feed.tape else None
-        venue, feed, line = None, self._new_feed(tape), self._line
+        followed = await self._followed(config.feed.account) if config.feed.account else None
+        terms = account_terms(config, tape)
+        venue, feed = None, self._new_feed(tape, followed)
+        line = self._line
         if line is not None:
             line.equip(await asyncio.to_thread(lanes_of, config.link))
         if state.venue is not None:
@@ -186,7 +199,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                     take_up, state.venue, state, feed, terms, self._listeners.date, line
                 )
             except Exception as error:  # noqa: BLE001 - whatever is wrong with what was kept, the account opens
-                feed = self._new_feed(tape)
+                feed = self._new_feed(tape, followed)
                 self._outbox.add([ConnectionReport(ConnectionState.CONNECTED, f"{_NOT_TAKEN_UP}: {error}")])
         if venue is None:
             now_ns = feed.start_ns if isinstance(feed, TapePlayer) else clock.now_ns()
@@ -202,7 +215,20 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._keeper = Keeper(venue, feed, self._listeners.dates, clock, line)
         self._tell(venue.opening())
 
-    def _new_feed(self, tape: Tape | None) -> PaperFeed:
+    async def _followed(self, account: str) -> Followed:
+        """The other account's market. `TemporaryConnectionError` while its broker is away."""
+        source = self._market_of(account)
+        absence = source.absence()
+        if absence is not None:
+            raise TemporaryConnectionError(f"the market of account {account!r} is away: {absence.reason}")
+        instruments = {instrument.symbol: instrument for instrument in await source.broker.list_instruments()}
+        wanted = self._config.feed.instruments or tuple(instruments)
+        missing = [symbol for symbol in wanted if symbol not in instruments]
+        if missing:
+            raise BrokerError(f"account {account!r} has no instrument {missing[0]!r}")
+        return source, tuple(instruments[symbol] for symbol in wanted)
+
+    def _new_feed(self, tape: Tape | None, followed: Followed | None) -> PaperFeed:
         feed, clock = self._config.feed, self._clock
         if tape is not None:
             return TapePlayer(
@@ -214,6 +240,8 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                 speed=feed.speed or "1",
                 paused=bool(feed.paused),
             )
+        if followed is not None:
+            return AccountFeed(feed.account or "", *followed, clock, self._push, self._advance, self._fail)
         if feed.push is not None:
             return PushClock(feed.push.listed(), clock, self._advance, self._fail)
         seed = feed.synthetic.seed if feed.synthetic else 0
@@ -454,6 +482,8 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             return Rejected(ErrorReason.BROKER_UNAVAILABLE, f"the market broke: {self._failure}")
         if not self._connected:
             return Rejected(ErrorReason.BROKER_UNAVAILABLE, "the paper account is not connected")
+        if isinstance(self._feed, AccountFeed) and (gone := self._feed.refusal()):
+            return Rejected(ErrorReason.STALE_MARKET_DATA, gone)
         return None
 
     def _answers(self, outcomes: list[Outcome]) -> list[Outcome]:
@@ -488,7 +518,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             self._outbox.nudge()
 
     def _push(self, update: MarketUpdate, dated_ns: int) -> None:
-        """Gives to the venue what a client pushed, who says that it happened at `dated_ns`."""
+        """Gives to the venue what others told, who say that it happened at `dated_ns`."""
         venue, keeper = self._venue, self._keeper
         if venue is None or keeper is None or self._failure:
             return
@@ -527,15 +557,23 @@ def _surveyed(source: Sequence[str], config: PaperTradingConfig) -> Tape:
     return tape
 
 
-def account_terms(config: PaperTradingConfig) -> AccountTerms:
-    """The conditions that an account of this configuration trades under."""
+def _stale_ns(config: PaperTradingConfig, tape: Tape | None) -> int | None:
+    """The age of market data beyond which orders are refused. Of bars nobody hears between two of them."""
     stale_ms = config.stale_after_ms
+    if stale_ms is None:
+        barred = tape is not None and any("bar" in kinds for kinds in tape.survey().frames.values())
+        stale_ms = 0 if barred else DEFAULT_STALE_MS
+    return stale_ms * 1_000_000 or None
+
+
+def account_terms(config: PaperTradingConfig, tape: Tape | None = None) -> AccountTerms:
+    """The conditions that an account of this configuration trades under, on `tape` where it has one."""
     return AccountTerms(
         initial_balances=config.initial_balance,
         fees=config.fees(),
         fills=config.fills(),
         shortable=frozenset(config.allow_short),
         base_currency=config.base_currency or next(iter(config.initial_balance)),
-        stale_after_ns=None if stale_ms is None else stale_ms * 1_000_000,
+        stale_after_ns=_stale_ns(config, tape),
         hours=config.hours.hours(),
     )

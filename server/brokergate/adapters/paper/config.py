@@ -49,8 +49,9 @@ class PaperTradingConfig(Section):
     allow_short: tuple[Kind, ...] = (InstrumentKind.FOREX, InstrumentKind.EQUITY)
     """The kinds of instrument (`spot`, `forex`, `equity`) whose positions may go short; a short position ties up twice
     what it was sold for. The others sell what is held. Default forex and equity."""
-    stale_after_ms: Annotated[Count, Field(ge=1, le=604_800_000)] | None = None
-    """Milliseconds without market data after which an instrument's orders are refused. Default: no limit."""
+    stale_after_ms: Annotated[Count, Field(ge=0, le=604_800_000)] | None = None
+    """Milliseconds without market data, in the market's own time, after which an instrument's orders are refused; 0 for
+    no limit. Default: 60000, and no limit on a tape of bars."""
     slippage: SlippageConfig = SlippageConfig()
     """How much worse than the market's prices are those that a taker pays. Default: no slippage."""
     queue: QueueConfig = QueueConfig()

@@ -174,8 +174,8 @@ class PushConfig(Section):
 
 
 class FeedConfig(Section):
-    """Where a paper account's market comes from: one of `tape`, `synthetic`, `push`. What describes a tape of CSV or
-    Parquet, from `columns` on, is found from the file where it is not set (see `docs/paper-venue.md`, Feeds)."""
+    """Where a paper account's market comes from: one of `tape`, `synthetic`, `push`, `account`. What describes a tape
+    of CSV or Parquet, from `columns` on, is found from the file where it is not set (`docs/paper-venue.md`, Feeds)."""
 
     tape: Annotated[tuple[Text, ...] | None, BeforeValidator(_one_or_many)] = None
     """A recording to replay: the path of a file or folder, or several. Default none."""
@@ -226,17 +226,19 @@ class FeedConfig(Section):
     push: PushConfig | None = None
     """A market that a client pushes. Default none."""
     account: Text | None = None
-    """The market of another account. Not in this release. Default none."""
+    """The account whose broker's market data are the market. Default none."""
+    instruments: tuple[Symbol, ...] = ()
+    """Of another account's market, the instruments that are traded here. Default: all."""
 
     @model_validator(mode="after")
     def _one(self) -> FeedConfig:
-        if self.account is not None:
-            raise ValueError(
-                "names an account, which this release cannot use as a feed; use synthetic, tape or push"
-            )
-        named = [name for name in ("tape", "synthetic", "push") if getattr(self, name) is not None]
+        named = [name for name in ("tape", "synthetic", "push", "account") if getattr(self, name) is not None]
         if len(named) > 1:
             raise ValueError(f"names {' and '.join(named)}; keep one")
+        if self.instruments and self.account is None:
+            raise ValueError("names instruments without an account; add account, or remove them")
+        if len(set(self.instruments)) != len(self.instruments):
+            raise ValueError("names an instrument twice; keep one")
         if not self.tape:
             given = [name for name in _OF_TAPES if getattr(self, name) is not None]
             if given:

@@ -136,15 +136,20 @@ class SyntheticPlayer:
                 await clock.sleep((feed.next_ns - now_ns) / 1e9)
 
 
-class PushClock:
-    """Time for a market that is pushed: it passes by itself, and orders expire."""
+class WallClock:
+    """Time for a market that others tell: it passes by itself, and orders expire."""
 
-    identity = "push"
     stands = False
 
     def __init__(
-        self, instruments: tuple[Instrument, ...], clock: Clock, advance: Advance, failed: Failed
+        self,
+        identity: str,
+        instruments: tuple[Instrument, ...],
+        clock: Clock,
+        advance: Advance,
+        failed: Failed,
     ) -> None:
+        self.identity = identity
         self.instruments = instruments
         self._clock = clock
         self._advance = advance
@@ -173,7 +178,7 @@ class PushClock:
         pass
 
     def start(self) -> None:
-        self._task = watched(self._run(), "pushed market's clock", self._failed)
+        self._task = watched(self._run(), f"clock of the market ({self.identity})", self._failed)
 
     async def stop(self) -> None:
         await ended(self._task)
@@ -182,6 +187,15 @@ class PushClock:
         while True:
             await self._clock.sleep(TICK_S)
             self._advance(self._clock.now_ns())
+
+
+class PushClock(WallClock):
+    """Time for a market that a client pushes."""
+
+    def __init__(
+        self, instruments: tuple[Instrument, ...], clock: Clock, advance: Advance, failed: Failed
+    ) -> None:
+        super().__init__("push", instruments, clock, advance, failed)
 
 
 def watched(run: Coroutine[None, None, None], name: str, failed: Failed) -> asyncio.Task[None]:
