@@ -9,13 +9,9 @@ from pydantic import ValidationError
 
 from brokergate.adapters.paper.broker import PaperTradingBroker
 from brokergate.adapters.paper.config import PaperTradingConfig
-from brokergate.adapters.paper.feed_config import (
-    FeedConfig,
-    PushConfig,
-    PushInstrumentConfig,
-    SyntheticConfig,
-)
+from brokergate.adapters.paper.feed_config import FeedConfig, PushConfig
 from brokergate.adapters.paper.fills_config import SlippageConfig
+from brokergate.adapters.paper.instruments_config import PushInstrumentConfig, SyntheticConfig
 from brokergate.adapters.settings import SETTINGS
 from brokergate.config.accounts import PAPER, AccountConfig
 from brokergate.config.section import Section

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.backtest.times import SECOND_NS
 from brokergate.domain.instruments import Instrument
 from brokergate.sim.feeds.opening import open_tape, tape_paths
+from brokergate.sim.feeds.profiles import PROFILES, SyntheticProfile
 from brokergate.sim.feeds.synthetic import SyntheticFeed
+from brokergate.sim.feeds.tape import TapeSurvey
 from brokergate.sim.market import MarketUpdate
 
 SYNTHETIC_START_NS = 1_767_623_400 * SECOND_NS
@@ -30,6 +32,8 @@ class Market:
     endless: bool
     """Whether it would go on beyond `end_ns`."""
     updates: Callable[[], Iterator[MarketUpdate]]
+    survey: TapeSurvey | None = None
+    """A tape's."""
 
 
 def open_market(config: PaperTradingConfig, seed: int = 0) -> Market:
@@ -42,19 +46,25 @@ def open_market(config: PaperTradingConfig, seed: int = 0) -> Market:
         survey = tape.survey()
         names = ", ".join(path.name for path in tape_paths(feed.tape))
         return Market(
-            f"tape {names}", survey.instruments, survey.start_ns, survey.end_ns, False, tape.updates
+            f"tape {names}", survey.instruments, survey.start_ns, survey.end_ns, False, tape.updates, survey
         )
-    if feed.push is not None:
-        raise ValueError("feed: push has no market of its own to play; use tape or synthetic")
-    return synthetic_market(feed.synthetic.seed if feed.synthetic else seed)
+    for name in ("push", "account"):
+        if getattr(feed, name) is not None:
+            raise ValueError(f"feed: {name} has no market of its own to play; use tape or synthetic")
+    if feed.synthetic is None:
+        return synthetic_market(seed)
+    return synthetic_market(feed.synthetic.seed, feed.synthetic.profiles())
 
 
-def synthetic_market(seed: int) -> Market:
+def synthetic_market(seed: int, profiles: Mapping[str, SyntheticProfile] = PROFILES) -> Market:
     """The market that makes itself up, for ever; ten minutes of it unless it is said otherwise."""
 
-    def updates() -> Iterator[MarketUpdate]:
-        return SyntheticFeed(seed, SYNTHETIC_START_NS).updates()
+    def feed() -> SyntheticFeed:
+        return SyntheticFeed(seed, SYNTHETIC_START_NS, tuple(profiles), profiles)
 
-    instruments = SyntheticFeed(seed, SYNTHETIC_START_NS).instruments
+    def updates() -> Iterator[MarketUpdate]:
+        return feed().updates()
+
+    instruments = feed().instruments
     end_ns = SYNTHETIC_START_NS + SYNTHETIC_SPAN_NS
     return Market(f"synthetic market, seed {seed}", instruments, SYNTHETIC_START_NS, end_ns, True, updates)

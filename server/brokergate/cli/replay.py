@@ -106,7 +106,7 @@ def replay(
         loaded = load_strategy(path, parse_settings(settings)) if path else None
         run = Run(
             market,
-            account_terms(paper_config),
+            account_terms(paper_config, market.survey),
             script=script or (),
             strategy=loaded,
             until_ns=until_ns,

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from brokergate.adapters.paper.config import MAX_BALANCE, PaperTradingConfig
 from brokergate.adapters.paper.follow import AccountFeed
+from brokergate.adapters.paper.instruments_config import SyntheticConfig
 from brokergate.adapters.paper.keeping import Keeper, PaperFeed, take_up
 from brokergate.adapters.paper.line import CANCEL, PLACE, REPLACE, Act, Line, lanes_of
 from brokergate.adapters.paper.link_config import DEFAULT_SEED
@@ -76,7 +77,7 @@ from brokergate.ports.broker import (
 from brokergate.ports.clock import Clock
 from brokergate.ports.market import MarketOf, MarketSource, no_markets
 from brokergate.sim.feeds.opening import open_tape
-from brokergate.sim.feeds.tape import Tape, TapeError
+from brokergate.sim.feeds.tape import Tape, TapeError, TapeSurvey
 from brokergate.sim.funds import Excess
 from brokergate.sim.history import History
 from brokergate.sim.market import MarketUpdate
@@ -188,7 +189,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         # Surveying a long recording takes seconds: not on the event loop.
         tape = await asyncio.to_thread(_surveyed, config.feed.tape, config) if config.feed.tape else None
         followed = await self._followed(config.feed.account) if config.feed.account else None
-        terms = account_terms(config, tape)
+        terms = account_terms(config, tape.survey() if tape else None)
         venue, feed = None, self._new_feed(tape, followed)
         line = self._line
         if line is not None:
@@ -244,8 +245,8 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             return AccountFeed(feed.account or "", *followed, clock, self._push, self._advance, self._fail)
         if feed.push is not None:
             return PushClock(feed.push.listed(), clock, self._advance, self._fail)
-        seed = feed.synthetic.seed if feed.synthetic else 0
-        return SyntheticPlayer(seed, clock, self._play, self._fail)
+        synthetic = feed.synthetic or SyntheticConfig()
+        return SyntheticPlayer(synthetic.seed, synthetic.profiles(), clock, self._play, self._fail)
 
     async def close(self) -> None:
         """Ends `events()`. In process the market stops, and what is to be kept of the venue is asked for once more
@@ -557,23 +558,18 @@ def _surveyed(source: Sequence[str], config: PaperTradingConfig) -> Tape:
     return tape
 
 
-def _stale_ns(config: PaperTradingConfig, tape: Tape | None) -> int | None:
-    """The age of market data beyond which orders are refused. Of bars nobody hears between two of them."""
+def account_terms(config: PaperTradingConfig, survey: TapeSurvey | None = None) -> AccountTerms:
+    """The conditions that an account of this configuration trades under, on the tape of `survey` where it has one."""
     stale_ms = config.stale_after_ms
     if stale_ms is None:
-        barred = tape is not None and any("bar" in kinds for kinds in tape.survey().frames.values())
-        stale_ms = 0 if barred else DEFAULT_STALE_MS
-    return stale_ms * 1_000_000 or None
-
-
-def account_terms(config: PaperTradingConfig, tape: Tape | None = None) -> AccountTerms:
-    """The conditions that an account of this configuration trades under, on `tape` where it has one."""
+        # Between two bars nobody hears anything.
+        stale_ms = 0 if survey is not None and survey.barred else DEFAULT_STALE_MS
     return AccountTerms(
         initial_balances=config.initial_balance,
         fees=config.fees(),
         fills=config.fills(),
         shortable=frozenset(config.allow_short),
         base_currency=config.base_currency or next(iter(config.initial_balance)),
-        stale_after_ns=_stale_ns(config, tape),
+        stale_after_ns=stale_ms * 1_000_000 or None,
         hours=config.hours.hours(),
     )

@@ -6,21 +6,23 @@ import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from brokergate.adapters.paper.instruments_config import (
+    MAX_INSTRUMENTS,
+    PushInstrumentConfig,
+    Symbol,
+    SyntheticConfig,
+)
 from brokergate.config.accounts import Currency, PositiveAmount, TimeZone
-from brokergate.config.section import Count, Flag, Section, Text
-from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument
-from brokergate.domain.money import multiply, parse_decimal
+from brokergate.config.section import Flag, Section, Text
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.money import parse_decimal
 from brokergate.sim.feeds.layout import ROLES, BadLines, BarTime, CorporateActions, RowKind, TableLayout
 from brokergate.sim.feeds.profiles import PROFILES
-from brokergate.sim.feeds.symbols import instrument_of
 from brokergate.sim.feeds.tape import TapeOverrides
 from brokergate.sim.feeds.times import EPOCHS, ISO
-from brokergate.sim.ledger import MAX_UNIT_PLACES, places_of
 
-MAX_PUSHED_INSTRUMENTS = 64
-MAX_SEED = 2**64 - 1
 MAX_SPEED = "max"
 
 _SPAN_NS = {"s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
@@ -100,63 +102,12 @@ def _seconds(hours: str, minutes: str) -> int:
 
 
 Speed = Annotated[str, BeforeValidator(_speed)]
-Symbol = Annotated[str, StringConstraints(pattern=f"^{SYMBOL_PATTERN}$")]
-
-
-class SyntheticConfig(Section):
-    """A market that makes itself up: BTC/USDT, EUR/USD and AAPL."""
-
-    seed: Annotated[Count, Field(ge=0, le=MAX_SEED)] = 0
-    """The same seed gives the same market. Default 0."""
-
-
-class PushInstrumentConfig(Section):
-    """An instrument whose market a client pushes."""
-
-    symbol: Symbol
-    """`BASE/QUOTE` for currencies, else a ticker. A pair of two states' currencies is foreign exchange, another pair
-    spot, a ticker a stock."""
-    price_increment: PositiveAmount
-    """The tick."""
-    quantity_increment: PositiveAmount
-    """The lot."""
-    quote_currency: Currency | None = None
-    """What is paid; taken from a pair's symbol, needed for a ticker. Default none."""
-
-    @model_validator(mode="after")
-    def _told(self) -> PushInstrumentConfig:
-        places = places_of(multiply(self.price_increment, self.quantity_increment))
-        if places > MAX_UNIT_PLACES:
-            raise ValueError(
-                f"has price_increment × quantity_increment with {places} places; {MAX_UNIT_PLACES} are the most: write "
-                "coarser ones"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _named(self) -> PushInstrumentConfig:
-        if ":" in self.symbol:
-            raise ValueError("is a derivative, which this release does not trade; push a pair or a ticker")
-        base, slash, quote = self.symbol.partition("/")
-        if slash and not (base and quote and "/" not in quote):
-            raise ValueError("has a symbol that is no pair; write BASE/QUOTE")
-        if slash and self.quote_currency not in (None, quote):
-            raise ValueError("has a quote_currency that is not its symbol's; leave quote_currency out")
-        if not slash and self.quote_currency is None:
-            raise ValueError("lacks quote_currency; add the currency that the ticker is paid in, such as USD")
-        return self
-
-    def instrument(self) -> Instrument:
-        """The instrument that it describes."""
-        return instrument_of(
-            self.symbol, self.symbol, self.quote_currency or "", self.price_increment, self.quantity_increment
-        )
 
 
 class PushConfig(Section):
     """A market that a client gives with PushMarketData."""
 
-    instruments: Annotated[tuple[PushInstrumentConfig, ...], Field(max_length=MAX_PUSHED_INSTRUMENTS)] = ()
+    instruments: Annotated[tuple[PushInstrumentConfig, ...], Field(max_length=MAX_INSTRUMENTS)] = ()
     """The instruments. Default: those of the synthetic market."""
 
     @model_validator(mode="after")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from hashlib import blake2b
 from typing import Protocol
 
 from brokergate.domain.instruments import Instrument
 from brokergate.ports.clock import Clock
-from brokergate.sim.feeds.synthetic import SyntheticFeed
+from brokergate.sim.feeds.profiles import SyntheticProfile
+from brokergate.sim.feeds.synthetic import MODEL, SyntheticFeed
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.packing import Packer, Unpacker
 
@@ -81,11 +82,13 @@ class SyntheticPlayer:
 
     stands = False
 
-    def __init__(self, seed: int, clock: Clock, play: Play, failed: Failed) -> None:
-        self._feed = SyntheticFeed(seed, clock.now_ns())
+    def __init__(
+        self, seed: int, profiles: Mapping[str, SyntheticProfile], clock: Clock, play: Play, failed: Failed
+    ) -> None:
+        self._feed = SyntheticFeed(seed, clock.now_ns(), tuple(profiles), profiles)
         self.instruments = self._feed.instruments
-        profiles = repr([market.profile for market in self._feed.markets])
-        self.identity = f"synthetic {seed} {blake2b(profiles.encode(), digest_size=8).hexdigest()}"
+        habits = repr([market.profile for market in self._feed.markets])
+        self.identity = f"synthetic {MODEL} {seed} {blake2b(habits.encode(), digest_size=8).hexdigest()}"
         self._clock = clock
         self._play = play
         self._failed = failed

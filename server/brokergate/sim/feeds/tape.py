@@ -96,6 +96,11 @@ class TapeSurvey:
     missing.
     """
 
+    @property
+    def barred(self) -> bool:
+        """Whether there are bars on it."""
+        return any("bar" in kinds for kinds in self.frames.values())
+
 
 Located = tuple[str, int, int, MarketUpdate]
 """File, line, the venue's id of the book's state after it (0 where it has none), update."""

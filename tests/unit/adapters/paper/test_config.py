@@ -14,6 +14,17 @@ def pushing(*symbols: str, increment: str = "1") -> dict[str, object]:
     return {"feed": {"push": {"instruments": [{"symbol": symbol, **increments} for symbol in symbols]}}}
 
 
+MADE_UP = {
+    "symbol": "ETH/EUR", "price_increment": "0.01", "quantity_increment": "0.001", "start_price": "3000",
+    "spread": "0.05", "annual_volatility_percent": "80", "level_quantity": "2.5", "trades_percent": "40",
+}  # fmt: skip
+
+
+def made_up(**changed: str) -> dict[str, object]:
+    """A synthetic market of one instrument, with these of its settings."""
+    return {"feed": {"synthetic": {"instruments": [MADE_UP | changed]}}}
+
+
 GOOD: list[dict[str, object]] = [
     {},
     {"feed": {"tape": "./btcusdt.gz", "speed": "max", "paused": "true"}},
@@ -32,6 +43,7 @@ GOOD: list[dict[str, object]] = [
     {"feed": {"tape": "d.parquet", "corporate_actions": "ignore", "quote_currency": "EUR", "symbol": "SAP"}},
     {"feed": {"synthetic": {"seed": "7"}}},
     {"feed": {"push": {}}},
+    {"feed": {"synthetic": {"instruments": [MADE_UP]}}},
     {"feed": {"account": "binance-main", "instruments": ["BTC/USDT"]}, "stale_after_ms": "0"},
     {"commission": {"preset": "ibkr_tiered"}},
     {"maker_fee_percent": "-0.01", "taker_fee_percent": "0.05"},
@@ -108,6 +120,14 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"feed": {"push": {}, "instruments": ["BTC/USDT"]}}, "names instruments without an account"),
     ({"feed": {"account": "a", "instruments": ["A/B", "A/B"]}}, "names an instrument twice"),
     ({"feed": {"synthetic": {"seed": "-1"}}}, "greater than or equal to 0"),
+    (made_up(start_price="3000.001"), "start_price that is no whole number of increments"),
+    (made_up(spread="0.055"), "write a multiple of 0.01"),
+    (made_up(start_price="0.5"), "leaves no room for the levels; use a finer tick"),
+    (made_up(annual_volatility_percent="1001"), "above 1000"),
+    (made_up(annual_volatility_percent="-5"), "above zero"),
+    (made_up(trades_percent="101"), "above 100"),
+    (made_up(symbol="ETH"), "lacks quote_currency"),
+    ({"feed": {"synthetic": {"instruments": [MADE_UP, MADE_UP]}}}, "has an instrument twice"),
     (pushing("XYZ"), "quote_currency"),
     (pushing("A/B:B"), "derivative"),
     (pushing("A/"), "no pair"),

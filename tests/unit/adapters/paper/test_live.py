@@ -397,3 +397,50 @@ async def test_a_price_near_the_end_of_the_digits_makes_no_amount_beyond_them(cl
     (position,) = await paper.get_positions()
     assert position.realized_pnl == Decimal(99_000)
     await paper.close()
+
+
+async def test_a_synthetic_market_has_the_instruments_that_are_configured(clock: HandClock) -> None:
+    """With their increments, about their price and spread, and with orders filled on them."""
+    instrument = {"symbol": "ETH/USDT", "price_increment": "0.01", "quantity_increment": "0.001"}
+    habits = {"start_price": "3000", "spread": "0.5", "annual_volatility_percent": "10"}
+    paper = broker(clock, {"synthetic": {"seed": 4, "instruments": [instrument | habits]}})
+    await paper.connect(NEW)
+    await clock.advance(60)
+    (listed,) = await paper.list_instruments()
+    assert (listed.symbol, listed.kind, listed.price_increment) == (
+        "ETH/USDT",
+        InstrumentKind.SPOT,
+        Decimal("0.01"),
+    )
+    view = paper.quote("ETH/USDT")
+    assert view is not None
+    assert view.bid_price is not None
+    assert view.ask_price is not None
+    assert abs(view.bid_price - 3000) < 5
+    assert Decimal("0.1") < view.ask_price - view.bid_price < Decimal(2)
+    assert fills(await paper.place_order(order("ETH/USDT", 1, "0.001"))) == [
+        (f"{view.ask_price.normalize():f}", "0.001")
+    ]
+    await paper.close()
+
+
+async def test_a_minute_without_market_data_is_too_old(clock: HandClock) -> None:
+    """Where nothing else is set; 0 is no limit. What rests and stops meet the market where it is when it is back."""
+    for limit, filled in ((None, False), ("0", True)):
+        settings = {} if limit is None else {"stale_after_ms": limit}
+        paper = broker(clock, PUSHED, **settings)
+        await paper.connect(NEW)
+        reader = Reader(paper)
+        await paper.push([quote("100", "101")])
+        accepted(await paper.place_order(order("BTC/USDT", 1, "1", "90")))
+        await clock.advance(61)
+        outcome = await paper.place_order(order("BTC/USDT", 1, "1"))
+        assert bool(fills(outcome)) is filled
+        if isinstance(outcome, Rejected):
+            assert outcome.reason is ErrorReason.STALE_MARKET_DATA
+            assert "no market data since" in outcome.message
+        await paper.push([quote("80", "85")])
+        await settle()
+        assert fills(reader.reports) == [("90", "1")]
+        assert fills(await paper.place_order(order("BTC/USDT", -1, "1"))) == [("80", "1")]
+        await paper.close()
