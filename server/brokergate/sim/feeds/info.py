@@ -51,6 +51,8 @@ class TapeInfo:
     repairs: Mapping[str, int]
     exchange_lead_ns: int | None
     """By how much the exchange's clock is ahead of the recorder's, short of the fastest delivery."""
+    silences: Mapping[str, tuple[int, int]]
+    """The longest time without an update of each instrument, by symbol: when it began, and how long it was."""
 
     def frame_counts(self) -> dict[str, int]:
         """Frames by kind, over all symbols."""
@@ -108,7 +110,13 @@ def tape_info(path: TapeSource, overrides: TapeOverrides | None = None) -> TapeI
     books = {instrument.symbol: _Book() for instrument in survey.instruments}
     kinds: Counter[str] = Counter()
     levels = crossed = 0
+    heard: dict[str, int] = {}
+    silences: dict[str, tuple[int, int]] = {}
     for _, _, book_id, update in tape.located():
+        silent_ns = update.time_ns - heard.get(update.symbol, update.time_ns)
+        if silent_ns > silences.get(update.symbol, (0, 0))[1]:
+            silences[update.symbol] = (heard[update.symbol], silent_ns)
+        heard[update.symbol] = update.time_ns
         kinds[type(update).__name__] += 1
         book = books[update.symbol]
         if isinstance(update, (BookDelta, BookSnapshot)):
@@ -142,6 +150,7 @@ def tape_info(path: TapeSource, overrides: TapeOverrides | None = None) -> TapeI
         agreeing=sum(book.agreeing for book in books.values()),
         repairs=dict(repairs),
         exchange_lead_ns=survey.exchange_lead_ns,
+        silences=silences,
     )
 
 
@@ -164,6 +173,10 @@ def render(info: TapeInfo) -> list[str]:
         lines.append(f"  {symbol or 'no instrument'}: {_counts(counts)}")
     lines.append(f"updates      {_counts(info.updates)}; {info.book_levels:,} levels")
     lines.append(f"gaps         {info.gaps:,}")
+    lines += [
+        f"silence      {symbol}: {silent_ns / 1e9:,.3f} s at most, from {_utc(since_ns)}"
+        for symbol, (since_ns, silent_ns) in info.silences.items()
+    ]
     lines.append(f"crossed      {info.crossed:,}")
     if info.comparable:
         lines.append(f"bookTicker   agrees with the book at {info.agreeing:,} of {info.comparable:,} updates")
@@ -204,6 +217,10 @@ def as_dict(info: TapeInfo) -> dict[str, object]:
         "agreeing": info.agreeing,
         "repairs": dict(info.repairs),
         "exchange_lead_ns": info.exchange_lead_ns,
+        "silences": {
+            symbol: {"since_ns": since_ns, "silent_ns": silent_ns}
+            for symbol, (since_ns, silent_ns) in info.silences.items()
+        },
     }
 
 

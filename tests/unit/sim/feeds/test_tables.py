@@ -266,6 +266,7 @@ def test_info_says_what_is_in_a_table(tmp_path: Path) -> None:
     info = tape_info(table(tmp_path, BARS))
     assert info.frames == {"AAPL": {"bar": 2}}
     assert info.updates == {"BarUpdate": 2}
+    assert info.silences == {"AAPL": (utc("2024-05-06T20:00"), 24 * HOUR_NS)}
 
 
 @pytest.mark.parametrize(
