@@ -64,7 +64,8 @@ function tiles() {
   const list = [
     ["Equity at the end", found.end_equity === null ? "–" : `${short(found.end_equity)} ${base}`,
       profit === null ? "" : `${profit > 0 ? "+" : ""}${short(profit)} since the start`],
-    ["Profit realised", `${short(found.realized_pnl)} ${base}`, `unrealised ${short(found.unrealized_pnl)}`],
+    ["Profit before fees", `${short(Number(found.realized_pnl || 0) + Number(found.unrealized_pnl || 0))} ${base}`,
+      `${short(found.realized_pnl)} realised, ${short(found.unrealized_pnl)} unrealised`],
     ["Largest drawdown", found.drawdown ? `${short(found.drawdown.amount)} ${base}` : "–",
       found.drawdown ? `${short(Number(found.drawdown.share || 0) * 100, 4)} %; longest under water ${span(found.drawdown.longest_ns)}` : ""],
     ["Fees", currencies(found.fees, (amount, currency) => `${short(amount)} ${currency}`).join(", ") || "0", ""],
