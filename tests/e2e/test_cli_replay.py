@@ -275,6 +275,28 @@ def test_a_strategy_of_ones_own_is_found_in_the_present_folder(tmp_path: Path) -
     assert (order["symbol"], order["filled_quantity"], order["state"]) == ("AAPL", "7", "FILLED")
 
 
+def test_the_examples_of_the_documentation_run(project_root: Path, tmp_path: Path) -> None:
+    """Its strategy trades, its orders are read, and the example that takes liquidity buys all that it was told to."""
+    text = (project_root / "docs" / "replay.md").read_text("utf-8")
+    (tmp_path / "mine.py").write_text(text.split("```python\n")[1].split("```")[0])
+    asked = ("replay", "--duration", "60s", "--json", "out.json")
+    done = brokergate(*asked, "--strategy", "mine:Bidder", "--set", "quantity=0.05", cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "")
+    assert json.loads((tmp_path / "out.json").read_text("utf-8"))["summary"]["maker_fills"] > 0
+    lines = text.split("```\ntime,")[1].split("```")[0].replace("2024-08-08T23:58:00.5Z", "+200s")
+    (tmp_path / "orders.csv").write_text(f"time,{lines}")
+    done = brokergate("replay", "--orders", "orders.csv", cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "")
+    assert "orders    2" in done.text
+    slices = "brokergate.backtest.examples:TimeSlices"
+    settings = ("--set", "symbol=EUR/USD", "--set", "quantity=500003", "--set", "every_s=5")
+    done = brokergate(*asked, "--strategy", slices, *settings, cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "")
+    results = json.loads((tmp_path / "out.json").read_text("utf-8"))
+    assert len(results["orders"]) == 10
+    assert results["position_steps"]["EUR/USD"][-1][1] == "500003"
+
+
 def test_an_account_of_a_configuration_is_what_is_run(tmp_path: Path) -> None:
     (tmp_path / "brokergate.yaml").write_text(
         "accounts:\n"
