@@ -99,6 +99,8 @@ class ErrorReason(IntEnum):
     WOULD_TAKE = 108
     LINKED_ORDER = 109
     NOT_SHORTABLE = 110
+    SELF_TRADE = 111
+    NOTHING_TO_REDUCE = 112
     CURSOR_EXPIRED = 120
     CURSOR_EPOCH = 121
     SLOW_CONSUMER = 122
@@ -163,6 +165,8 @@ _CODES: Mapping[StatusCode, Sequence[ErrorReason]] = {
         _R.WOULD_TAKE,
         _R.LINKED_ORDER,
         _R.NOT_SHORTABLE,
+        _R.SELF_TRADE,
+        _R.NOTHING_TO_REDUCE,
         _R.BROKER_REJECTED,
         _R.NOT_SENT,
         _R.BROKER_AUTHENTICATION,

@@ -313,7 +313,7 @@ class Clearing:
     def _cancel(self, symbol: str, now_ns: int, why: str) -> None:
         """Cancels the open orders of `symbol`, or all that have set margin aside."""
         for order in list(self._orders.values()):
-            if not order.leaves:
+            if not order.left:
                 continue
             listing = self._listings[order.symbol]
             if order.symbol == symbol or (not symbol and listing.funds.margined and order.hold):

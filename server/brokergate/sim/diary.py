@@ -8,6 +8,7 @@ nanoseconds. Only what moves the venue is written: of a refused order, that it u
     A time               time passed: what follows came at this time
     R count              so many orders were refused
     O id …               an order was accepted
+    L kind;id …;id …     linked orders were accepted
     X id …               an order was changed, or its change refused
     C id                 an order was cancelled
     Z currency=amount …  the account was reset
@@ -17,10 +18,11 @@ nanoseconds. Only what moves the venue is written: of a refused order, that it u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from brokergate.domain.money import format_decimal
+from brokergate.domain.orders import OrderType, TimeInForce
 from brokergate.sim.market import BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
 from brokergate.sim.orders import WorkingOrder
 
@@ -69,12 +71,13 @@ class Diary:
 
     def placed(self, order: WorkingOrder, lots: int) -> None:
         """An order of `lots` was accepted."""
-        # `+` makes a plain integer of an enum's member, which is formatted four times as fast.
-        self._write(
-            f"O{order.client_order_id}\t{order.symbol}\t{order.side}\t{+order.type}\t{+order.time_in_force}\t{lots}\t"
-            f"{order.limit or 0}\t{order.stop or 0}\t{+order.source}",
-            COMMAND_WORK,
-        )
+        self._write("O" + placed_line(order, lots), COMMAND_WORK)
+        self.eventful = True
+
+    def placed_group(self, orders: Sequence[WorkingOrder], lots: Sequence[int], *, bracket: bool) -> None:
+        """Linked orders were accepted."""
+        parts = [placed_line(order, count) for order, count in zip(orders, lots, strict=True)]
+        self._write(f"L{'bracket' if bracket else 'oco'};" + ";".join(parts), COMMAND_WORK * len(parts))
         self.eventful = True
 
     def refused(self, count: int) -> None:
@@ -85,11 +88,13 @@ class Diary:
         self.eventful = True
         self.work += count
 
-    def changed(
-        self, client_order_id: str, broker_order_id: str, lots: int, limit: int | None, stop: int | None
-    ) -> None:
-        """An order was to be changed: to `lots` in all, under the id `broker_order_id`."""
-        self._write(f"X{client_order_id}\t{broker_order_id}\t{lots}\t{limit or 0}\t{stop or 0}", COMMAND_WORK)
+    def changed(self, client_order_id: str, broker_order_id: str, change: WorkingOrder) -> None:
+        """An order was to be changed to what `change` is, its lots in all, under the id `broker_order_id`."""
+        self._write(
+            f"X{client_order_id}\t{broker_order_id}\t{change.leaves}\t{change.limit or 0}\t{change.stop or 0}"
+            + _wishes(change),
+            COMMAND_WORK,
+        )
         self.eventful = True
 
     def cancelled(self, client_order_id: str) -> None:
@@ -146,6 +151,26 @@ class Diary:
         if self._refused:
             self._lines.append(f"R{self._refused}")
             self._refused = 0
+
+
+def placed_line(order: WorkingOrder, lots: int) -> str:
+    """An order of `lots` as a line; what few orders ask for is at its end, by name."""
+    stop = 0 if order.type is OrderType.TRAILING_STOP else order.stop or 0
+    # `+` makes a plain integer of an enum's member, which is formatted four times as fast.
+    line = (
+        f"{order.client_order_id}\t{order.symbol}\t{order.side}\t{+order.type}\t{+order.time_in_force}\t{lots}\t"
+        f"{order.limit or 0}\t{stop}\t{+order.source}"
+    )
+    if order.special is None and order.time_in_force is not TimeInForce.GTD:
+        return line
+    return line + _wishes(order)
+
+
+def _wishes(order: WorkingOrder) -> str:
+    wishes = {} if order.special is None else order.special.wishes()
+    if order.time_in_force is TimeInForce.GTD and order.expire_ns is not None:
+        wishes["expire_ns"] = order.expire_ns
+    return "".join([f"\t{name}={number}" for name, number in wishes.items()])
 
 
 def pushed_line(update: MarketUpdate, received_ns: int, dated_ns: int) -> str:

@@ -92,6 +92,8 @@ class Filling(ABC):
         """How many stops have not been set off."""
         self._takers: dict[int, WorkingOrder] = {}
         """Market orders that wait for trades or bars, by number."""
+        self._reducers: dict[str, WorkingOrder] = {}
+        """Orders at work that may only reduce the position, by client order id."""
         self._happenings = happenings
 
     @abstractmethod
@@ -113,6 +115,11 @@ class Filling(ABC):
     @abstractmethod
     def _take_print(self, lots: int) -> None:
         """Takes what `_print_walk` gave."""
+
+    @abstractmethod
+    def _executed(self, order: WorkingOrder, lots: int, time_ns: int, *, rests: bool) -> None:
+        """`lots` of an order were executed that asks for something special, or beside which some only reduce. `rests`:
+        what is left of it rests at its limit."""
 
     # The market moves
 
@@ -216,6 +223,8 @@ class Filling(ABC):
         best = other.best()
         assert best is not None
         for order in own.reaching(best):
+            if not order.leaves:
+                continue
             walk = other.walk(order.leaves, order.limit)
             if not walk:
                 return
@@ -261,6 +270,8 @@ class Filling(ABC):
                 # However a model guesses, nobody stands before those of ours who came earlier.
                 front = order.ahead = max(front, order.ahead)
                 reach = queue.trade(order, reach, trade.size)
+                if order.special is not None and order.special.display:
+                    reach = min(reach, order.special.slice)
             lots = min(reach, order.leaves, part - given)
             if lots:
                 self._give(order, lots, trade.time_ns)
@@ -313,6 +324,8 @@ class Filling(ABC):
             order.filled += lots
             fee = book(order, price, lots, time_ns, maker=False)
             happenings.append(Executed(order, price, lots, fee, False, time_ns))
+        if order.special is not None or self._reducers:
+            self._executed(order, sum([lots for _, lots in walk]), time_ns, rests=False)
 
     def _join(self, order: WorkingOrder) -> None:
         """Counts what stands before an order that comes to rest now."""
@@ -352,6 +365,8 @@ class Filling(ABC):
             self.funds.reserve(order)
         else:
             self._leave(order)
+        if order.special is not None or self._reducers:
+            self._executed(order, lots, time_ns, rests=order.leaves > 0)
 
 
 def share_of(percent: Decimal) -> tuple[int, int]:

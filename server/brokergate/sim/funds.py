@@ -138,6 +138,8 @@ class InstrumentFunds:
 
     def needs(self, order: WorkingOrder, walk: Walk, rest: int) -> tuple[CurrencyAccount, int]:
         """What taking `walk` now and resting `rest` lots takes from the available of which currency."""
+        if order.free:
+            rest = 0
         if self.base is not None and order.side < 0 and not self.positional:
             return self.base, (sum([lots for _, lots in walk]) + rest) * self.base_unit
         unit = self.unit
@@ -164,7 +166,7 @@ class InstrumentFunds:
         excess = self.excess(order, walk)
         if excess:
             return Refusal(ErrorReason.QUANTITY_OUT_OF_RANGE, excess)
-        if order.side < 0 and self.positional:
+        if order.side < 0 and self.positional and not order.free:
             unborrowed = self._unborrowed(order)
             if unborrowed is not None:
                 return unborrowed
@@ -312,7 +314,7 @@ class InstrumentFunds:
 
     def reserve(self, order: WorkingOrder) -> None:
         """Sets aside what `order.leaves` needs while it rests; `release` undoes exactly that."""
-        leaves = order.leaves
+        leaves = 0 if order.free else order.leaves
         account = self.quote
         if self.positional:
             order.closing = min(leaves, max(0, -order.side * self.position.lots - self.position.claimed))
@@ -345,7 +347,7 @@ class InstrumentFunds:
         if self.margined:
             account.pledged -= order.hold
         if order.side < 0 and self.positional:
-            self.selling_short -= order.leaves - order.closing
+            self.selling_short -= 0 if order.free else order.leaves - order.closing
         if order.closing:
             self.position.claimed -= order.closing
             del self.closers[order.number]
@@ -358,7 +360,7 @@ class InstrumentFunds:
         if order.closing:
             self.closers[order.number] = order
         if order.side < 0 and self.positional:
-            self.selling_short += order.leaves - order.closing
+            self.selling_short += 0 if order.free else order.leaves - order.closing
 
     # What happened
 

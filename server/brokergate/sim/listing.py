@@ -9,13 +9,15 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Liquidity, Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, QuoteView
-from brokergate.domain.money import ZERO, format_decimal, multiply, quotient, steps
-from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side, TimeInForce, TriggerSource
-from brokergate.ports.broker import FillReport, Preview, VenueOrder
+from brokergate.domain.money import ZERO, multiply, quotient, steps
+from brokergate.domain.orders import OrderSpec, OrderState, Side, TimeInForce
+from brokergate.ports.broker import FillReport, OrderReport, Preview, VenueOrder
 from brokergate.sim.funds import Excess, InstrumentFunds
+from brokergate.sim.intake import working_order
 from brokergate.sim.matching import Market
-from brokergate.sim.orders import Executed, Refusal, WorkingOrder
+from brokergate.sim.orders import Changed, Executed, Refusal, WorkingOrder
 from brokergate.sim.sessions import Hours, Outside
+from brokergate.sim.triggers import standing_trigger
 
 MAX_PRICES = 4096
 """Prices whose decimals are kept at hand; the table is emptied when it is full."""
@@ -24,19 +26,7 @@ SILENCE_NS = 60_000_000_000
 
 Level = tuple[int, int]
 
-_TYPES = {
-    OrderType.MARKET: (False, False),
-    OrderType.LIMIT: (True, False),
-    OrderType.STOP: (False, True),
-    OrderType.STOP_LIMIT: (True, True),
-}
-"""Which types there are: whether they have a limit, and a trigger."""
-DEFAULT_TIME_IN_FORCE = TimeInForce.GTC
-_WAITING = (TimeInForce.DAY, TimeInForce.GTC)
-_FORCES = (*_WAITING, TimeInForce.IOC, TimeInForce.FOK)
-_SOURCES = (TriggerSource.UNSPECIFIED, TriggerSource.LAST, TriggerSource.BID_ASK)
 _AUCTIONS = (TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE)
-_SIDES = {Side.BUY: 1, Side.SELL: -1}
 
 
 class Listing:
@@ -100,20 +90,34 @@ class Listing:
             execution.time_ns,
         )
 
+    def change_report(self, change: Changed) -> OrderReport:
+        """Anything else that happened to an order, as it is told."""
+        order = change.order
+        return OrderReport(
+            change.kind,
+            order.client_order_id,
+            order.broker_order_id,
+            change.time_ns,
+            change.reason,
+            change.message,
+            self.quantity(change.total) if change.total else None,
+        )
+
     def shown(self, order: WorkingOrder) -> VenueOrder:
         """A working order as the venue shows it. It keeps no time of an order's last change: that is left 0."""
+        stop = standing_trigger(order)
         return VenueOrder(
             order.client_order_id,
             order.broker_order_id,
             order.symbol,
             Side.BUY if order.side > 0 else Side.SELL,
             order.type,
-            self.quantity(order.filled + order.leaves),
+            self.quantity(order.filled + order.left),
             self.quantity(order.filled),
             OrderState.PARTIALLY_FILLED if order.filled else OrderState.NEW,
             0,
             None if order.limit is None else self.price(order.limit),
-            None if order.stop is None else self.price(order.stop),
+            None if stop is None else self.price(stop),
             order.time_in_force,
         )
 
@@ -187,11 +191,9 @@ class Listing:
             f"are refused after {limit_ns / 1e9:.3f} s",
         )
 
-    def preview(self, spec: OrderSpec, shut: Refusal | None) -> Preview:
+    def preview(self, spec: OrderSpec, shut: Refusal | None, now_ns: int) -> Preview:
         """What an order would do now; why no order is taken at all comes before the market's own."""
-        if spec.quantity is None:
-            raise ValueError("an order has a quantity")
-        order = working_order(self, None, spec, spec.quantity, "")
+        order = working_order(self, None, spec, spec.quantity or ZERO, "", now_ns)
         walk, refusal = self.market.look(order)
         funds, quote = self.funds, self.funds.quote
         if excess := funds.excess(order, walk):
@@ -202,7 +204,8 @@ class Listing:
         rest_price = order.limit or order.stop or self.market.last or 0
         notional = sum(parts) + rest_price * (order.leaves - taken) * funds.unit
         refusal = shut or refusal
-        rest = order.leaves - taken if order.waiting or self.market.may_stay(order) else 0
+        waits = order.waiting or (order.special is not None and order.special.auction_ns)
+        rest = order.leaves - taken if waits or self.market.may_stay(order) else 0
         account, needed = funds.needs(order, walk, rest)
         unit_cost = multiply(self.quantity(taken), self.instrument.multiplier)
         return Preview(
@@ -215,64 +218,5 @@ class Listing:
         )
 
 
-def working_order(
-    listing: Listing, order: Order | None, spec: OrderSpec, quantity: Decimal, broker_order_id: str
-) -> WorkingOrder:
-    """The order in ticks and lots. `ValueError` for one that the venue cannot hold: a type or time in force that it
-    has not, a price or quantity that is missing, off its increment or not above zero."""
-    prices = _TYPES.get(spec.type)
-    if prices is None:
-        raise ValueError(f"the venue has no {spec.type.name} orders")
-    limited, stopped = prices
-    time_in_force = spec.time_in_force or DEFAULT_TIME_IN_FORCE
-    if time_in_force not in (_WAITING if stopped else _FORCES):
-        raise ValueError(f"the venue has no {spec.type.name} orders with {time_in_force.name}")
-    side = _SIDES.get(spec.side)
-    if side is None:
-        raise ValueError("the side is missing")
-    if spec.trigger_source not in _SOURCES:
-        raise ValueError(f"the venue has no trigger source {spec.trigger_source.name}")
-    lots = listing.lots(quantity)
-    limit = _ticks(listing, "limit_price", spec.limit_price, limited)
-    stop = _ticks(listing, "stop_price", spec.stop_price, stopped)
-    if lots <= 0:
-        raise ValueError(f"the quantity {format_decimal(quantity)} is not above zero")
-    return WorkingOrder(
-        order.client_order_id if order else "",
-        broker_order_id,
-        spec.symbol,
-        side,
-        spec.type,
-        time_in_force,
-        lots,
-        limit,
-        stop,
-        spec.trigger_source,
-    )
-
-
-def journalled_order(listing: Listing, order: Order) -> WorkingOrder:
-    """The order as a journal has it, filled and set off as far as it says. `ValueError` as `working_order`."""
-    working = working_order(listing, order, order.spec, order.quantity, order.broker_order_id)
-    working.placed = order.broker_order_id.partition("-")[0]
-    working.filled = listing.lots(order.cum_quantity)
-    working.leaves -= working.filled
-    working.waiting = working.waiting and not order.triggered
-    return working
-
-
 def _moment(time_ns: int) -> str:
     return datetime.fromtimestamp(time_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")
-
-
-def _ticks(listing: Listing, name: str, price: Decimal | None, wanted: bool) -> int | None:
-    if price is None:
-        if wanted:
-            raise ValueError(f"{name} is missing")
-        return None
-    if not wanted:
-        raise ValueError(f"{name} does not belong to the order's type")
-    ticks = listing.ticks(price)
-    if ticks <= 0:
-        raise ValueError(f"{name} {format_decimal(price)} is not above zero")
-    return ticks

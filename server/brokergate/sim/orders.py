@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.orders import OrderType, TimeInForce, TriggerSource
-from brokergate.ports.broker import OrderReport, Report
+from brokergate.ports.broker import Report
 from brokergate.sim.packing import Packer, Unpacker, Unreadable
+from brokergate.sim.special import Special, load_special, save_special
 
 if TYPE_CHECKING:
     from brokergate.sim.funds import InstrumentFunds
 
 
 class WorkingOrder:
-    """An order that the venue works. `leaves` is 0 when it has ended."""
+    """An order that the venue works."""
 
     __slots__ = (
         "ahead",
@@ -28,6 +29,7 @@ class WorkingOrder:
         "closing",
         "expire_ns",
         "filled",
+        "free",
         "funds",
         "hold",
         "leaves",
@@ -38,6 +40,7 @@ class WorkingOrder:
         "seen",
         "side",
         "source",
+        "special",
         "stop",
         "symbol",
         "time_in_force",
@@ -58,6 +61,7 @@ class WorkingOrder:
         limit: int | None,
         stop: int | None,
         source: TriggerSource,
+        special: Special | None = None,
     ) -> None:
         self.client_order_id = client_order_id
         self.broker_order_id = broker_order_id
@@ -69,13 +73,17 @@ class WorkingOrder:
         self.type = kind
         self.time_in_force = time_in_force
         self.leaves = lots
+        """Lots that can still fill. With those of `special` that are asleep they are what is left of it."""
         self.filled = 0
         self.limit = limit
         """The worst price in ticks; None for a market order."""
         self.stop = stop
+        """The trigger in ticks; of a trailing stop where it stood when it came."""
         self.source = source
-        self.waiting = stop is not None
-        """Whether it is a stop that has not been set off."""
+        self.waiting = stop is not None or kind is OrderType.TRAILING_STOP
+        """Whether it has a trigger and has not been set off."""
+        self.special = special
+        """What few orders ask for; None for most."""
         self.number = 0
         """Its place in time among our own orders: lower is earlier."""
         self.ahead = 0
@@ -96,6 +104,13 @@ class WorkingOrder:
         """What its executions came to, where a fee counts by order (`sim/commission.py`)."""
         self.closing = 0
         """How many of `leaves` close a position instead of opening one."""
+        self.free = False
+        """Whether nothing is set aside for it: it only reduces, or another order of its group pays."""
+
+    @property
+    def left(self) -> int:
+        """Lots that are left of it, awake or asleep: 0 when it has ended."""
+        return self.leaves if self.special is None else self.leaves + self.special.asleep
 
 
 @dataclass(slots=True)
@@ -119,13 +134,8 @@ class Changed:
     time_ns: int
     reason: ErrorReason = ErrorReason.UNSPECIFIED
     message: str = ""
-
-    def report(self) -> OrderReport:
-        """As it is told."""
-        order = self.order
-        return OrderReport(
-            self.kind, order.client_order_id, order.broker_order_id, self.time_ns, self.reason, self.message
-        )
+    total: int = 0
+    """For REPLACED by the venue itself: the new total, in lots, filled ones included."""
 
 
 @dataclass(slots=True)
@@ -174,17 +184,22 @@ def save_orders(pack: Packer, orders: Sequence[WorkingOrder], symbols: Sequence[
     pack.column([order.arrived_ns for order in orders])
     pack.column([order.reference for order in orders])
     pack.column([amount for order in orders for amount in order.bill or _NO_BILL])
+    pack.column([order.free for order in orders])
+    save_special(pack, {place: order.special for place, order in enumerate(orders) if order.special})
 
 
-def load_orders(kept: Unpacker, symbols: Sequence[str]) -> list[WorkingOrder]:
-    """The orders that `save_orders` wrote, in their order. They are in no market yet."""
+def load_orders(kept: Unpacker, symbols: Sequence[str]) -> tuple[list[WorkingOrder], dict[WorkingOrder, int]]:
+    """The orders that `save_orders` wrote, in their order, and the best prices that trailing stops have seen. They are
+    in no market yet."""
     names, broker_ids = kept.text().split("\n"), kept.text().split("\n")
     orders: list[WorkingOrder] = []
     rows = kept.columns(19)
-    bills = kept.column()
-    if len(bills) != 4 * len(rows):
+    bills, free = kept.column(), kept.column()
+    if len(bills) != 4 * len(rows) or len(free) != len(rows):
         raise Unreadable("there is not one bill for each order")
-    for name, broker_id, row in zip(names, broker_ids, rows, strict=bool(rows)):
+    specials = load_special(kept)
+    bests: dict[WorkingOrder, int] = {}
+    for place, (name, broker_id, row) in enumerate(zip(names, broker_ids, rows, strict=bool(rows))):
         symbol, side, kind, time_in_force, source, waiting, leaves, filled, limit, stop, *rest = row
         order = WorkingOrder(
             name,
@@ -202,8 +217,12 @@ def load_orders(kept: Unpacker, symbols: Sequence[str]) -> list[WorkingOrder]:
         order.filled, order.waiting = filled, bool(waiting)
         order.number, order.ahead, expire_ns, order.hold, order.closing, *rest = rest
         order.seen, order.traded, order.arrived_ns, order.reference = rest
-        order.expire_ns = expire_ns or None
-        bill = bills[4 * len(orders) : 4 * len(orders) + 4]
+        order.expire_ns, order.free = expire_ns or None, bool(free[place])
+        bill = bills[4 * place : 4 * place + 4]
         order.bill = bill if any(bill) else None
+        if place in specials:
+            order.special, best = specials[place]
+            if best is not None:
+                bests[order] = best
         orders.append(order)
-    return orders
+    return orders, bests

@@ -157,6 +157,7 @@ class PrintFilling(Filling):
             return
         self._take(order, walk, time_ns)
         if order.leaves:
+            self.funds.release(order)  # in a group an execution sets aside again
             self.funds.reserve(order)
         else:
             self._leave(order)

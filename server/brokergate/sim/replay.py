@@ -13,6 +13,7 @@ from brokergate.domain.orders import OrderType, TimeInForce, TriggerSource
 from brokergate.sim.market import BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
 from brokergate.sim.orders import WorkingOrder
 from brokergate.sim.packing import Unreadable
+from brokergate.sim.special import special_of
 from brokergate.sim.venue import Venue
 
 Pull = Callable[[int], Sequence[MarketUpdate]]
@@ -33,6 +34,8 @@ def replay(venue: Venue, step: bytes, pull: Pull, dated: Dated, standing: Standi
                 _play(venue, pull, *fields)
             elif kind == "F":
                 standing(line[1:])
+            elif kind == "L":
+                _place_group(venue, line[1:])
             elif kind in _PUSHED:
                 _push(venue, kind, fields, dated)
             else:
@@ -92,7 +95,25 @@ def _place(
     limit: str,
     stop: str,
     source: str,
+    *wishes: str,
 ) -> None:
+    order = _order(client_order_id, symbol, side, kind, time_in_force, lots, limit, stop, source, *wishes)
+    if venue.enter(order) is not None:
+        raise Unreadable(f"the order {client_order_id!r}, which was accepted, is refused")
+
+
+def _order(
+    client_order_id: str,
+    symbol: str,
+    side: str,
+    kind: str,
+    time_in_force: str,
+    lots: str,
+    limit: str,
+    stop: str,
+    source: str,
+    *wishes: str,
+) -> WorkingOrder:
     order = WorkingOrder(
         client_order_id,
         "",
@@ -105,16 +126,42 @@ def _place(
         int(stop) or None,
         TriggerSource(int(source)),
     )
-    if venue.enter(order) is not None:
-        raise Unreadable(f"the order {client_order_id!r}, which was accepted, is refused")
+    _wish(order, wishes)
+    return order
+
+
+def _wish(order: WorkingOrder, wishes: Sequence[str]) -> None:
+    """Gives an order what few ask for."""
+    numbers = {name: int(number) for name, _, number in (wish.partition("=") for wish in wishes)}
+    order.expire_ns = numbers.pop("expire_ns", None)
+    order.special = special_of(numbers)
+
+
+def _place_group(venue: Venue, line: str) -> None:
+    kind, *parts = line.split(";")
+    orders = [_order(*part.split("\t")) for part in parts]
+    if venue.enter_group(orders, bracket=kind == "bracket") is not None:
+        raise Unreadable(f"the group of {orders[0].client_order_id!r}, which was accepted, is refused")
 
 
 def _change(
-    venue: Venue, client_order_id: str, broker_order_id: str, lots: str, limit: str, stop: str
+    venue: Venue, client_order_id: str, broker_order_id: str, lots: str, limit: str, stop: str, *wishes: str
 ) -> None:
-    venue.change(
-        _working(venue, client_order_id), broker_order_id, int(lots), int(limit) or None, int(stop) or None
+    order = _working(venue, client_order_id)
+    change = WorkingOrder(
+        client_order_id,
+        broker_order_id,
+        order.symbol,
+        order.side,
+        order.type,
+        order.time_in_force,
+        int(lots),
+        int(limit) or None,
+        int(stop) or None,
+        order.source,
     )
+    _wish(change, wishes)
+    venue.change(order, broker_order_id, change)
 
 
 def _working(venue: Venue, client_order_id: str) -> WorkingOrder:

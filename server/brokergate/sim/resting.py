@@ -1,4 +1,4 @@
-"""Our own orders that wait: limits at their price, stops at their trigger."""
+"""Our own limit orders that rest, at their price. Those that wait for a trigger are in `triggers`."""
 
 from __future__ import annotations
 
@@ -41,38 +41,11 @@ class RestingSide:
 
     def reaching(self, price: int) -> Iterator[WorkingOrder]:
         """The orders whose limit is `price` or better for others, best and oldest first. They may be removed while
-        this runs."""
+        this runs, and others with them: what has nothing left comes all the same."""
         worst = self.sign * price
         for key in self.keys[::-1]:
             if key < worst:
                 return
-            yield from list(self.levels[key].values())
-
-
-class StopSide:
-    """One side's stops that wait for one source of prices: the first to be reached is the last of the list."""
-
-    __slots__ = ("orders", "sign")
-
-    def __init__(self, side: int) -> None:
-        self.sign = -side
-        """A buy waits for a rise, so that the lowest trigger comes first; a sell the other way."""
-        self.orders: list[tuple[int, int, WorkingOrder]] = []
-
-    def add(self, order: WorkingOrder) -> None:
-        """Takes a stop in."""
-        assert order.stop is not None
-        insort(self.orders, (self.sign * order.stop, -order.number, order))
-
-    def remove(self, order: WorkingOrder) -> None:
-        """Takes a stop out."""
-        assert order.stop is not None
-        del self.orders[bisect_left(self.orders, (self.sign * order.stop, -order.number))]
-
-    def set_off(self, price: int) -> list[WorkingOrder]:
-        """Takes out the stops that `price` reaches, by trigger, then by time."""
-        reached: list[WorkingOrder] = []
-        key = self.sign * price
-        while self.orders and self.orders[-1][0] >= key:
-            reached.append(self.orders.pop()[2])
-        return reached
+            level = self.levels.get(key)
+            if level is not None:
+                yield from list(level.values())

@@ -30,6 +30,8 @@ from brokergate.domain.values import changed
 from brokergate.ports.broker import (
     Accepted,
     FillReport,
+    GroupKind,
+    OrderGroup,
     OrderReport,
     Outcome,
     Preview,
@@ -43,8 +45,10 @@ from brokergate.sim.diary import Diary
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.filling import DEFAULT_FILLS, FillTerms
 from brokergate.sim.history import History
+from brokergate.sim.intake import NotHere, journalled_order, working_order
 from brokergate.sim.ledger import Ledger, MoneyRules
-from brokergate.sim.listing import Listing, journalled_order, working_order
+from brokergate.sim.links import load_groups, misfits, save_groups
+from brokergate.sim.listing import Listing
 from brokergate.sim.margin import MarginTerms
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.matching import Market
@@ -62,6 +66,7 @@ from brokergate.sim.packing import Packer, Unpacker
 from brokergate.sim.positions import load_positions, save_positions
 from brokergate.sim.sessions import Hours
 from brokergate.sim.shorting import FREELY, ShortTerms
+from brokergate.sim.special import Special
 from brokergate.sim.valuation import account_info
 
 SHORTABLE = frozenset({InstrumentKind.FOREX, InstrumentKind.EQUITY})
@@ -96,6 +101,13 @@ class AccountTerms:
     def money(self) -> MoneyRules:
         """What the account's money goes by."""
         return MoneyRules(self.fees, self.shortable, self.base_currency, self.margin, self.short)
+
+
+def _end_ns(order: WorkingOrder) -> int:
+    """When something becomes of an order by time alone; 0 for never."""
+    if order.time_in_force is TimeInForce.AT_CLOSE and order.special is not None:
+        return order.special.auction_ns
+    return order.expire_ns or 0
 
 
 class Venue:
@@ -200,6 +212,37 @@ class Venue:
                 outcomes.append(Accepted(answer, reports))
         return outcomes
 
+    def place_group(self, group: OrderGroup, now_ns: int) -> list[Outcome]:
+        """Takes linked orders, all or none (`links` says what links them); `outcomes[i]` belongs to `group.orders[i]`,
+        and the first has the reports of all."""
+        self._arrive(now_ns)
+        understood = [self._understood(order) for order in group.orders]
+        bracket = group.kind is GroupKind.BRACKET
+        refusals = [part if isinstance(part, Refusal) else None for part in understood]
+        orders = [part for part in understood if isinstance(part, WorkingOrder)]
+        if len(orders) == len(understood):
+            refusals = misfits(orders, bracket=bracket)
+        if any(refusals):
+            self.refuse(len(group.orders))
+        else:
+            refused = self.enter_group(orders, bracket=bracket)
+            if refused is not None:
+                refusals = [refused[1] if order is refused[0] else None for order in orders]
+        reports: list[Report] = self._happened()
+        outcomes: list[Outcome] = []
+        for place in range(len(group.orders)):
+            told = reports if not place else ()
+            refusal = refusals[place]
+            if not any(refusals):
+                outcomes.append(Accepted(orders[place].broker_order_id, told))
+            elif refusal is not None:
+                outcomes.append(Rejected(refusal.reason, refusal.message, told))
+            else:
+                outcomes.append(
+                    Rejected(ErrorReason.LINKED_ORDER, "another order of its group is refused", told)
+                )
+        return outcomes
+
     def replace(self, command: ReplaceCommand, now_ns: int) -> Outcome:
         """Changes a working order in one step; see `Market.replace`."""
         self._arrive(now_ns)
@@ -211,12 +254,12 @@ class Venue:
         if shut is not None:
             return Rejected(shut.reason, shut.message, self._happened())
         try:
-            change = working_order(listing, command.order, command.spec, command.quantity, "")
+            change = working_order(listing, command.order, command.spec, command.quantity, "", self.now_ns)
         except ValueError as error:
             return Rejected(ErrorReason.INVALID_FIELD, str(error), self._happened())
-        broker_order_id = f"{order.placed}-{command.order.generation + 1}"
-        stop = change.stop if order.waiting else order.stop
-        refusal = self.change(order, broker_order_id, change.leaves, change.limit, stop)
+        if change.stop is None or not order.waiting:
+            change.stop = order.stop
+        refusal = self.change(order, f"{order.placed}-{command.order.generation + 1}", change)
         if refusal is not None:
             return Rejected(refusal.reason, refusal.message, self._happened())
         return Accepted(order.broker_order_id, self._happened())
@@ -235,7 +278,8 @@ class Venue:
         listing = self.listings.get(spec.symbol)
         if listing is None:
             raise ValueError(f"the venue has no instrument {spec.symbol!r}")
-        return listing.preview(spec, self._shut(listing, spec.time_in_force, max(now_ns, self.now_ns)))
+        now_ns = max(now_ns, self.now_ns)
+        return listing.preview(spec, self._shut(listing, spec.time_in_force, now_ns), now_ns)
 
     def reset(self, balances: Mapping[str, Decimal] | None, now_ns: int) -> list[Report]:
         """Cancels what is open and starts anew with `balances`, the first ones when None. Ids go on."""
@@ -243,7 +287,8 @@ class Venue:
         balances = self.terms.initial_balances if balances is None else balances
         self.diary.reset(balances)
         for order in list(self._open.values()):
-            self.listings[order.symbol].market.cancel(order, self.now_ns)
+            if order.left:
+                self.listings[order.symbol].market.cancel(order, self.now_ns)
         self._open.clear()
         self._expiries.clear()
         self._reports = self._happened()
@@ -277,8 +322,27 @@ class Venue:
             return refusal
         self._orders += 1
         self.diary.placed(working, lots)
-        if working.leaves:
+        if working.left:
             self._keep(working, self.listings[working.symbol], self.now_ns)
+        return None
+
+    def enter_group(
+        self, orders: list[WorkingOrder], *, bracket: bool
+    ) -> tuple[WorkingOrder, Refusal] | None:
+        """Takes the orders of a group under the next ids, or says which one cannot be taken, and why."""
+        lots, market = [order.leaves for order in orders], self.listings[orders[0].symbol].market
+        for number, order in enumerate(orders, self._orders + 1):
+            order.broker_order_id = order.placed = f"P{number}"
+            order.special = order.special or Special()
+        refused = market.place_group(orders, self.now_ns, bracket=bracket)
+        if refused is not None:
+            self.refuse(len(orders))
+            return refused
+        self._orders += len(orders)
+        self.diary.placed_group(orders, lots, bracket=bracket)
+        for order in orders:
+            if order.left:
+                self._keep(order, self.listings[order.symbol], self.now_ns)
         return None
 
     def refuse(self, count: int) -> None:
@@ -286,15 +350,16 @@ class Venue:
         self._orders += count
         self.diary.refused(count)
 
-    def change(
-        self, order: WorkingOrder, broker_order_id: str, lots: int, limit: int | None, stop: int | None
-    ) -> Refusal | None:
-        """Makes an order one of `lots` in all under a new id, or says why not."""
-        self.diary.changed(order.client_order_id, broker_order_id, lots, limit, stop)
+    def change(self, order: WorkingOrder, broker_order_id: str, change: WorkingOrder) -> Refusal | None:
+        """Makes an order like `change`, whose lots are all in all, under a new id, or says why not."""
+        self.diary.changed(order.client_order_id, broker_order_id, change)
         before, order.broker_order_id = order.broker_order_id, broker_order_id
-        refusal = self.listings[order.symbol].market.replace(order, lots, limit, stop, self.now_ns)
+        expire_ns = order.expire_ns
+        refusal = self.listings[order.symbol].market.replace(order, change, self.now_ns)
         if refusal is None:
             self._settle(order)
+            if order.left and order.expire_ns is not None and order.expire_ns != expire_ns:
+                self._expire_at(order, order.expire_ns)
         else:
             order.broker_order_id = before
         return refusal
@@ -319,7 +384,9 @@ class Venue:
         for listing in self.listings.values():
             listing.market.save(pack)
         self._clearing.save(pack)
-        save_orders(pack, list(self._open.values()), list(self.listings))
+        orders = list(self._open.values())
+        save_orders(pack, orders, list(self.listings))
+        save_groups(pack, orders)
 
     def load(self, kept: Unpacker) -> None:
         """Becomes what `save` wrote: of the venue as it was made, only instruments and terms stay."""
@@ -336,13 +403,15 @@ class Venue:
         self._clearing.load(kept, self.now_ns)
         self._open.clear()
         self._expiries.clear()
-        orders = load_orders(kept, list(self.listings))
+        orders, bests = load_orders(kept, list(self.listings))
+        load_groups(kept, orders)
         for order in sorted(orders, key=lambda order: order.number):
-            self.listings[order.symbol].market.put_back(order)
+            self.listings[order.symbol].market.put_back(order, bests.get(order))
         for order in orders:
             self._open[order.client_order_id] = order
-            if order.expire_ns is not None:
-                self._expiries.append((order.expire_ns, int(order.placed[1:]), order))
+            end_ns = _end_ns(order)
+            if end_ns:
+                self._expiries.append((end_ns, int(order.placed[1:]), order))
         heapify(self._expiries)
         self._restored = []
         self._happenings.clear()
@@ -445,7 +514,9 @@ class Venue:
         if shut is not None:
             return shut
         try:
-            return working_order(listing, order, spec, order.quantity, "")
+            return working_order(listing, order, spec, order.quantity, "", self.now_ns)
+        except NotHere as error:
+            return Refusal(ErrorReason.UNSUPPORTED, str(error))
         except ValueError as error:
             return Refusal(ErrorReason.INVALID_FIELD, str(error))
 
@@ -457,14 +528,19 @@ class Venue:
         """Remembers an order that rests, and when it expires."""
         self._open[working.client_order_id] = working
         if working.time_in_force is TimeInForce.DAY:
-            expire_ns = working.expire_ns = listing.calendar.day_end_ns(since_ns)
-            if len(self._expiries) > 2 * len(self._open) + _SLACK:
-                self._expiries[:] = [entry for entry in self._expiries if entry[2].leaves]
-                heapify(self._expiries)
-            heappush(self._expiries, (expire_ns, int(working.placed[1:]), working))
+            working.expire_ns = listing.calendar.day_end_ns(since_ns)
+        end_ns = _end_ns(working)
+        if end_ns:
+            self._expire_at(working, end_ns)
+
+    def _expire_at(self, working: WorkingOrder, end_ns: int) -> None:
+        if len(self._expiries) > 2 * len(self._open) + _SLACK:
+            self._expiries[:] = [entry for entry in self._expiries if entry[2].left]
+            heapify(self._expiries)
+        heappush(self._expiries, (end_ns, int(working.placed[1:]), working))
 
     def _settle(self, working: WorkingOrder) -> None:
-        if not working.leaves:
+        if not working.left:
             self._open.pop(working.client_order_id, None)
 
     def _unknown(self, order: Order) -> Rejected:
@@ -487,12 +563,18 @@ class Venue:
             self._clearing.judge(margin, self.now_ns)
 
     def _expire(self) -> None:
-        """Ends the orders whose day is over: before anything else of the same instant."""
+        """Ends the orders whose time is over, and matches those whose close has come: before anything else of the same
+        instant."""
         expiries = self._expiries
         while expiries and expiries[0][0] <= self.now_ns:
-            order = heappop(expiries)[2]
-            if order.leaves and self._open.get(order.client_order_id) is order:
-                self.listings[order.symbol].market.expire(order, self.now_ns)
+            end_ns, _, order = heappop(expiries)
+            if not order.left or _end_ns(order) != end_ns:
+                continue
+            market = self.listings[order.symbol].market
+            if order.time_in_force is TimeInForce.AT_CLOSE:
+                market.match(order, self.now_ns)
+            else:
+                market.expire(order, self.now_ns)
 
     def _restore(self, order: Order) -> None:
         if not order.broker_order_id:
@@ -501,7 +583,7 @@ class Venue:
         try:
             if listing is None:
                 raise ValueError(f"the feed no longer has the instrument {order.spec.symbol!r}")
-            working = journalled_order(listing, order)
+            working = journalled_order(listing, order, min(order.create_time_ns, self.now_ns))
         except ValueError as error:
             self._reports.append(
                 OrderReport(
@@ -549,7 +631,7 @@ class Venue:
                 self._fills += 1
                 reports.append(self.listings[order.symbol].fill_report(happening, f"X{self._fills}"))
             else:
-                reports.append(happening.report())
+                reports.append(self.listings[order.symbol].change_report(happening))
             if not order.leaves:
                 self._settle(order)
             if self.history is not None:
@@ -561,7 +643,7 @@ class Venue:
         order = happening.order
         if isinstance(report, FillReport):
             history.execution(report)
-        if order.leaves:
+        if order.left:
             return
         state, reason, message = OrderState.FILLED, ErrorReason.UNSPECIFIED, ""
         if not isinstance(happening, Executed):

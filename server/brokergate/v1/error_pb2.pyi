@@ -125,6 +125,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_NOT_SHORTABLE: _ErrorReason.ValueType  # 110
     """On a rejected order: it sells more than is held, and the account may not go short in it, or nobody lends that much."""
+    ERROR_REASON_SELF_TRADE: _ErrorReason.ValueType  # 111
+    """On a rejected or cancelled order: self-trade prevention; it met, or was met by, an order of the same account."""
+    ERROR_REASON_NOTHING_TO_REDUCE: _ErrorReason.ValueType  # 112
+    """On a rejected or cancelled order: it may only reduce, and there is no position, or none any more, to close."""
     ERROR_REASON_CURSOR_EXPIRED: _ErrorReason.ValueType  # 120
     """OUT_OF_RANGE: events after this cursor are no longer kept; metadata `earliest_cursor` is the first that works."""
     ERROR_REASON_CURSOR_EPOCH: _ErrorReason.ValueType  # 121
@@ -265,6 +269,10 @@ bracket ended without a fill that it could close.
 """
 ERROR_REASON_NOT_SHORTABLE: ErrorReason.ValueType  # 110
 """On a rejected order: it sells more than is held, and the account may not go short in it, or nobody lends that much."""
+ERROR_REASON_SELF_TRADE: ErrorReason.ValueType  # 111
+"""On a rejected or cancelled order: self-trade prevention; it met, or was met by, an order of the same account."""
+ERROR_REASON_NOTHING_TO_REDUCE: ErrorReason.ValueType  # 112
+"""On a rejected or cancelled order: it may only reduce, and there is no position, or none any more, to close."""
 ERROR_REASON_CURSOR_EXPIRED: ErrorReason.ValueType  # 120
 """OUT_OF_RANGE: events after this cursor are no longer kept; metadata `earliest_cursor` is the first that works."""
 ERROR_REASON_CURSOR_EPOCH: ErrorReason.ValueType  # 121

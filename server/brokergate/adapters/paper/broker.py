@@ -60,6 +60,7 @@ from brokergate.ports.broker import (
     FillPage,
     FindResult,
     Found,
+    OrderGroup,
     Outcome,
     Preview,
     PushedUpdate,
@@ -283,6 +284,17 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             return await self._line.command(PLACE, names, act, len(orders))
         venue, now_ns = self._now()
         return self._answers(venue.place(orders, now_ns))
+
+    async def place_group(self, group: OrderGroup) -> Sequence[Outcome]:
+        refused = self._refused()
+        if refused is not None:
+            return [refused for _ in group.orders]
+        if self._line is not None:
+            names = [order.client_order_id for order in group.orders]
+            act: Act = lambda venue, now_ns: venue.place_group(group, now_ns)  # noqa: E731
+            return await self._line.command(PLACE, names, act, len(names))
+        venue, now_ns = self._now()
+        return self._answers(venue.place_group(group, now_ns))
 
     async def replace_order(self, command: ReplaceCommand) -> Outcome:
         refused = self._refused()

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import count
+from typing import Any
 
 from brokergate.domain import lifecycle
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.orders import Order, OrderSpec, OrderType, Side, TimeInForce, TriggerSource
+from brokergate.domain.values import changed
 from brokergate.ports.broker import (
     Accepted,
     FillReport,
@@ -39,6 +41,12 @@ def price(ticks: int) -> Decimal:
 
 def quantity(lots: int) -> Decimal:
     return Decimal(lots).scaleb(-3)
+
+
+def _told(name: str, asked: Any) -> Any:
+    if name in ("trail_amount", "limit_price", "stop_price"):
+        return price(asked)
+    return quantity(asked) if name == "display_quantity" else asked
 
 
 class Desk:
@@ -98,7 +106,9 @@ class Desk:
         tif: TimeInForce = GTC,
         source: TriggerSource = TriggerSource.UNSPECIFIED,
         symbol: str = "",
+        **special: Any,
     ) -> Order:
+        """`special` are fields of the spec; those of quantities in lots, of prices in ticks."""
         kinds = {
             (False, False): OrderType.MARKET,
             (True, False): OrderType.LIMIT,
@@ -116,6 +126,8 @@ class Desk:
             time_in_force=tif,
             trigger_source=source,
         )
+        if special:
+            spec = changed(spec, **{name: _told(name, asked) for name, asked in special.items()})
         order = lifecycle.intend(
             order_id=f"o{number}",
             client_order_id=f"c{number}",
@@ -143,8 +155,9 @@ class Desk:
         tif: TimeInForce = GTC,
         source: TriggerSource = TriggerSource.UNSPECIFIED,
         symbol: str = "",
+        **special: Any,
     ) -> Outcome:
-        return self.place([self.order(side, lots, limit, stop, tif, source, symbol)])[0]
+        return self.place([self.order(side, lots, limit, stop, tif, source, symbol, **special)])[0]
 
     def buy(self, lots: int, limit: int | None = None, tif: TimeInForce = GTC) -> Outcome:
         return self.send(1, lots, limit, tif=tif)
@@ -158,10 +171,21 @@ class Desk:
         return outcome
 
     def replace(
-        self, client_order_id: str, lots: int, limit: int | None = None, stop: int | None = None
+        self,
+        client_order_id: str,
+        lots: int,
+        limit: int | None = None,
+        stop: int | None = None,
+        **special: Any,
     ) -> Outcome:
         before = self.orders[client_order_id]
-        spec = self.order(1 if before.spec.side is Side.BUY else -1, lots, limit, stop).spec
+        told = {name: _told(name, asked) for name, asked in special.items()}
+        spec = changed(
+            before.spec,
+            limit_price=None if limit is None else price(limit),
+            stop_price=None if stop is None else price(stop),
+            **told,
+        )
         outcome = self.venue.replace(ReplaceCommand(before, spec, quantity(lots)), self.tick())
         self._keep(outcome.reports)
         return outcome

@@ -28,6 +28,8 @@ class NaiveOrder:
     time: int = 0
     ahead: int | None = 0
     filled: int = 0
+    way: str = "maker"
+    """Who is cancelled where it meets an order of its own account: `maker`, `taker` or `both`."""
 
 
 @dataclass
@@ -231,6 +233,23 @@ class NaiveVenue:
             if not order.leaves:
                 self.orders.remove(order)
 
+    def meets(self, order: NaiveOrder) -> tuple[list[NaiveOrder], bool, int]:
+        """Own orders that are cancelled, whether the taker's rest is, and how many lots it takes."""
+        prices = [price for price, size in self.take(order, peek=True) for _ in range(size)]
+        gone: list[NaiveOrder] = []
+        for maker in self.resting(-order.side):
+            assert maker.limit is not None
+            if order.limit is not None and order.side * maker.limit > order.side * order.limit:
+                continue
+            earlier = len([price for price in prices if order.side * price < order.side * maker.limit])
+            if earlier == order.leaves:
+                break
+            if order.way != "taker":
+                gone.append(maker)
+            if order.way != "maker":
+                return gone, True, earlier
+        return gone, False, len(prices)
+
     def refusal(self, order: NaiveOrder) -> str:
         at_once = order.limit is None or order.at_once
         walk = (
@@ -239,15 +258,24 @@ class NaiveVenue:
             else self.take(order, peek=True)
         )
         waits = order.waiting and not (self.trusted and self.reached(order))
+        gone: list[NaiveOrder] = []
+        cut = False
+        if not waits:
+            gone, cut, taken = self.meets(order)
+            if cut and not gone and not taken:
+                return "SELF_TRADE"
+            whole, order.leaves = order.leaves, taken if cut else order.leaves
+            walk = self.take(order, peek=True)
+            order.leaves = whole
         taken = sum(lots for _, lots in walk)
         if not waits:
             if at_once and not self.trusted:
                 return "STALE_MARKET_DATA" if self.told else "NO_REFERENCE_PRICE"
-            if order.limit is None and not walk:
+            if order.limit is None and not walk and not gone:
                 return "NO_REFERENCE_PRICE"
             if order.whole and taken < order.leaves:
                 return "NOT_FILLABLE"
-        rest = order.leaves - taken if waits or not at_once else 0
+        rest = order.leaves - taken if waits or not (at_once or cut) else 0
         available = {c: self.total()[c] - self.held(without=order)[c] for c in ("USDT", "BTC")}
         if order.side < 0:
             return "INSUFFICIENT_FUNDS" if (taken + rest) * LOT > available["BTC"] else ""
@@ -275,11 +303,18 @@ class NaiveVenue:
         self.enter(order)
 
     def enter(self, order: NaiveOrder) -> None:
-        for price, lots in self.take(order):
+        gone, cut, most = self.meets(order)
+        for maker in gone:
+            self.cancel(maker.name)
+        rest = order.leaves - most if cut else 0
+        order.leaves -= rest
+        walk = self.take(order)
+        order.leaves += rest
+        for price, lots in walk:
             self.fills.append(NaiveFill(order.name, order.side, price, lots, False))
             order.leaves -= lots
             order.filled += lots
-        if order.leaves and (order.limit is None or order.at_once):
+        if order.leaves and (order.limit is None or order.at_once or cut):
             self.ended.append((order.name, "CANCELED"))
         elif order.leaves:
             assert order.limit is not None

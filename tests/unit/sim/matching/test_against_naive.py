@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from brokergate.domain.fills import Liquidity
-from brokergate.domain.orders import TriggerSource
+from brokergate.domain.orders import SelfTradePrevention, TriggerSource
 from brokergate.ports.broker import Accepted, FillReport, Rejected
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.venue import AccountTerms
@@ -19,6 +19,11 @@ from tests.unit.sim.matching.naive import NaiveOrder, NaiveVenue
 STEPS = 1500
 TAKER, MAKER = "0.1234", "0.0567"
 START = {"USDT": "0.12", "BTC": "0.04"}
+WAYS = {
+    "maker": SelfTradePrevention.UNSPECIFIED,
+    "taker": SelfTradePrevention.CANCEL_TAKER,
+    "both": SelfTradePrevention.CANCEL_BOTH,
+}
 SOURCES = {"last": TriggerSource.LAST, "book": TriggerSource.BID_ASK, "any": TriggerSource.UNSPECIFIED}
 
 
@@ -85,7 +90,10 @@ class Pair:
         stop = self.price() if random.random() < 0.3 else None
         source = random.choice(list(SOURCES)) if stop is not None else "any"
         tif = random.choice((GTC, DAY) if stop is not None else (GTC, GTC, DAY, IOC, FOK))
-        order = self.desk.order(side, lots, limit, stop, tif, SOURCES[source])
+        way = random.choice(list(WAYS))
+        order = self.desk.order(
+            side, lots, limit, stop, tif, SOURCES[source], self_trade_prevention=WAYS[way]
+        )
         (outcome,) = self.desk.place([order])
         refusal = self.naive.place(
             NaiveOrder(
@@ -98,6 +106,7 @@ class Pair:
                 tif in (IOC, FOK),
                 tif is FOK,
                 stop is not None,
+                way=way,
             )
         )
         self.compare_outcome(outcome, refusal)
@@ -169,4 +178,5 @@ def test_the_venue_does_what_the_rules_say(seed: int) -> None:
         "NOT_FILLABLE",
         "STALE_MARKET_DATA",
         "REPLACE_BELOW_FILLED",
+        "SELF_TRADE",
     } <= pair.refusals

@@ -63,7 +63,7 @@ def test_an_account_goes_on_after_a_restart() -> None:
     again.snapshot([(97, 5)], [(98, 3)])
     assert again.fills() == [("c2", 98, 3)]
     again.snapshot([(89, 100)], [(99, 3)])
-    assert again.changes() == [("c3", "TRIGGERED")]
+    assert again.changes() == [("c3", "TRIGGERED"), ("c2", "CANCELED")]
     outcome = again.buy(1)
     assert isinstance(outcome, Accepted)
     assert outcome.broker_order_id == "P4"
@@ -170,7 +170,16 @@ def bad_specs(desk: Desk) -> list[Order]:
         {"limit_price": Decimal(-1)},
         {"stop_price": Decimal(1)},
         {"type": OrderType.STOP, "limit_price": None, "stop_price": price(120), "time_in_force": IOC},
-        {"trigger_source": TriggerSource.MARK},
+        {
+            "trail_amount": price(1),
+            "type": OrderType.TRAILING_STOP,
+            "limit_price": None,
+            "trail_percent": Decimal(1),
+        },
+        {"trail_percent": Decimal(100), "type": OrderType.TRAILING_STOP, "limit_price": None},
+        {"display_quantity": Decimal("0.0005")},
+        {"quote_quantity": Decimal(5)},
+        {"time_in_force": TimeInForce.GTD, "expire_time_ns": 1},
     ]
     specs = [replace(order.spec, **changes) for changes in changed]  # type: ignore[arg-type]
     sizes = [Decimal("0.0005"), Decimal(0), Decimal(-1)]
@@ -186,7 +195,8 @@ def test_bad_orders_are_rejected_and_corrupt_nothing() -> None:
     for order in bad_specs(desk):
         (outcome,) = desk.place([order])
         assert isinstance(outcome, Rejected)
-        assert outcome.reason is ErrorReason.INVALID_FIELD
+        without = order.spec.time_in_force is TimeInForce.AT_OPEN
+        assert outcome.reason is (ErrorReason.UNSUPPORTED if without else ErrorReason.INVALID_FIELD)
     (unknown,) = desk.place([desk.order(1, 1, symbol="X/Y")])
     assert isinstance(unknown, Rejected)
     assert unknown.reason is ErrorReason.INSTRUMENT_NOT_FOUND

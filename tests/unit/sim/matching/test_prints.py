@@ -166,9 +166,9 @@ def test_takers_slip_on_bars_with_the_volume_of_the_bar() -> None:
     """price × 1000 × share²: 20 of 1000 lots at 1.00 is 0.4; who rests does not slip."""
     desk = desk_with("10", slippage=VolumeShareSlippage(D(1000), D("0.1")))
     bar(desk, 100, 100, 100, 100)
+    assert desk.fills(desk.buy(20)) == [("c1", 140, 20)]
     desk.sell(5, 120)
-    assert desk.fills(desk.buy(20)) == [("c2", 140, 20)]
-    assert desk.fills(bar(desk, 110, 130, 100, 100)) == [("c1", 120, 5)]
+    assert desk.fills(bar(desk, 110, 130, 100, 100)) == [("c2", 120, 5)]
 
 
 def test_what_waits_sets_funds_aside_and_ends_when_they_are_gone() -> None:

@@ -78,11 +78,11 @@ def test_our_orders_at_one_price_stand_behind_the_same_others_once(desk: Desk) -
 
 
 def test_our_own_orders_never_trade_with_each_other(desk: Desk) -> None:
-    """A taker walks the market of others alone, though our own order stands better."""
+    """A taker walks the market of others alone; our own order in its way is cancelled where nothing else is said."""
     desk.sell(5, 100)
     assert desk.fills(desk.buy(2, 101)) == [("c2", 101, 2)]
-    assert desk.fills(desk.buy(2, 100)) == []
-    assert desk.fills(desk.trade(100, 1, 1)) == [("c1", 100, 1)]
+    assert desk.changes() == [("c1", "CANCELED")]
+    assert desk.fills(desk.trade(100, 1, 1)) == []
 
 
 def test_beyond_the_worst_level_the_queue_is_what_is_shown_first(desk: Desk) -> None:

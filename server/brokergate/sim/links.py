@@ -1,0 +1,356 @@
+"""What the fill of one order does to others: groups, orders that only reduce, and what an iceberg shows.
+
+- **OCO.** An execution of one order takes as many lots from each of the others, in the same step: they are told
+  REPLACED with their new total, and CANCELED when nothing is left. One that is full ends all others. One that is
+  cancelled or expires leaves the others alone. The orders are of one instrument; their sides and sizes may differ.
+  Funds are set aside once a side: for the order that needs most.
+- **Bracket.** The legs are an OCO of the entry's size on its other side. They sleep: nothing of them rests, can be set
+  off or sets funds aside. What the entry fills wakes as much of each leg when the market's update, or the command, that
+  brought it has been worked off; woken lots come as an order that comes then: they may take at once, a stop that is
+  reached is set off at once, a leg that grows goes to the back of its queue. Together the legs never fill more than
+  the entry has filled. An entry that ends leaves to the legs what it has filled (REPLACED), or nothing (CANCELED); one
+  that is replaced with another quantity changes theirs. Where positions may go short, legs also only reduce.
+- **Only reducing.** An order with `reduce_only` never has more left than would close the position: it is cut when it
+  comes, and in the step in which the position shrinks below it, and ends when nothing is left to close. Several such
+  orders may each stand for the whole position.
+- **Iceberg.** At its limit it fills one slice of `display_quantity` by one trade. What is next shown goes behind
+  everything that is shown there then, our own orders too. A market that goes through its limit takes all of it.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+
+from brokergate.domain.errors import ErrorReason
+from brokergate.domain.events import OrderEventType
+from brokergate.domain.orders import TimeInForce
+from brokergate.sim.filling import FillTerms
+from brokergate.sim.funds import InstrumentFunds
+from brokergate.sim.orders import Changed, Happening, Refusal, WorkingOrder
+from brokergate.sim.packing import Packer, Unpacker, Unreadable
+from brokergate.sim.prints import PrintFilling
+
+_SIBLING_FILLED = "the other order of its group has filled"
+_ENTRY_ENDED = "the entry of its bracket has ended with nothing for it to close"
+_CLOSED = "it only reduces, and no position is left that it could close"
+
+
+class Group:
+    """Orders of one instrument that share what they may fill."""
+
+    __slots__ = ("bracket", "closed", "entry", "filled", "orders", "size")
+
+    def __init__(self, orders: list[WorkingOrder], entry: WorkingOrder | None = None) -> None:
+        self.orders = orders
+        """The OCO: those of them that have not ended. A bracket's legs."""
+        self.entry = entry
+        """A bracket's entry while it works."""
+        self.bracket = entry is not None
+        self.size = entry.left if entry else 0
+        """What the entry may still come to in all; once it has ended, what it came to."""
+        self.filled = 0
+        """What the entry has filled."""
+        self.closed = 0
+        """What the legs have filled of it, or need not close any more."""
+
+    def members(self) -> list[WorkingOrder]:
+        """All that have not ended, the entry first."""
+        return [self.entry, *self.orders] if self.entry else list(self.orders)
+
+
+_RESTING = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.GTD})
+
+
+def misfits(orders: Sequence[WorkingOrder], *, bracket: bool) -> list[Refusal | None]:
+    """Why each of `orders` cannot be in a group with the others; None where it can. Those of a bracket, but for its
+    entry, and all of an OCO have to be able to wait."""
+    names = [order.client_order_id for order in orders]
+    problems: list[Refusal | None] = []
+    for place, order in enumerate(orders):
+        problem = ""
+        if order.symbol != orders[0].symbol:
+            problem = f"symbol: linked orders are of one instrument here, {orders[0].symbol}"
+        elif order.client_order_id in names[:place]:
+            problem = "client_order_id: another order of the group has it"
+        elif (place or not bracket) and order.time_in_force not in _RESTING:
+            problem = f"time_in_force: a linked order waits; {order.time_in_force.name} does not"
+        elif place and bracket and order.side == orders[0].side:
+            problem = "side: a bracket's leg closes what its entry opens; it is on the other side"
+        elif place and bracket and order.leaves != orders[0].leaves:
+            problem = "quantity: a bracket's leg has that of its entry"
+        problems.append(Refusal(ErrorReason.INVALID_FIELD, problem) if problem else None)
+    return problems
+
+
+def save_groups(pack: Packer, orders: Sequence[WorkingOrder]) -> None:
+    """Writes down which of `orders` belong together; the orders themselves are written apart."""
+    place = {order: number for number, order in enumerate(orders)}
+    groups = {order.special.group: None for order in orders if order.special and order.special.group}
+    pack.column([group.bracket for group in groups])
+    pack.column([place[group.entry] if group.entry else -1 for group in groups])
+    pack.column([group.size for group in groups])
+    pack.column([group.filled for group in groups])
+    pack.column([group.closed for group in groups])
+    pack.column([len(group.orders) for group in groups])
+    pack.column([place[order] for group in groups for order in group.orders])
+
+
+def load_groups(kept: Unpacker, orders: Sequence[WorkingOrder]) -> None:
+    """Links `orders` as `save_groups` wrote it."""
+    rows, members = kept.columns(6), iter(kept.column())
+    for bracket, entry, size, filled, closed, count in rows:
+        group = Group([orders[next(members)] for _ in range(count)])
+        group.bracket, group.size, group.filled, group.closed = bool(bracket), size, filled, closed
+        group.entry = orders[entry] if entry >= 0 else None
+        for order in group.members():
+            if order.special is None:
+                raise Unreadable("an order stands in a group that does not know of it")
+            order.special.group = group
+
+
+class Linked(PrintFilling):
+    """An instrument's orders as far as one bears on another."""
+
+    def __init__(
+        self, symbol: str, funds: InstrumentFunds, happenings: list[Happening], terms: FillTerms
+    ) -> None:
+        super().__init__(symbol, funds, happenings, terms)
+        self.woken: list[Group] = []
+        """Groups of which something is to be woken."""
+        self._widest = {1: 0, -1: 0}
+        """No order that only reduces has more left, by side."""
+
+    @abstractmethod
+    def _remove(self, order: WorkingOrder) -> None:
+        """Takes a working order out of where it waits, with what was set aside for it."""
+
+    @abstractmethod
+    def _end(
+        self,
+        order: WorkingOrder,
+        time_ns: int,
+        reason: ErrorReason = ErrorReason.UNSPECIFIED,
+        message: str = "",
+        kind: OrderEventType = OrderEventType.CANCELED,
+    ) -> None:
+        """Ends an order that is in no place any more."""
+
+    @abstractmethod
+    def _come(self, order: WorkingOrder, time_ns: int) -> None:
+        """Takes lots that woke as an order that comes now; ends it where it cannot be taken."""
+
+    @abstractmethod
+    def _rest(self, order: WorkingOrder) -> None:
+        """Puts an order behind the others at its limit."""
+
+    # What an execution does
+
+    def _executed(self, order: WorkingOrder, lots: int, time_ns: int, *, rests: bool) -> None:
+        special = order.special
+        if special is not None:
+            if special.display and rests:
+                self._show(order, lots)
+            if special.group is not None:
+                self._count_for(order, special.group, lots, time_ns)
+            if not order.left:
+                self._reducers.pop(order.client_order_id, None)
+        if self._reducers:
+            self._hold_back(time_ns)
+
+    def _show(self, order: WorkingOrder, lots: int) -> None:
+        """An iceberg shows its next slice when the last one is used up."""
+        special = order.special
+        assert special is not None
+        special.slice -= lots
+        if special.slice <= 0:
+            self._remove(order)
+            self._rest(order)
+
+    def _count_for(self, order: WorkingOrder, group: Group, lots: int, time_ns: int) -> None:
+        """An execution of `order` counts for its group."""
+        assert order.special is not None
+        if order is group.entry:
+            group.filled += lots
+            if not order.leaves:
+                group.entry = order.special.group = None
+            if group not in self.woken:
+                self.woken.append(group)
+            return
+        group.closed += lots
+        if not order.left:
+            group.orders.remove(order)
+            order.special.group = None
+        for other in list(group.orders):
+            if other is order:
+                continue
+            if group.bracket:
+                self._fit(other, group, time_ns, _SIBLING_FILLED)
+            else:
+                self._cut(other, other.left - lots if order.left else 0, time_ns, _SIBLING_FILLED)
+        self._fund(group)
+
+    def _fit(self, leg: WorkingOrder, group: Group, time_ns: int, why: str) -> None:
+        """Leaves to a bracket's leg what is left for it; what is to wake still sleeps."""
+        special = leg.special
+        assert special is not None
+        left = group.size - group.closed
+        awake = min(leg.leaves, group.filled - group.closed)
+        if left == leg.left and awake == leg.leaves:
+            return
+        told = left != leg.left
+        self._resize(leg, awake)
+        special.asleep = left - awake
+        if not left:
+            self._finish(leg, time_ns, why)
+        elif told:
+            self._tell(leg, time_ns)
+
+    def _cut(self, order: WorkingOrder, left: int, time_ns: int, why: str) -> None:
+        """Leaves `left` lots to an order, of those that are awake and those that are to wake at once."""
+        special = order.special
+        assert special is not None
+        left = max(0, left)
+        special.asleep = max(0, left - order.leaves)
+        self._resize(order, left - special.asleep)
+        if not left:
+            self._finish(order, time_ns, why)
+            return
+        self._tell(order, time_ns)
+        if special.group is not None and order is special.group.entry:
+            self._entry_changed(special.group, time_ns)
+
+    def _resize(self, order: WorkingOrder, leaves: int) -> None:
+        """Less of an order is awake: it keeps its place, or has none any more."""
+        if leaves == order.leaves:
+            return
+        if not leaves:
+            self._remove(order)
+            order.leaves = 0
+            return
+        self.funds.release(order)
+        order.leaves = leaves
+        self.funds.reserve(order)
+        if order.special is not None:
+            order.special.slice = min(order.special.slice, leaves)
+
+    def _tell(self, order: WorkingOrder, time_ns: int) -> None:
+        total = order.filled + order.left
+        self._happenings.append(Changed(OrderEventType.REPLACED, order, time_ns, total=total))
+
+    def _finish(self, order: WorkingOrder, time_ns: int, why: str) -> None:
+        reason = ErrorReason.NOTHING_TO_REDUCE if why is _CLOSED else ErrorReason.LINKED_ORDER
+        self._end(order, time_ns, reason, why)
+
+    # Groups
+
+    def _unlink(self, order: WorkingOrder, time_ns: int) -> None:
+        """An order has ended by itself: its group goes on without it."""
+        special = order.special
+        assert special is not None
+        group, special.group = special.group, None
+        if group is None:
+            return
+        if order is group.entry:
+            group.entry = None
+            self._entry_changed(group, time_ns)
+        elif order in group.orders:
+            group.orders.remove(order)
+            self._fund(group)
+
+    def _entry_changed(self, group: Group, time_ns: int) -> None:
+        """A bracket's entry has another size, or has ended."""
+        group.size = group.filled + (group.entry.left if group.entry else 0)
+        for leg in list(group.orders):
+            self._fit(leg, group, time_ns, _ENTRY_ENDED)
+
+    def _fund(self, group: Group) -> None:
+        """Sets funds aside once for all orders of a group's side, for the one that needs most."""
+        awake = [order for order in group.orders if order.leaves and order.special and order.special.placed]
+        for order in awake:
+            self.funds.release(order)
+            order.free = self._unpaid(order)
+        for side in (1, -1):
+            orders = [order for order in awake if order.side == side]
+            if not orders:
+                continue
+            needs = [self.funds.needs(order, [], order.leaves)[1] for order in orders]
+            payer = orders[needs.index(max(needs))]
+            for order in orders:
+                order.free = order.free or order is not payer
+                self.funds.reserve(order)
+
+    def _unpaid(self, order: WorkingOrder) -> bool:
+        """Whether an order can never need funds: it only reduces a position that is no holding."""
+        return self.funds.positional and order.special is not None and order.special.reduce_only
+
+    def wake(self, time_ns: int) -> None:
+        """Wakes what was filled for since: when an update or a command has been worked off."""
+        while self.woken:
+            group = self.woken.pop(0)
+            for order in list(group.orders):
+                if order.special is not None and order.special.group is group:
+                    self._wake(order, group, time_ns)
+
+    def _wake(self, order: WorkingOrder, group: Group, time_ns: int) -> None:
+        special = order.special
+        assert special is not None
+        awake = group.filled - group.closed if group.bracket else order.left
+        more = awake - order.leaves
+        if more <= 0:
+            return
+        for other in group.orders:
+            if other.side == order.side and other.leaves:
+                self.funds.release(other)
+        if order.leaves:
+            self._remove(order)
+        special.asleep -= more
+        order.leaves += more
+        order.free = self._unpaid(order)
+        self._come(order, time_ns)
+        self._fund(group)
+
+    # Orders that only reduce
+
+    def closable(self, order: WorkingOrder) -> int:
+        """How many lots on an order's side would close the position."""
+        return max(0, -order.side * self.funds.position.lots)
+
+    def _reduces(self, order: WorkingOrder) -> None:
+        """An order that only reduces is at work."""
+        self._reducers[order.client_order_id] = order
+        self._widest[order.side] = max(self._widest[order.side], order.leaves)
+
+    def _hold_back(self, time_ns: int) -> None:
+        """The position changed: no order that only reduces has more left than would close it."""
+        lots = self.funds.position.lots
+        for side in (1, -1):
+            closable = max(0, -side * lots)
+            if closable >= self._widest[side]:
+                continue
+            reducers = [order for order in self._reducers.values() if order.side == side]
+            for order in sorted(reducers, key=lambda order: order.number):
+                if order.leaves > closable:
+                    self._hold_one_back(order, closable, time_ns)
+            self._widest[side] = closable
+
+    def _forgo(self, order: WorkingOrder, lots: int, time_ns: int) -> None:
+        """`lots` of a bracket need not be closed any more: the position is smaller than what its entry filled."""
+        group = order.special.group if order.special else None
+        if group is not None and group.bracket:
+            group.closed += lots
+            for other in list(group.orders):
+                if other is not order:
+                    self._fit(other, group, time_ns, _CLOSED)
+
+    def _hold_one_back(self, order: WorkingOrder, closable: int, time_ns: int) -> None:
+        group = order.special.group if order.special else None
+        if group is None or not group.bracket or order is group.entry:
+            self._cut(order, closable, time_ns, _CLOSED)
+            if group is not None:
+                self._fund(group)
+            return
+        group.closed += order.leaves - closable
+        for leg in list(group.orders):
+            self._fit(leg, group, time_ns, _CLOSED)
+        self._fund(group)
