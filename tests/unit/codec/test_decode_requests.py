@@ -260,6 +260,20 @@ def test_bad_account_and_request_ids(name: str) -> None:
         ("CreatePaperAccountRequest", {"taker_fee_percent": "100"}, ["taker_fee_percent"]),
         ("CreatePaperAccountRequest", {"maker_fee_percent": "1%"}, ["maker_fee_percent"]),
         ("CreatePaperAccountRequest", {"push": {}}, ["push.instruments"]),
+        ("CreatePaperAccountRequest", {"slippage": {}}, ["slippage.model"]),
+        ("CreatePaperAccountRequest", {"slippage": {"fixed_amount": "-0.1"}}, ["slippage.fixed_amount"]),
+        ("CreatePaperAccountRequest", {"slippage": {"percent": "100"}}, ["slippage.percent"]),
+        (
+            "CreatePaperAccountRequest",
+            {"slippage": {"market_impact": {"average_volume": "0", "day_seconds": "1000001"}}},
+            [
+                "slippage.market_impact.average_volume",
+                "slippage.market_impact.volatility_percent",
+                "slippage.market_impact.day_seconds",
+            ],
+        ),
+        ("CreatePaperAccountRequest", {"participation_percent": "0"}, ["participation_percent"]),
+        ("CreatePaperAccountRequest", {"participation_percent": "100.5"}, ["participation_percent"]),
         (
             "CreatePaperAccountRequest",
             {
@@ -487,6 +501,7 @@ def test_create_paper_account() -> None:
     """A paper account is synthetic with seed 0 unless it says otherwise; a pair's quote currency is its symbol's."""
     plain = decode("CreatePaperAccountRequest").command
     assert (plain.seed, plain.push_instruments, plain.taker_fee_percent) == (0, (), Decimal(0))
+    assert (plain.slippage, plain.participation_percent) == (None, None)
     assert decode("CreatePaperAccountRequest", synthetic={"seed": 2**64 - 1}).command.seed == 2**64 - 1
     pair = {"symbol": "BTC/USDT", "price_increment": "0.01", "quantity_increment": "0.001"}
     pushed = decode(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from decimal import Decimal
 
@@ -11,12 +12,13 @@ from brokergate.adapters.paper.broker import PaperTradingBroker
 from brokergate.adapters.registry import create_broker, create_paper_broker
 from brokergate.config.accounts import AccountConfig
 from brokergate.domain.accounts import BrokerBalance, ConnectionState
-from brokergate.domain.commands import CreatePaperAccount, PushInstrument
+from brokergate.domain.commands import CreatePaperAccount, PushInstrument, Slippage
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
 from brokergate.domain.orders import Side, TimeInForce
+from brokergate.engine.paper_setting import from_setting, to_setting
 from brokergate.ports.broker import (
     ConnectionReport,
     OrderReport,
@@ -288,6 +290,38 @@ async def test_an_account_made_at_run_time_is_what_was_asked_for(clock: HandCloc
     await paper.close()
     bad = replace(command, push_instruments=(PushInstrument("XYZ", Decimal(1), Decimal(1), ""),))
     with pytest.raises(GatewayError, match=r"push\.instruments\[0\].*quote_currency"):
+        create_paper_broker(bad, clock)
+
+
+async def test_an_account_made_at_run_time_slips_as_was_asked_for(clock: HandClock) -> None:
+    """The definition comes out of the journal as it went in, and an order pays by it; one of before has no slippage."""
+    command = CreatePaperAccount(
+        account_id="x",
+        initial_balances=(Money(Decimal(5000), "USDT"),),
+        seed=None,
+        push_instruments=(PushInstrument("BTC/USDT", Decimal("0.5"), Decimal("0.1"), ""),),
+        taker_fee_percent=Decimal(0),
+        maker_fee_percent=Decimal(0),
+        slippage=Slippage("PERCENTAGE", (("percent", Decimal("1.2")),)),
+        participation_percent=Decimal(25),
+    )
+    kept = to_setting(command)
+    assert from_setting("x", kept) == command
+    old = json.loads(kept)
+    del old["slippage"], old["participation_percent"]
+    plain = from_setting("x", json.dumps(old))
+    assert plain == replace(command, slippage=None, participation_percent=None)
+    paid = []
+    for asked in (command, plain):
+        paper = create_paper_broker(asked, clock)
+        assert isinstance(paper, PaperTradingBroker)
+        await paper.connect(NEW)
+        await paper.push([quote("100", "101")])
+        paid += [price for price, _ in fills(await paper.place_order(order("BTC/USDT", 1, "1")))]
+        await paper.close()
+    assert paid == ["102.5", "101"]
+    bad = replace(command, slippage=Slippage("FIXED", ()))
+    with pytest.raises(GatewayError, match=r"slippage.*lacks amount"):
         create_paper_broker(bad, clock)
 
 
