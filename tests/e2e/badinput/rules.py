@@ -214,7 +214,11 @@ _SIMULATOR: Final[Mapping[str, Form]] = {
     "CreatePaperAccountRequest.synthetic": NESTED,
     "CreatePaperAccountRequest.push": NESTED,
     "CreatePaperAccountRequest.taker_fee_percent": FEE,
-    "CreatePaperAccountRequest.maker_fee_percent": FEE,
+    "CreatePaperAccountRequest.maker_fee_percent": FEE.but(
+        Wrong("below minus a hundred", "-100.001"),
+        without=("negative", "a little negative"),
+        right=("-0.01", "0.1"),
+    ),
     "CreatePaperAccountRequest.slippage": NESTED,
     "CreatePaperAccountRequest.participation_percent": ABOVE_ZERO.but(
         Wrong("more than all", "100.001"), right=("100", "0.1")
