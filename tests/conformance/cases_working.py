@@ -219,10 +219,10 @@ async def _(bench: Bench) -> None:
 @case(421, "What an iceberg hides stands behind others at its price", RESTS, flag("display_quantity"))
 async def _(bench: Bench) -> None:
     await book(bench)
-    iceberg, plain = await bench.buy(6, 97, display=2), await bench.buy(3, 97)
-    await bench.trade(97, 4, SELL)
+    iceberg, plain = await bench.buy(6, 100, display=2), await bench.buy(3, 100)
+    await bench.trade(100, 4, SELL)
     assert sum(size for _, size, _ in bench.fills(iceberg)) == 2
-    assert bench.fills(plain) == [(97, 2, "MAKER")]
+    assert bench.fills(plain) == [(100, 2, "MAKER")]
 
 
 # Groups

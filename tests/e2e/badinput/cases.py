@@ -61,21 +61,24 @@ def field_cases(scene: Scene, rpc: str) -> Iterator[Case]:
             request = ground(scene, rpc, leaf.path, leaf.key)
             put(request, leaf.path, wrong.value)
             if "oco_orders[0]" in leaf.path and wrong.needs_account:
-                yield Case(rpc, f"{leaf.path}: {wrong.label}", request, *_of_a_member(leaf))
+                reason, fields = _of_a_member(leaf) or (wrong.reason, violated(leaf, wrong))
+                yield Case(rpc, f"{leaf.path}: {wrong.label}", request, reason, fields)
                 continue
             yield Case(rpc, f"{leaf.path}: {wrong.label}", request, wrong.reason, violated(leaf, wrong))
 
 
-def _of_a_member(leaf: Leaf) -> tuple[str, frozenset[str]]:
-    """What comes back for a member of a group that only its account could find wrong: most of it is wrong beside the
-    others of its group, and the broker links nothing, so that the rest is not looked at."""
-    at, group, field = leaf.path.partition("oco_orders")
-    name = field.rpartition(".")[2]
+def _of_a_member(leaf: Leaf) -> tuple[str, frozenset[str]] | None:
+    """What comes back for a field of a member that is wrong beside the others of its group, before its account is
+    asked; None for what that finds."""
+    before, leg, _ = leaf.path.partition("take_profit" if "take_profit" in leaf.path else "stop_loss")
+    if leg:
+        return INVALID, frozenset({before + leg})
+    name = leaf.path.rpartition(".")[2]
     if name in ("symbol", "quantity", "take_profit", "stop_loss"):
         return INVALID, frozenset({leaf.path})
     if name == "quote_quantity":
         return INVALID, frozenset({parent_path(leaf.path) + "type"})
-    return "UNSUPPORTED", frozenset({at + group})
+    return None
 
 
 SPEC_AT: Mapping[str, str] = {
@@ -159,45 +162,33 @@ CONTRADICTIONS: Sequence[Contradiction] = (
         INVALID,
         {"symbol", "side", "quantity", "limit_price"},
     ),
-    ("a trailing stop, which this broker lacks", TRAILING, "UNSUPPORTED", {"type"}),
     (
-        "a market if touched, likewise",
-        STOP | {"type": enums.ORDER_TYPE_MARKET_IF_TOUCHED},
-        "UNSUPPORTED",
-        {"type"},
-    ),
-    (
-        "a limit if touched, likewise",
-        STOP_LIMIT | {"type": enums.ORDER_TYPE_LIMIT_IF_TOUCHED},
-        "UNSUPPORTED",
-        {"type"},
-    ),
-    ("GTD, likewise", GTD, "UNSUPPORTED", {"time_in_force"}),
-    (
-        "the opening auction, likewise",
-        {"time_in_force": enums.TIME_IN_FORCE_AT_OPEN},
-        "UNSUPPORTED",
-        {"time_in_force"},
-    ),
-    (
-        "the closing auction, likewise",
-        {"time_in_force": enums.TIME_IN_FORCE_AT_CLOSE},
-        "UNSUPPORTED",
-        {"time_in_force"},
-    ),
-    (
-        "a stop at once, likewise",
+        "a stop at once, which this broker lacks",
         STOP | {"time_in_force": enums.TIME_IN_FORCE_IOC},
         "UNSUPPORTED",
         {"time_in_force"},
     ),
-    ("post-only, likewise", {"post_only": True}, "UNSUPPORTED", {"post_only"}),
-    ("a mark price, likewise", STOP | {"trigger_source": 3}, "UNSUPPORTED", {"trigger_source"}),
+    ("other hours, likewise", {"extended_hours": True}, "UNSUPPORTED", {"extended_hours"}),
     (
-        "self-trade prevention, likewise",
-        {"self_trade_prevention": 1},
-        "UNSUPPORTED",
-        {"self_trade_prevention"},
+        "a bracket to the wrong side",
+        {"stop_loss": ProtectiveLeg(client_order_id="wrong", stop_price="60")},
+        INVALID,
+        {"stop_loss.stop_price"},
+    ),
+    (
+        "a bracket that only reduces",
+        {"reduce_only": True, "stop_loss": ProtectiveLeg(client_order_id="wrong", stop_price="40")},
+        INVALID,
+        {"reduce_only"},
+    ),
+    (
+        "a bracket whose legs have one id",
+        {
+            "take_profit": ProtectiveLeg(client_order_id="wrong", limit_price="60"),
+            "stop_loss": ProtectiveLeg(client_order_id="wrong", stop_price="40"),
+        },
+        INVALID,
+        {"stop_loss.client_order_id"},
     ),
     ("worth more than can be written", {"quantity": "9" * 18, "limit_price": "1000"}, INVALID, {"quantity"}),
 )

@@ -28,7 +28,7 @@ from tests.e2e.badinput.forms import (
     when,
     wrong_texts,
 )
-from tests.e2e.badinput.valid import OTHER_SYMBOL, SYMBOL, Scene
+from tests.e2e.badinput.valid import OTHER_SYMBOL, SYMBOL
 
 PRICE: Final = ABOVE_ZERO.but(
     Wrong("off tick", "50.005", "PRICE_OFF_TICK"),
@@ -137,33 +137,35 @@ SPECS: Final[Mapping[str, Form]] = {
         Wrong("before 1970", when(-1)),
         right=(when(4_000_000_000),),
     ),
-    "OrderSpec.post_only": Form((Wrong("not known to this broker", True, "UNSUPPORTED"),), right=(False,)),
-    "OrderSpec.reduce_only": Form((Wrong("not known to this broker", True, "UNSUPPORTED"),), right=(False,)),
+    "OrderSpec.post_only": SWITCH,
+    "OrderSpec.reduce_only": SWITCH,
     "OrderSpec.extended_hours": Form(
         (Wrong("not known to this broker", True, "UNSUPPORTED"),), right=(False,)
     ),
     "OrderSpec.display_quantity": ABOVE_ZERO.but(
-        Wrong("above the quantity", "1.5"), Wrong("not known to this broker", "0.5", "UNSUPPORTED")
+        Wrong("above the quantity", "1.5"), Wrong("off lot", "0.0005", "QUANTITY_OFF_LOT"), right=("0.5",)
     ),
     "OrderSpec.self_trade_prevention": choice(0, 1, 2, 3, unspecified=True),
     "OrderSpec.take_profit": Form(
         (
-            Wrong(
-                "not known to this broker",
-                ProtectiveLeg(client_order_id="leg", limit_price="120"),
-                "UNSUPPORTED",
-            ),
             Wrong("without a price", ProtectiveLeg(client_order_id="leg"), at="take_profit.limit_price"),
+            Wrong(
+                "below what is bought",
+                ProtectiveLeg(client_order_id="leg", limit_price="0.01"),
+                at="take_profit.limit_price",
+                late=True,
+            ),
         )
     ),
     "OrderSpec.stop_loss": Form(
         (
-            Wrong(
-                "not known to this broker",
-                ProtectiveLeg(client_order_id="leg", stop_price="40"),
-                "UNSUPPORTED",
-            ),
             Wrong("without a trigger", ProtectiveLeg(client_order_id="leg"), at="stop_loss.stop_price"),
+            Wrong(
+                "above what is bought",
+                ProtectiveLeg(client_order_id="leg", stop_price="5000"),
+                at="stop_loss.stop_price",
+                late=True,
+            ),
         )
     ),
     "OrderSpec.labels": LABELS,
@@ -176,8 +178,10 @@ SPECS: Final[Mapping[str, Form]] = {
         right=({},),
     ),
     "ProtectiveLeg.client_order_id": ID,
-    "ProtectiveLeg.limit_price": ABOVE_ZERO,
-    "ProtectiveLeg.stop_price": ABOVE_ZERO,
+    "ProtectiveLeg.limit_price": ABOVE_ZERO.but(
+        Wrong("off tick", "120.005", "PRICE_OFF_TICK"), right=("120",)
+    ),
+    "ProtectiveLeg.stop_price": ABOVE_ZERO.but(Wrong("off tick", "30.005", "PRICE_OFF_TICK"), right=("30",)),
     "LinkedOrder.client_order_id": ID,
     "LinkedOrder.order": SPEC,
     "OrderRef.order_id": Form(
@@ -214,15 +218,7 @@ REQUESTS: Final[Mapping[str, Form]] = {
     "PlaceOrderRequest.client_order_id": ID,
     "PlaceOrderRequest.order": SPEC,
     "PlaceOrderRequest.oco_orders": Form(
-        (
-            Wrong(
-                "not known to this broker",
-                [LinkedOrder(client_order_id="oco", order=Scene().spec())],
-                "UNSUPPORTED",
-            ),
-            Wrong("5 of them", [LinkedOrder(client_order_id="oco")] * 5),
-        ),
-        right=([],),
+        (Wrong("5 of them", [LinkedOrder(client_order_id="oco")] * 5),), right=([],)
     ),
     "PlaceOrderRequest.allow_emulated": SWITCH,
     "PreviewOrderRequest.account_id": TARGET,

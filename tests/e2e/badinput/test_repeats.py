@@ -64,10 +64,8 @@ CHANGES: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any], str]] = {
     "extended_hours": ({}, {"extended_hours": True}, ""),
     "display_quantity": ({}, {"display_quantity": "0.5"}, ""),
     "self_trade_prevention": ({}, {"self_trade_prevention": 1}, ""),
-    "take_profit": (
-        {}, {"take_profit": ProtectiveLeg(client_order_id="leg", limit_price="120")}, "UNIMPLEMENTED",
-    ),
-    "stop_loss": ({}, {"stop_loss": ProtectiveLeg(client_order_id="leg", stop_price="40")}, "UNIMPLEMENTED"),
+    "take_profit": ({}, {"take_profit": ProtectiveLeg(client_order_id="leg", limit_price="120")}, ""),
+    "stop_loss": ({}, {"stop_loss": ProtectiveLeg(client_order_id="leg", stop_price="40")}, ""),
     "labels": ({}, {"labels": {"strategy": "other"}}, ""),
     "broker_options": ({}, {"broker_options": {"turbo": "on"}}, ""),
 }  # fmt: skip

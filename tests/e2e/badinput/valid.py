@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -272,12 +273,13 @@ def pushed_book() -> MarketDataUpdate:
 
 def _protected(name: str) -> Callable[[Message, str], None]:
     def apply(request: Message, at: str) -> None:
-        leg = (
-            {"client_order_id": "leg", "limit_price": "120"}
-            if name == "take_profit"
-            else {"client_order_id": "leg", "stop_price": "40"}
-        )
-        put(request, f"{at}{name}", ProtectiveLeg(**leg))
+        # Of its own for each request, whose ids are its own.
+        leg = ProtectiveLeg(client_order_id=f"leg-{zlib.crc32(request.SerializeToString())}")
+        if name == "take_profit":
+            leg.limit_price = "120"
+        else:
+            leg.stop_price = "30"
+        put(request, f"{at}{name}", leg)
 
     return apply
 

@@ -51,7 +51,7 @@ from brokergate.domain.errors import (
 from brokergate.domain.faults import FaultPlan
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
-from brokergate.domain.orders import Order, OrderSpec, OrderType, TimeInForce, TriggerSource
+from brokergate.domain.orders import Order, OrderSpec, SelfTradePrevention, TimeInForce
 from brokergate.ports.broker import (
     Absent,
     AbstractBroker,
@@ -81,32 +81,30 @@ from brokergate.sim.feeds.opening import open_tape
 from brokergate.sim.feeds.tape import Tape, TapeError, TapeSurvey
 from brokergate.sim.funds import Excess
 from brokergate.sim.history import History
+from brokergate.sim.intake import FORCES, SOURCES, NotHere
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.mishaps import Mishaps
 from brokergate.sim.venue import AccountTerms, Venue
 
-_AT_ONCE_TOO = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK})
-_WAITING = frozenset({TimeInForce.DAY, TimeInForce.GTC})
-
 CAPABILITIES = Capabilities(
-    order_types={
-        # A market order's rest is cancelled whatever its time in force; FOK is all or nothing.
-        OrderType.MARKET: _AT_ONCE_TOO,
-        OrderType.LIMIT: _AT_ONCE_TOO,
-        OrderType.STOP: _WAITING,
-        OrderType.STOP_LIMIT: _WAITING,
-    },
+    order_types=FORCES,
     replace=ReplaceSupport.ATOMIC,
     default_time_in_force=TimeInForce.GTC,
+    native_oco=True,
+    native_bracket=True,
     native_idempotency=True,
     absence_after_ms=0,
-    trigger_sources=(TriggerSource.LAST, TriggerSource.BID_ASK),
+    post_only=True,
+    reduce_only=True,
+    display_quantity=True,
+    trigger_sources=SOURCES,
+    self_trade_prevention=tuple(way for way in SelfTradePrevention if way),
     streams_quotes=True,
     streams_trades=True,
     streams_book=True,
     short_selling=True,
 )
-"""What the paper venue does in its first form."""
+"""What the paper venue does."""
 
 ACROSS_A_LINE = replace(CAPABILITIES, replays_fills=True)
 """The same, where the gateway may miss something. What is under way to the venue is known to be, so that its silence
@@ -338,6 +336,9 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             raise GatewayError(
                 ErrorReason.QUANTITY_OUT_OF_RANGE, str(error), violations=[violation]
             ) from error
+        except NotHere as error:
+            violation = FieldViolation("order.time_in_force", str(error))
+            raise GatewayError(ErrorReason.UNSUPPORTED, str(error), violations=[violation]) from error
         except ValueError as error:
             raise GatewayError(ErrorReason.INVALID_FIELD, str(error)) from error
 
