@@ -395,3 +395,37 @@ async def test_the_command_line_places_a_bracket(server: ServerProcess) -> None:
         assert await at.states() == ["FILLED", "NEW", "NEW"]
         with pytest.raises(PreconditionError):
             await at.gateway.cancel("paper", client_order_id="e")
+
+
+LATE = CONFIG + "      latency: {request: {constant_ms: 5}, response: {constant_ms: 5}}\n"
+
+
+@pytest.fixture
+def late_server(start_server: StartServer, tmp_path: Path) -> ServerProcess:
+    """The same with a line between the gateway and the venue."""
+    config = tmp_path / "late.yaml"
+    config.write_text(LATE)
+    return start_server("--config", config)
+
+
+async def test_a_bracket_across_a_line(late_server: ServerProcess) -> None:
+    """Intent, sending and answer apart: the group is as whole, and a kill between finds it again."""
+    async with trading(late_server) as at:
+        held = await at.position()
+        answer = await at.place()
+        assert [order.group_id for order in answer.linked_orders] == [answer.order.order_id] * 2
+        at.market("98", "98.9", ask_size="0.1")
+        await eventually(at.position, held + Decimal("0.1"))
+        late_server.kill9()
+        late_server.restart()
+        at.market("98", "98.9", ask_size="5")
+        await eventually(at.states, ["FILLED", "NEW", "NEW"])
+        at.market("120", "121", size="0.1")
+
+        async def total() -> Decimal:
+            return (await at.order("e-sl")).quantity
+
+        await eventually(total, Decimal("0.3"))
+        at.market("79", "79.5")
+        await eventually(at.states, ["FILLED", "CANCELED", "FILLED"])
+        assert await at.position() == held

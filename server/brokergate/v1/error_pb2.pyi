@@ -120,8 +120,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_WOULD_TAKE: _ErrorReason.ValueType  # 108
     """On a rejected order: post-only would have taken."""
     ERROR_REASON_LINKED_ORDER: _ErrorReason.ValueType  # 109
-    """On a cancelled order: another one of its group took its place (an OCO's other member filled), or the entry of its
-    bracket ended without a fill that it could close.
+    """On an ended order: another one of its group took its place (an OCO's other member filled), the entry of its bracket
+    ended without a fill that it could close, or the venue refused another one of its group, and so all of it.
     """
     ERROR_REASON_NOT_SHORTABLE: _ErrorReason.ValueType  # 110
     """On a rejected order: it sells more than is held, and the account may not go short in it, or nobody lends that much."""
@@ -264,8 +264,8 @@ ERROR_REASON_NOT_FILLABLE: ErrorReason.ValueType  # 107
 ERROR_REASON_WOULD_TAKE: ErrorReason.ValueType  # 108
 """On a rejected order: post-only would have taken."""
 ERROR_REASON_LINKED_ORDER: ErrorReason.ValueType  # 109
-"""On a cancelled order: another one of its group took its place (an OCO's other member filled), or the entry of its
-bracket ended without a fill that it could close.
+"""On an ended order: another one of its group took its place (an OCO's other member filled), the entry of its bracket
+ended without a fill that it could close, or the venue refused another one of its group, and so all of it.
 """
 ERROR_REASON_NOT_SHORTABLE: ErrorReason.ValueType  # 110
 """On a rejected order: it sells more than is held, and the account may not go short in it, or nobody lends that much."""
