@@ -12,6 +12,7 @@ from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.adapters.paper.feed_config import FeedConfig, PushConfig
 from brokergate.adapters.paper.fills_config import SlippageConfig
 from brokergate.adapters.paper.instruments_config import PushInstrumentConfig, SyntheticConfig
+from brokergate.adapters.paper.money_config import CommissionConfig, MarginConfig
 from brokergate.adapters.settings import SETTINGS
 from brokergate.config.accounts import PAPER, AccountConfig
 from brokergate.config.section import Section
@@ -101,11 +102,18 @@ def create_paper_broker(command: CreatePaperAccount, clock: Clock) -> AbstractBr
             slippage = SlippageConfig.model_validate(
                 {"model": command.slippage.model, **dict(command.slippage.figures)}
             )
+        path = "commission_preset"
+        preset = command.commission_preset
+        commission = CommissionConfig(preset=preset) if preset else None
+        path = "leverage"
+        margin = None if command.leverage is None else MarginConfig(leverage=command.leverage)
         path = ""
         config = PaperTradingConfig(
             initial_balance={money.currency: money.amount for money in command.initial_balances},
             taker_fee_percent=command.taker_fee_percent,
             maker_fee_percent=command.maker_fee_percent,
+            commission=commission,
+            margin=margin,
             slippage=slippage,
             participation_percent=command.participation_percent,
             feed=feed,
@@ -123,6 +131,8 @@ def _field(command: CreatePaperAccount, path: str, where: Sequence[int | str]) -
         case ["initial_balance", currency, *_]:
             names = [money.currency for money in command.initial_balances]
             return f"initial_balances[{names.index(str(currency))}].amount"
+        case _ if path in ("commission_preset", "leverage"):
+            return path
         case ["initial_balance"]:
             return "initial_balances"
         case _:

@@ -137,6 +137,10 @@ class CreatePaperAccount:
     maker_fee_percent: Decimal
     slippage: Slippage | None = None
     participation_percent: Decimal | None = None
+    commission_preset: str = ""
+    """A published schedule in place of the two fees; '' for none."""
+    leverage: Decimal | None = None
+    """Times its equity that it may carry; None for a cash account."""
 
 
 @dataclass(frozen=True, slots=True)

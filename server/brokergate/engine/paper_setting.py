@@ -35,6 +35,8 @@ def to_setting(command: CreatePaperAccount) -> str:
             if slippage is None
             else [slippage.model, {name: format_decimal(figure) for name, figure in slippage.figures}],
             "participation_percent": None if part is None else format_decimal(part),
+            "commission_preset": command.commission_preset,
+            "leverage": None if command.leverage is None else format_decimal(command.leverage),
         }
     )
 
@@ -42,8 +44,8 @@ def to_setting(command: CreatePaperAccount) -> str:
 def from_setting(account_id: str, text: str) -> CreatePaperAccount:
     """The definition that `to_setting` wrote."""
     kept = json.loads(text)
-    # Accounts of earlier releases have neither.
-    slippage, part = kept.get("slippage"), kept.get("participation_percent")
+    # Accounts of earlier releases have none of these.
+    slippage, part, leverage = kept.get("slippage"), kept.get("participation_percent"), kept.get("leverage")
     return CreatePaperAccount(
         account_id=account_id,
         initial_balances=tuple(Money(Decimal(a), c) for c, a in kept["initial_balances"].items()),
@@ -57,4 +59,6 @@ def from_setting(account_id: str, text: str) -> CreatePaperAccount:
         slippage=slippage
         and Slippage(slippage[0], tuple((name, Decimal(figure)) for name, figure in slippage[1].items())),
         participation_percent=part and Decimal(part),
+        commission_preset=kept.get("commission_preset", ""),
+        leverage=leverage and Decimal(leverage),
     )

@@ -278,6 +278,8 @@ class CreatePaperAccountRequest(_message.Message):
     PUSH_FIELD_NUMBER: _builtins.int
     TAKER_FEE_PERCENT_FIELD_NUMBER: _builtins.int
     MAKER_FEE_PERCENT_FIELD_NUMBER: _builtins.int
+    COMMISSION_PRESET_FIELD_NUMBER: _builtins.int
+    LEVERAGE_FIELD_NUMBER: _builtins.int
     SLIPPAGE_FIELD_NUMBER: _builtins.int
     PARTICIPATION_PERCENT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
@@ -288,6 +290,12 @@ class CreatePaperAccountRequest(_message.Message):
     """Commission on what takes, in per cent of the notional (0.1 is 0.1 %); 0 if absent."""
     maker_fee_percent: _builtins.str
     """Commission on what rests, in per cent of the notional; 0 if absent."""
+    commission_preset: _builtins.str
+    """Commission by a broker's published schedule, in place of the two above: `alpaca`, `binance`, `bybit`, `ibkr_fixed`,
+    `ibkr_tiered`, `kraken`, `oanda` or `tradier`.
+    """
+    leverage: _builtins.str
+    """How many times its equity the account may carry on margin, from 1 to 1000; a cash account if absent."""
     participation_percent: _builtins.str
     """The most of a trade or a bar that all orders of the account get together, in per cent of its volume; above zero, at
     most 100. If absent, all of a trade beside a book or quotes, and 10 of a bar and of a trade where there is no book.
@@ -318,13 +326,17 @@ class CreatePaperAccountRequest(_message.Message):
         push: Global___PushFeed | None = ...,
         taker_fee_percent: _builtins.str | None = ...,
         maker_fee_percent: _builtins.str | None = ...,
+        commission_preset: _builtins.str = ...,
+        leverage: _builtins.str | None = ...,
         slippage: Global___SlippageModel | None = ...,
         participation_percent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_taker_fee_percent", b"_taker_fee_percent", "feed", b"feed", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_leverage", b"_leverage", "_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_taker_fee_percent", b"_taker_fee_percent", "feed", b"feed", "leverage", b"leverage", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_taker_fee_percent", b"_taker_fee_percent", "account_id", b"account_id", "feed", b"feed", "initial_balances", b"initial_balances", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "request_id", b"request_id", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_leverage", b"_leverage", "_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_taker_fee_percent", b"_taker_fee_percent", "account_id", b"account_id", "commission_preset", b"commission_preset", "feed", b"feed", "initial_balances", b"initial_balances", "leverage", b"leverage", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "request_id", b"request_id", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__leverage: _TypeAlias = _typing.Literal["leverage"]  # noqa: Y015
+    _WhichOneofArgType__leverage: _TypeAlias = _typing.Literal["_leverage", b"_leverage"]  # noqa: Y015
     _WhichOneofReturnType__maker_fee_percent: _TypeAlias = _typing.Literal["maker_fee_percent"]  # noqa: Y015
     _WhichOneofArgType__maker_fee_percent: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent"]  # noqa: Y015
     _WhichOneofReturnType__participation_percent: _TypeAlias = _typing.Literal["participation_percent"]  # noqa: Y015
@@ -333,6 +345,8 @@ class CreatePaperAccountRequest(_message.Message):
     _WhichOneofArgType__taker_fee_percent: _TypeAlias = _typing.Literal["_taker_fee_percent", b"_taker_fee_percent"]  # noqa: Y015
     _WhichOneofReturnType_feed: _TypeAlias = _typing.Literal["synthetic", "push"]  # noqa: Y015
     _WhichOneofArgType_feed: _TypeAlias = _typing.Literal["feed", b"feed"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__leverage) -> _WhichOneofReturnType__leverage | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__maker_fee_percent) -> _WhichOneofReturnType__maker_fee_percent | None: ...
     @_typing.overload

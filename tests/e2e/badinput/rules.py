@@ -215,9 +215,15 @@ _SIMULATOR: Final[Mapping[str, Form]] = {
     "CreatePaperAccountRequest.push": NESTED,
     "CreatePaperAccountRequest.taker_fee_percent": FEE,
     "CreatePaperAccountRequest.maker_fee_percent": FEE.but(
-        Wrong("below minus a hundred", "-100.001"),
+        Wrong("a rebate of all", "-100"),
         without=("negative", "a little negative"),
-        right=("-0.01", "0.1"),
+        right=("0", "0.1", "-0.01"),
+    ),
+    "CreatePaperAccountRequest.commission_preset": Form(
+        wrong_texts(("unknown", "robinhood"), ("upper case", "IBKR"), ("33 long", "k" * 33), ("accent", "é"))
+    ),
+    "CreatePaperAccountRequest.leverage": ABOVE_ZERO.but(
+        Wrong("below one", "0.999"), Wrong("above a thousand", "1000.1"), right=("1", "5.5", "1000")
     ),
     "CreatePaperAccountRequest.slippage": NESTED,
     "CreatePaperAccountRequest.participation_percent": ABOVE_ZERO.but(

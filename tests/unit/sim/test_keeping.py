@@ -19,6 +19,7 @@ from brokergate.ports.broker import ReplaceCommand
 from brokergate.sim.feeds.synthetic import SyntheticFeed
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.filling import FillTerms
+from brokergate.sim.margin import MarginTerms, Rates
 from brokergate.sim.market import (
     BarUpdate,
     BookDelta,
@@ -29,8 +30,10 @@ from brokergate.sim.market import (
     TradeUpdate,
 )
 from brokergate.sim.packing import Packer, Unpacker, Unreadable
+from brokergate.sim.presets import IBKR_TIERED
 from brokergate.sim.queue import ProbabilisticQueue
 from brokergate.sim.replay import replay
+from brokergate.sim.shorting import ShortTerms
 from brokergate.sim.slippage import FixedSlippage
 from brokergate.sim.venue import AccountTerms, Venue
 from tests.unit.sim.matching.desk import AAPL, BTC, DAY, EUR, FOK, GTC, IOC, NEW, price, quantity
@@ -51,6 +54,13 @@ POOR = AccountTerms(
     {"USDT": Decimal("0.9"), "BTC": Decimal("0.5"), "USD": Decimal("1.7")},
     FeeSchedule(Decimal("0.1234"), Decimal("0.0567")),
     frozenset({InstrumentKind.FOREX, InstrumentKind.EQUITY}),
+)
+LEVERED = AccountTerms(
+    {"USDT": Decimal("0.9"), "BTC": Decimal("0.5"), "USD": Decimal("1.7")},
+    IBKR_TIERED,
+    base_currency="USD",
+    margin=MarginTerms(Rates(Decimal(20)), liquidation_fee_percent=Decimal("0.5")),
+    short=ShortTerms(available=(("AAPL", Decimal("0.02")),)),
 )
 RICH = AccountTerms({"USDT": Decimal(10**9), "BTC": Decimal(10), "USD": Decimal(10**9)}, POOR.fees)
 
@@ -352,7 +362,7 @@ def live_on(seed: int, terms: AccountTerms, chapters: Iterable[Chapter]) -> None
         assert difference(mortal.venue, unbroken.venue) == ""
 
 
-@given(seed=st.integers(0, 2**32), terms=st.sampled_from((POOR, RICH, GUESSING)), chapters=_chapters)
+@given(seed=st.integers(0, 2**32), terms=st.sampled_from((POOR, RICH, GUESSING, LEVERED)), chapters=_chapters)
 def test_a_venue_that_died_is_the_one_that_never_did(
     seed: int, terms: AccountTerms, chapters: list[Chapter]
 ) -> None:
@@ -396,7 +406,7 @@ def test_a_venue_survives_many_deaths(seed: int) -> None:
             keep = random.choice(("step", "step", "step", "whole"))
             yield actions, keep, some_actions(random), random.random() < 0.6
 
-    live_on(seed, (POOR, RICH, GUESSING)[seed % 3], chapters())
+    live_on(seed, (POOR, RICH, GUESSING, LEVERED)[seed % 4], chapters())
     assert min(seen[name] for name in ("Play", "Push", "Place", "Cancel", "Replace", "Advance")) > 5
 
 

@@ -583,6 +583,9 @@ def account_terms(config: PaperTradingConfig, survey: TapeSurvey | None = None) 
         fills=config.fills(),
         shortable=frozenset(config.allow_short),
         base_currency=config.base_currency or next(iter(config.initial_balance)),
+        margin=None if config.margin is None else config.margin.terms(),
+        short=config.short.terms(),
+        funding=None if config.funding is None else config.funding.terms(),
         stale_after_ns=stale_ms * 1_000_000 or None,
         hours=config.hours.hours(),
     )

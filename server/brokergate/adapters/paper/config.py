@@ -11,7 +11,15 @@ from brokergate.adapters.paper.feed_config import FeedConfig
 from brokergate.adapters.paper.fills_config import Part, QueueConfig, SlippageConfig, fill_terms
 from brokergate.adapters.paper.hours_config import HoursConfig
 from brokergate.adapters.paper.link_config import Faults, LatencyConfig, Milliseconds, both_ways
-from brokergate.adapters.paper.money_config import CommissionConfig, Kind, Percent, Rebate
+from brokergate.adapters.paper.money_config import (
+    CommissionConfig,
+    FundingConfig,
+    Kind,
+    MarginConfig,
+    Percent,
+    Rebate,
+    ShortConfig,
+)
 from brokergate.config.accounts import Currency
 from brokergate.config.section import Amount, Count, Section
 from brokergate.domain.instruments import InstrumentKind
@@ -47,8 +55,15 @@ class PaperTradingConfig(Section):
     commission: CommissionConfig | None = None
     """Commission in full, in place of the two fees above. Default none."""
     allow_short: tuple[Kind, ...] = (InstrumentKind.FOREX, InstrumentKind.EQUITY)
-    """The kinds of instrument (`spot`, `forex`, `equity`) whose positions may go short; a short position ties up twice
-    what it was sold for. The others sell what is held. Default forex and equity."""
+    """The kinds of instrument (`spot`, `forex`, `equity`) whose positions may go short; without `margin` a short
+    position ties up twice what it was sold for. The others sell what is held, but perpetuals go both ways. Default
+    forex and equity."""
+    margin: MarginConfig | None = None
+    """Trading on margin. Default: a cash account, perpetuals at one times."""
+    short: ShortConfig = ShortConfig()
+    """What can be borrowed to be sold short. Default: everything."""
+    funding: FundingConfig | None = None
+    """Funding of perpetuals by a schedule. Default: what the feed tells."""
     stale_after_ms: Annotated[Count, Field(ge=0, le=604_800_000)] | None = None
     """Milliseconds without market data, in the market's own time, after which an instrument's orders are refused; 0 for
     no limit. Default: 60000, and no limit on a tape of bars."""
@@ -73,9 +88,8 @@ class PaperTradingConfig(Section):
 
     @model_validator(mode="after")
     def _charged_once(self) -> PaperTradingConfig:
-        twice = sorted({"taker_fee_percent", "maker_fee_percent"} & self.model_fields_set)
-        if self.commission is not None and twice:
-            raise ValueError(f"sets commission and {' and '.join(twice)}; keep commission")
+        if self.commission is not None and (self.taker_fee_percent or self.maker_fee_percent):
+            raise ValueError("sets commission and taker_fee_percent or maker_fee_percent; keep commission")
         return self
 
     def fills(self) -> FillTerms:

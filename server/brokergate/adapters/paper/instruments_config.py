@@ -12,7 +12,7 @@ from brokergate.config.section import Count, Section
 from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument
 from brokergate.domain.money import is_multiple, multiply, steps
 from brokergate.sim.feeds.profiles import PROFILES, SyntheticProfile
-from brokergate.sim.feeds.symbols import instrument_of
+from brokergate.sim.feeds.symbols import instrument_of, problem_of
 from brokergate.sim.ledger import MAX_UNIT_PLACES, places_of
 
 MAX_INSTRUMENTS = 64
@@ -29,7 +29,7 @@ class MadeInstrument(Section):
 
     symbol: Symbol
     """`BASE/QUOTE` for currencies, else a ticker. A pair of two states' currencies is foreign exchange, another pair
-    spot, a ticker a stock."""
+    spot, a ticker a stock, and `BASE/QUOTE:QUOTE` a linear perpetual."""
     price_increment: PositiveAmount
     """The tick."""
     quantity_increment: PositiveAmount
@@ -49,11 +49,9 @@ class MadeInstrument(Section):
 
     @model_validator(mode="after")
     def _named(self) -> Self:
-        if ":" in self.symbol:
-            raise ValueError("is a derivative, which this release does not trade; use a pair or a ticker")
-        base, slash, quote = self.symbol.partition("/")
-        if slash and not (base and quote and "/" not in quote):
-            raise ValueError("has a symbol that is no pair; write BASE/QUOTE")
+        if problem := problem_of(self.symbol):
+            raise ValueError(problem)
+        _, slash, quote = self.symbol.partition(":")[0].partition("/")
         if slash and self.quote_currency not in (None, quote):
             raise ValueError("has a quote_currency that is not its symbol's; leave quote_currency out")
         if not slash and self.quote_currency is None:

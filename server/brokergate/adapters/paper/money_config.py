@@ -7,10 +7,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from brokergate.config.section import Amount, Section
+from brokergate.config.section import Amount, Count, Section
 from brokergate.domain.instruments import InstrumentKind
+from brokergate.sim.clearing import FundingTerms
 from brokergate.sim.fees import FeeSchedule, Tier, TierBasis
+from brokergate.sim.margin import MarginTerms, Rates
 from brokergate.sim.presets import PRESETS
+from brokergate.sim.shorting import ShortTerms
 
 KINDS = {
     "spot": InstrumentKind.SPOT,
@@ -147,3 +150,146 @@ class CommissionConfig(Section):
             ),
             basis=self.tiers_by,
         )
+
+
+def _leverage(value: Decimal) -> Decimal:
+    if not 1 <= value <= 1000:
+        raise ValueError(
+            "is out of range; write how many times its equity the account may carry, from 1 to 1000"
+        )
+    return value
+
+
+def _margin_percent(value: Decimal) -> Decimal:
+    if not 0 < value <= 100:
+        raise ValueError("is out of range; write per cent of the notional, above zero and at most 100")
+    return value
+
+
+def _ratio(value: Decimal) -> Decimal:
+    if not 1 <= value <= 10_000:
+        raise ValueError("is out of range; write per cent of the maintenance margin, from 1 to 10000")
+    return value
+
+
+def _lendable(value: Decimal) -> Decimal:
+    if not 0 <= value <= Decimal(10) ** 18:
+        raise ValueError("is out of range; write a quantity from 0 to 10^18")
+    return value
+
+
+def _funding_percent(value: Decimal) -> Decimal:
+    if not -100 < value < 100:
+        raise ValueError(
+            "is out of range; write per cent above -100 and below 100; below zero shorts pay longs"
+        )
+    return value
+
+
+Leverage = Annotated[Amount, AfterValidator(_leverage)]
+MarginPercent = Annotated[Amount, AfterValidator(_margin_percent)]
+Ratio = Annotated[Amount, AfterValidator(_ratio)]
+Lendable = Annotated[Amount, AfterValidator(_lendable)]
+FundingPercent = Annotated[Amount, AfterValidator(_funding_percent)]
+
+
+class MarginRatesConfig(Section):
+    """Margin of one kind or instrument; what is not set is the account's."""
+
+    leverage: Leverage | None = None
+    """How many times its margin a position may be, from 1 to 1000: the other way to say `initial_percent`. Default
+    none."""
+    initial_percent: MarginPercent | None = None
+    """What a position ties up, in per cent of its notional. Default none."""
+    maintenance_percent: MarginPercent | None = None
+    """What equity may not fall to, in per cent of the notional. Default: half of the initial margin."""
+
+    @model_validator(mode="after")
+    def _told_once(self) -> MarginRatesConfig:
+        if self.leverage is not None and self.initial_percent is not None:
+            raise ValueError("has both leverage and initial_percent, which say the same; keep one")
+        initial, least = self.rates().initial(), self.maintenance_percent
+        if initial is not None and least is not None and least * initial[1] > 100 * initial[0]:
+            raise ValueError("has maintenance_percent above its initial margin; write one of at most that")
+        return self
+
+    def rates(self) -> Rates:
+        """The margin that it describes."""
+        return Rates(self.leverage, self.initial_percent, self.maintenance_percent)
+
+
+class MarginConfig(MarginRatesConfig):
+    """An account on margin: foreign exchange, stocks and perpetuals for a part of their price; spot is paid in full."""
+
+    kinds: dict[Kind, MarginRatesConfig] = Field(default_factory=dict)
+    """Other margin for a kind of instrument: `forex`, `equity`, `perpetual`. Default none."""
+    instruments: Annotated[dict[str, MarginRatesConfig], Field(max_length=1024)] = Field(default_factory=dict)
+    """Other margin for an instrument, by its symbol. Default none."""
+    call_percent: Ratio = Decimal(125)
+    """Equity below this, in per cent of the maintenance margin, is a margin call. Default 125."""
+    liquidation_percent: Ratio = Decimal(100)
+    """Equity at this or below, in per cent of the maintenance margin, is liquidated. Default 100."""
+    liquidation_fee_percent: Percent = Decimal(0)
+    """What a liquidation costs beside the commission, in per cent of its notional. Default 0."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> MarginConfig:
+        if self.call_percent < self.liquidation_percent:
+            raise ValueError("has call_percent below liquidation_percent; write a call of at least that")
+        if InstrumentKind.SPOT in self.kinds:
+            raise ValueError("sets margin for spot, which is paid in full; remove kinds.spot")
+        mine = self.rates().initial() or (1, 1)
+        layers = {kind.name.lower(): layer for kind, layer in self.kinds.items()}
+        for name, layer in {"": self, **layers, **self.instruments}.items():
+            least, initial = layer.maintenance_percent, layer.rates().initial() or mine
+            if least is not None and least * initial[1] > 100 * initial[0]:
+                of = f" of {name}" if name else ""
+                raise ValueError(f"has maintenance_percent{of} above its initial margin; write at most that")
+        return self
+
+    def terms(self) -> MarginTerms:
+        """The margin that it describes."""
+        return MarginTerms(
+            self.rates(),
+            tuple((kind, layer.rates()) for kind, layer in self.kinds.items()),
+            tuple((symbol, layer.rates()) for symbol, layer in self.instruments.items()),
+            self.call_percent,
+            self.liquidation_percent,
+            self.liquidation_fee_percent,
+        )
+
+
+class ShortConfig(Section):
+    """What can be borrowed to be sold short, of the kinds that `allow_short` names."""
+
+    shortable: tuple[str, ...] | None = None
+    """The only instruments that may go short. Default: all."""
+    not_shortable: tuple[str, ...] = ()
+    """Instruments that may not go short. Default none."""
+    available: Annotated[dict[str, Lendable], Field(max_length=1024)] = Field(default_factory=dict)
+    """How much of an instrument can be borrowed in all; open short positions and orders count. Default: no limit."""
+
+    @model_validator(mode="after")
+    def _agree(self) -> ShortConfig:
+        both = sorted(set(self.shortable or ()) & set(self.not_shortable))
+        if both:
+            raise ValueError(f"names {', '.join(both)} in shortable and not_shortable; keep one")
+        return self
+
+    def terms(self) -> ShortTerms:
+        """What it describes."""
+        shortable = None if self.shortable is None else frozenset(self.shortable)
+        return ShortTerms(shortable, frozenset(self.not_shortable), tuple(self.available.items()))
+
+
+class FundingConfig(Section):
+    """Funding of perpetuals by a schedule, for a feed that tells none: longs pay shorts."""
+
+    interval_hours: Annotated[Count, Field(ge=1, le=168)] = 8
+    """How often, counted from midnight UTC. Default 8."""
+    rate_percent: FundingPercent
+    """What is paid each time, in per cent of the position at its mark; below zero shorts pay longs."""
+
+    def terms(self) -> FundingTerms:
+        """The schedule that it describes."""
+        return FundingTerms(self.interval_hours, self.rate_percent)

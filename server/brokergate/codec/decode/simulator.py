@@ -36,12 +36,14 @@ MAX_INSTRUMENTS = 64
 MAX_UPDATES = 1000
 MAX_LEVELS = 1000
 MAX_CURRENCIES = 64
+MAX_LEVERAGE = 1000
 MAX_SLIPPAGE_AMOUNT = Decimal(10) ** 9
 MAX_VOLUME = Decimal(10) ** 18
 MAX_SECONDS = Decimal(10) ** 6
 
 _HUNDRED = Decimal(100)
 _SIDES = all_members(Side)
+_matches_preset = re.compile(r"[a-z0-9_]{1,32}", re.ASCII).fullmatch
 _matches_new_account = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII).fullmatch
 
 
@@ -106,8 +108,27 @@ def decode_create(request: simulator_pb2.CreatePaperAccountRequest) -> Mutation[
         _up_to(out, "participation_percent", request.participation_percent, _HUNDRED)
         if request.HasField("participation_percent")
         else None,
+        _preset(out, request) if request.commission_preset else "",
+        _leverage(out, request.leverage) if request.HasField("leverage") else None,
     )
     return mutation_at(out, "", request.request_id, command)
+
+
+def _preset(out: Violations, request: simulator_pb2.CreatePaperAccountRequest) -> str:
+    name = request.commission_preset
+    if _matches_preset(name) is None:
+        out.add("commission_preset", "must be up to 32 of a-z, 0-9 and _, such as ibkr_fixed", name)
+    for field in ("taker_fee_percent", "maker_fee_percent"):
+        if request.HasField(field):
+            out.add("commission_preset", f"and {field} are given; keep one", name)
+    return name
+
+
+def _leverage(out: Violations, text: str) -> Decimal:
+    leverage = positive(out, "leverage", text)
+    if leverage < 1 or leverage > MAX_LEVERAGE:
+        out.add("leverage", f"must be from 1 to {MAX_LEVERAGE}", text)
+    return leverage
 
 
 def _fee(out: Violations, field: str, given: bool, text: str) -> Decimal:
@@ -172,9 +193,11 @@ def _instruments(
             out.add(f"{path}.symbol", "is given twice", name)
         if matches_symbol(name) is None:
             continue
-        base, slash, quote = name.partition("/")
-        if ":" in name or "/" in quote or (slash and not (base and quote)):
-            out.add(f"{path}.symbol", "is neither a pair such as BTC/USDT nor a ticker such as AAPL", name)
+        pair, colon, settled = name.partition(":")
+        base, slash, quote = pair.partition("/")
+        if "/" in quote or (slash and not (base and quote)) or (colon and not (slash and settled == quote)):
+            wrong = "is no pair such as BTC/USDT, no ticker such as AAPL and no linear perpetual such as BTC/USDT:USDT"
+            out.add(f"{path}.symbol", wrong, name)
             continue
         if slash and instrument.quote_currency and instrument.quote_currency != quote:
             out.add(f"{path}.quote_currency", f"contradicts the symbol {name}", instrument.quote_currency)

@@ -42,19 +42,36 @@ def instrument_of(
 ) -> Instrument:
     """The instrument that a symbol in the gateway's notation is of; `quote_currency` is what a ticker is paid in."""
     base, slash, quote = symbol.partition("/")
+    quote, colon, _ = quote.partition(":")
     return Instrument(
         symbol,
         broker_symbol,
         kind_of(symbol),
-        base if slash else "",
+        base if slash and not colon else "",
         quote if slash else quote_currency,
         price_increment,
         quantity_increment,
     )
 
 
+def problem_of(symbol: str) -> str:
+    """Why a symbol names nothing that is traded here; empty where it does."""
+    pair, colon, settled = symbol.partition(":")
+    base, slash, quote = pair.partition("/")
+    if (slash and not (base and quote and "/" not in quote)) or (colon and not slash):
+        return "has a symbol that is no pair; write BASE/QUOTE, and BASE/QUOTE:QUOTE for a perpetual"
+    if colon and settled == base:
+        return "is an inverse contract, settled in its base, which is not simulated; write BASE/QUOTE:QUOTE"
+    if colon and settled != quote:
+        return "is a derivative that is no linear perpetual; write BASE/QUOTE:QUOTE"
+    return ""
+
+
 def kind_of(symbol: str) -> InstrumentKind:
-    """A pair of two states' currencies is foreign exchange, another pair spot, a ticker a share."""
+    """A pair of two states' currencies is foreign exchange, another pair spot, a ticker a share; a pair with what it
+    is settled in, `BTC/USDT:USDT`, a perpetual."""
+    if ":" in symbol:
+        return InstrumentKind.PERPETUAL
     base, slash, quote = symbol.partition("/")
     if not slash:
         return InstrumentKind.EQUITY
