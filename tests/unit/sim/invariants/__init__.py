@@ -1,0 +1,1 @@
+"""The invariants that a paper venue holds, judged from outside: by what it was asked and what it told."""
