@@ -95,6 +95,7 @@ class Bench:
         self.balances: dict[str, BrokerBalance] = {}
         self._ids = count(1)
         self._batches: list[Report] = []
+        self._executions: set[str] = set()
 
     async def __aenter__(self) -> Bench:
         self.broker = await self.subject.open()
@@ -119,7 +120,7 @@ class Bench:
         self.take(self.broker.untold())
 
     def take(self, reports: Sequence[Report]) -> None:
-        """Takes in what was told with an answer."""
+        """Takes in what was told; what is told twice counts once, as for the engine."""
         self.log.extend(reports)
         for report in reports:
             if isinstance(report, BrokerPosition):
@@ -127,9 +128,13 @@ class Bench:
             elif isinstance(report, BrokerBalance):
                 self.balances[report.currency] = report
             elif isinstance(report, FillReport):
-                self.orders[report.client_order_id].fills.append(report)
+                if report.execution_id not in self._executions:
+                    self._executions.add(report.execution_id)
+                    self.orders[report.client_order_id].fills.append(report)
             elif isinstance(report, OrderReport):
-                self.orders[report.client_order_id].events.append(report)
+                events = self.orders[report.client_order_id].events
+                if report not in events:
+                    events.append(report)
 
     # The market
 

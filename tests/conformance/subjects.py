@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from brokergate.adapters.paper.broker import CAPABILITIES, PaperTradingBroker
+from brokergate.adapters.paper.broker import ACROSS_A_LINE, CAPABILITIES, PaperTradingBroker
 from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.domain.market import BookView, TradeView
 from brokergate.domain.orders import Side
@@ -45,7 +46,7 @@ class Paper(Subject):
         return self._broker
 
     async def close(self) -> None:
-        await self._broker.close()
+        await self._broker.park()
 
     async def show(self, bids: Levels, asks: Levels) -> None:
         now_ns = self._tick()
@@ -75,5 +76,38 @@ class Paper(Subject):
         return self._clock.now_ns()
 
 
-SUBJECTS: dict[str, Callable[[], Subject]] = {Paper.name: Paper}
+class PaperAcrossALine(Paper):
+    """The same with twenty milliseconds each way: it is asked and tells as a broker elsewhere does."""
+
+    name = "paper, 20 ms away"
+    capabilities = ACROSS_A_LINE
+    settings: dict[str, object] = {"latency_ms": "20"}  # noqa: RUF012 - as above
+
+    async def finish(self, command: Coroutine[Any, Any, Result]) -> Result:
+        task = asyncio.ensure_future(command)
+        await settle()
+        while not task.done():
+            await self._clock.advance(0.01)
+        return await task
+
+    async def settle(self) -> None:
+        await self._clock.advance(0.3)
+
+
+class PaperOnABadLine(PaperAcrossALine):
+    """The same where events come twice and late: nothing of that may matter."""
+
+    name = "paper, 20 ms away, events twice and late"
+    settings: dict[str, object] = {  # noqa: RUF012 - as above
+        "latency_ms": "20",
+        "faults": [
+            {"kind": "duplicated_events", "rate_percent": "50"},
+            {"kind": "delayed_events", "rate_percent": "50", "delay_ms": "50"},
+        ],
+    }
+
+
+SUBJECTS: dict[str, Callable[[], Subject]] = {
+    subject.name: subject for subject in (Paper, PaperAcrossALine, PaperOnABadLine)
+}
 """By name."""

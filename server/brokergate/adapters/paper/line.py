@@ -307,12 +307,14 @@ class Line:
         if begin < len(updates):
             yield updates[begin:] if begin else updates
 
-    def tell(self, reports: Sequence[Report], now_ns: int) -> None:
-        """The venue tells what happened up to `now_ns`."""
+    def tell(self, reports: Sequence[Report], now_ns: int, *, commanded: bool = False) -> None:
+        """The venue tells what happened up to `now_ns`; after a command also what that set aside."""
         assert self._venue is not None
-        if not reports:
+        if not reports and not commanded:
             return
         balances = [said for said in self._venue.changed_holdings() if isinstance(said, BrokerBalance)]
+        if not reports and not balances:
+            return
         latency_ns, at_ns = self._lanes.response.next_ns(), -1
         for report in (*reports, *balances):
             if isinstance(report, BrokerPosition):
@@ -350,7 +352,8 @@ class Line:
         for arrival_ns, command in self._requests.arrivals(until_ns):
             moment_ns = min(arrival_ns, now_ns)
             outcomes = self._done(command, self._venue, moment_ns)
-            self.tell([report for outcome in outcomes for report in outcome.reports], self._venue.now_ns)
+            reports = [report for outcome in outcomes for report in outcome.reports]
+            self.tell(reports, self._venue.now_ns, commanded=True)
             if self.mishaps.struck(FaultKind.LOST_ACKNOWLEDGEMENT):
                 lost = Unknown("the answer was lost on purpose (LOST_ACKNOWLEDGEMENT)")
                 told: list[Outcome] = [lost] * command.count
