@@ -393,6 +393,7 @@ class Market(Linked):
             return Refusal(
                 ErrorReason.INVALID_FIELD, "quantity: that of a bracket's leg follows its entry; leave it out"
             )
+        entry = group is not None and order is group.entry
         asleep = order.left - order.leaves
         if not order.leaves:
             _take_over(order, change)
@@ -408,7 +409,8 @@ class Market(Linked):
             refusal = self._renew(order, change, left - asleep, time_ns)
             if refusal is not None:
                 return refusal
-        if group is not None and order is group.entry:
+        if group is not None and entry:
+            # Also where the new one has filled at once, and is the entry no more.
             self._entry_changed(group, time_ns)
         if self.woken:
             self.wake(time_ns)
