@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -25,12 +27,17 @@ from brokergate_client import (
     Liquidity,
     NotFoundError,
     NotPermittedError,
+    OrderSpec,
     OrderState,
+    OrderType,
     PreconditionError,
+    SelfTradePrevention,
     ServingStatus,
     Side,
     Snapshot,
     StartPosition,
+    TimeInForce,
+    TriggerSource,
     UnavailableError,
     limit_order,
     market_order,
@@ -355,3 +362,62 @@ async def test_events_can_be_filtered_without_losing_the_cursor(gateway: Gateway
     item = await anext(orders)
     assert isinstance(item, Event)
     assert placed.order.order_id in str(item.payload)
+
+
+async def test_every_kind_of_order_works_over_the_wire(gateway: Gateway) -> None:
+    """What few orders ask for comes through whole, is kept, changed and cancelled; what a rule of theirs forbids is
+    refused with its own reason."""
+    quote = await gateway.quote("paper", BTC)
+    assert quote.bid_price is not None
+    low = (quote.bid_price / 2).quantize(Decimal("0.01"))
+    high = low * 4
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    buy = OrderSpec(
+        symbol=BTC, side=Side.BUY, type=OrderType.LIMIT, quantity=Decimal("0.01"), limit_price=low
+    )
+    trailing = OrderSpec(
+        symbol=BTC,
+        side=Side.BUY,
+        type=OrderType.TRAILING_STOP,
+        quantity=Decimal("0.01"),
+        trail_percent=Decimal(40),
+    )
+    touched = OrderSpec(
+        symbol=BTC, side=Side.BUY, type=OrderType.MARKET_IF_TOUCHED, quantity=Decimal("0.01"), stop_price=low
+    )
+    wanted = {
+        "trailing": trailing,
+        "by-mark": replace(trailing, trail_percent=None, trail_amount=low, trigger_source=TriggerSource.MARK),
+        "touched": touched,
+        "limit-touched": replace(touched, type=OrderType.LIMIT_IF_TOUCHED, limit_price=low),
+        "iceberg": replace(buy, display_quantity=Decimal("0.002")),
+        "maker": replace(buy, post_only=True),
+        "until": replace(buy, time_in_force=TimeInForce.GTD, expire_time=until),
+        "careful": replace(buy, self_trade_prevention=SelfTradePrevention.CANCEL_BOTH),
+    }
+    placed = {name: (await gateway.place("paper", spec)).order for name, spec in wanted.items()}
+    assert {order.state for order in placed.values()} == {OrderState.NEW}
+    for name, spec in wanted.items():
+        kept = placed[name].spec
+        assert (kept.type, kept.display_quantity, kept.expire_time) == (
+            spec.type,
+            spec.display_quantity,
+            spec.expire_time,
+        )
+    changed = await gateway.replace(
+        "paper", order_id=placed["trailing"].order_id, expected_generation=1, trail_percent=Decimal(45)
+    )
+    assert (changed.generation, changed.spec.trail_percent) == (2, Decimal(45))
+    taking = await gateway.place("paper", replace(buy, limit_price=high, post_only=True))
+    assert (taking.order.state, taking.order.reject_reason) == (OrderState.REJECTED, ErrorReason.WOULD_TAKE)
+    auction = await gateway.place("paper", replace(buy, time_in_force=TimeInForce.AT_CLOSE))
+    assert (auction.order.state, auction.order.reject_reason) == (
+        OrderState.REJECTED,
+        ErrorReason.UNSUPPORTED,
+    )
+    reducing = await gateway.place("paper", replace(buy, reduce_only=True))
+    assert reducing.order.reject_reason in (ErrorReason.NOTHING_TO_REDUCE, ErrorReason.UNSPECIFIED)
+    for order in placed.values():
+        ended = await gateway.cancel("paper", order_id=order.order_id)
+        assert ended is not None
+        assert ended.state is OrderState.CANCELED

@@ -260,7 +260,10 @@ class Gateway:
         quantity: Number | None = None,
         limit_price: Number | None = None,
         stop_price: Number | None = None,
+        trail_amount: Number | None = None,
+        trail_percent: Number | None = None,
         expire_time: datetime | None = None,
+        display_quantity: Number | None = None,
         request_id: str | None = None,
     ) -> Order:
         """Change a working order; what is None stays. `quantity` is the new total, including what is filled.
@@ -278,6 +281,9 @@ class Gateway:
                 quantity=_text(quantity),
                 limit_price=_text(limit_price),
                 stop_price=_text(stop_price),
+                trail_amount=_text(trail_amount),
+                trail_percent=_text(trail_percent),
+                display_quantity=_text(display_quantity),
                 expire_time=None if expire_time is None else timestamp_of(expire_time),
             ),
             request_id,

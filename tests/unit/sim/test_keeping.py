@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,8 +15,17 @@ from hypothesis import strategies as st
 
 from brokergate.domain import lifecycle
 from brokergate.domain.instruments import InstrumentKind
-from brokergate.domain.orders import Order, OrderSpec, OrderType, Side, TimeInForce, TriggerSource
-from brokergate.ports.broker import ReplaceCommand
+from brokergate.domain.orders import (
+    Order,
+    OrderSpec,
+    OrderType,
+    SelfTradePrevention,
+    Side,
+    TimeInForce,
+    TriggerSource,
+)
+from brokergate.domain.values import changed
+from brokergate.ports.broker import GroupKind, OrderGroup, ReplaceCommand
 from brokergate.sim.feeds.synthetic import SyntheticFeed
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.filling import FillTerms
@@ -217,7 +227,7 @@ class Place:
     tif: TimeInForce
     source: TriggerSource
 
-    def do(self, life: Life, orders: list[Order]) -> object:
+    def order(self, orders: list[Order]) -> Order:
         name = f"c{len(orders)}"
         spec = OrderSpec(
             INSTRUMENTS[self.instrument].symbol,
@@ -229,7 +239,7 @@ class Place:
             time_in_force=self.tif,
             trigger_source=self.source,
         )
-        order = lifecycle.intend(
+        return lifecycle.intend(
             order_id=name,
             client_order_id=name,
             account_id="paper",
@@ -238,9 +248,78 @@ class Place:
             multiplier=Decimal(1),
             now_ns=START_NS,
         )
+
+    def do(self, life: Life, orders: list[Order]) -> object:
+        order = self.order(orders)
         orders.append(order)
         (outcome,) = life.venue.place([order], life.venue.now_ns + 1)
         return outcome
+
+
+def special_spec(spec: OrderSpec, kind: int, lots: int, now_ns: int) -> OrderSpec:
+    """`spec` with something that few orders ask for."""
+    trail = {"limit_price": None, "stop_price": None, "type": OrderType.TRAILING_STOP, "time_in_force": GTC}
+    touch = OrderType.LIMIT_IF_TOUCHED if spec.limit_price else OrderType.MARKET_IF_TOUCHED
+    open_, close = TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE
+    once = {"type": OrderType.LIMIT if spec.limit_price else OrderType.MARKET, "stop_price": None}
+    plain = {"trigger_source": TriggerSource.UNSPECIFIED}
+    changes: tuple[dict[str, Any], ...] = (
+        trail | {"trail_amount": price(lots)},
+        trail | {"trail_percent": Decimal(lots) / 3 + Decimal("0.5")},
+        {"type": touch, "time_in_force": GTC, "stop_price": spec.stop_price or price(100)},
+        {"display_quantity": quantity(1 + lots // 4)},
+        {"post_only": True},
+        {"reduce_only": True},
+        {"self_trade_prevention": SelfTradePrevention(1 + lots % 3)},
+        {"time_in_force": TimeInForce.GTD, "expire_time_ns": now_ns + lots * 10**8} | once | plain,
+        {"time_in_force": open_} | once | plain,
+        {"time_in_force": close} | once | plain,
+        {"quantity": None, "quote_quantity": Decimal(lots) / 300, "type": OrderType.MARKET}
+        | {"limit_price": None, "stop_price": None, "time_in_force": IOC}
+        | plain,
+        {"stop_price": spec.stop_price or price(100), "trigger_source": TriggerSource.MARK}
+        | {"type": OrderType.STOP_LIMIT if spec.limit_price else OrderType.STOP, "time_in_force": GTC},
+    )
+    return changed(spec, **changes[kind % len(changes)])
+
+
+@dataclass(frozen=True)
+class Special:
+    """An order that asks for something that few do."""
+
+    place: Place
+    kind: int
+
+    def do(self, life: Life, orders: list[Order]) -> object:
+        order = self.place.order(orders)
+        spec = special_spec(order.spec, self.kind, self.place.lots, life.venue.now_ns)
+        order = changed(order, spec=spec)
+        orders.append(order)
+        (outcome,) = life.venue.place([order], life.venue.now_ns + 1)
+        return outcome
+
+
+@dataclass(frozen=True)
+class Linked:
+    """A bracket, or an OCO of its legs."""
+
+    entry: Place
+    near: int
+    bracket: bool
+
+    def do(self, life: Life, orders: list[Order]) -> object:
+        entry, away = self.entry, self.entry.side * self.near
+        leg = replace(entry, side=-entry.side, tif=GTC, source=TriggerSource.UNSPECIFIED)
+        middle = entry.limit or 100
+        places = [replace(leg, limit=middle + away, stop=None), replace(leg, limit=None, stop=middle - away)]
+        if self.bracket:
+            places.insert(0, replace(entry, stop=None, source=TriggerSource.UNSPECIFIED, tif=GTC))
+        group: list[Order] = []
+        for place in places:
+            group.append(place.order(orders))
+            orders.append(group[-1])
+        kind = GroupKind.BRACKET if self.bracket else GroupKind.OCO
+        return life.venue.place_group(OrderGroup(kind, tuple(group)), life.venue.now_ns + 1)
 
 
 @dataclass(frozen=True)
@@ -269,16 +348,18 @@ class Replace:
         target = working[self.which % len(working)]
         (order,) = [order for order in orders if order.client_order_id == target.client_order_id]
         spec = order.spec
-        changed = type(spec)(
-            spec.symbol,
-            spec.side,
-            spec.type,
+        trails = spec.type is OrderType.TRAILING_STOP
+        new = changed(
+            spec,
+            quantity=quantity(self.lots),
             limit_price=None if target.limit is None else price(self.limit),
-            stop_price=None if target.stop is None else price(self.limit + 3),
-            time_in_force=spec.time_in_force,
-            trigger_source=spec.trigger_source,
+            stop_price=None if target.stop is None or trails else price(self.limit + 3),
+            trail_amount=price(self.lots) if spec.trail_amount else None,
+            display_quantity=quantity(1 + self.lots // 2) if spec.display_quantity else None,
+            expire_time_ns=spec.expire_time_ns and spec.expire_time_ns + self.lots * 10**8,
         )
-        return life.venue.replace(ReplaceCommand(order, changed, quantity(self.lots)), life.venue.now_ns + 2)
+        lots = self.lots if self.lots % 2 else target.filled + target.left
+        return life.venue.replace(ReplaceCommand(order, new, quantity(lots)), life.venue.now_ns + 2)
 
 
 @dataclass(frozen=True)
@@ -292,7 +373,7 @@ class Reset:
         return life.venue.reset(balances, life.venue.now_ns)
 
 
-Action = Play | Push | Advance | Place | Cancel | Replace | Reset
+Action = Play | Push | Advance | Place | Special | Linked | Cancel | Replace | Reset
 
 _which = st.integers(0, 2)
 _lots = st.integers(1, 25)
@@ -318,6 +399,11 @@ _orders = st.one_of(
         st.sampled_from((GTC, DAY)),
         st.sampled_from(SOURCES),
     ),
+)
+_orders = st.one_of(
+    _orders,
+    st.builds(Special, _orders, st.integers(0, 11)),
+    st.builds(Linked, _orders, st.integers(1, 9), st.booleans()),
 )
 _changes = st.one_of(
     st.builds(Cancel, st.integers(0, 9)), st.builds(Replace, st.integers(0, 9), st.integers(1, 40), _price)
@@ -380,7 +466,11 @@ def some_actions(random: Random) -> list[Action]:
         forces = (GTC, DAY) if trigger else (GTC, GTC, DAY, IOC, FOK)
         source = random.choice(SOURCES) if trigger else TriggerSource.UNSPECIFIED
         place = Place(which, random.choice((1, -1)), lots, limit, trigger, random.choice(forces), source)
+        special = Special(place, random.randint(0, 11))
+        linked = Linked(place, random.randint(1, 9), random.random() < 0.7)
         choices: tuple[Action, ...] = (
+            special,
+            linked,
             Play(random.randint(1, 15)),
             Push(which, random.randint(0, 3), near, lots),
             place,
@@ -389,7 +479,7 @@ def some_actions(random: Random) -> list[Action]:
             Advance(random.choice((1, 10**9, DAY_NS // 4))),
             Reset(2),
         )
-        actions += random.choices(choices, (8, 3, 12, 2, 3, 1, 0.05))
+        actions += random.choices(choices, (6, 2, 8, 3, 12, 2, 3, 1, 0.05))
     return actions
 
 
@@ -407,7 +497,8 @@ def test_a_venue_survives_many_deaths(seed: int) -> None:
             yield actions, keep, some_actions(random), random.random() < 0.6
 
     live_on(seed, (POOR, RICH, GUESSING, LEVERED)[seed % 4], chapters())
-    assert min(seen[name] for name in ("Play", "Push", "Place", "Cancel", "Replace", "Advance")) > 5
+    kinds = ("Play", "Push", "Place", "Special", "Linked", "Cancel", "Replace", "Advance")
+    assert min(seen[name] for name in kinds) > 5
 
 
 def test_a_made_up_market_goes_on_with_the_same_dice() -> None:

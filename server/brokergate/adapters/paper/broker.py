@@ -98,13 +98,18 @@ CAPABILITIES = Capabilities(
     reduce_only=True,
     display_quantity=True,
     trigger_sources=SOURCES,
-    self_trade_prevention=tuple(way for way in SelfTradePrevention if way),
+    self_trade_prevention=(
+        SelfTradePrevention.CANCEL_MAKER,
+        SelfTradePrevention.CANCEL_TAKER,
+        SelfTradePrevention.CANCEL_BOTH,
+    ),
     streams_quotes=True,
     streams_trades=True,
     streams_book=True,
     short_selling=True,
 )
-"""What the paper venue does."""
+"""What the paper venue does. AT_OPEN and AT_CLOSE need hours with auctions, which the order's instrument may lack. An
+order that says nothing of self-trade prevention gets the first way of it."""
 
 ACROSS_A_LINE = replace(CAPABILITIES, replays_fills=True)
 """The same, where the gateway may miss something. What is under way to the venue is known to be, so that its silence
