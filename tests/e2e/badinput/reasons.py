@@ -34,6 +34,7 @@ _REPEATS: Final = "e2e/badinput/test_repeats.py"
 _STOPS: Final = "e2e/badinput/test_stops.py"
 _PAPER: Final = "unit/adapters/paper/test_live.py"
 _GROUPS: Final = "unit/engine/groups/test_tracking.py"
+_ORDERS: Final = "unit/sim/matching/test_special.py"
 _SELF: Final = "unit/sim/matching/test_self_trade.py"
 _SPECIAL: Final = "unit/sim/matching/test_reduce_only.py"
 _RECOVERY: Final = "unit/engine/test_recovery.py"
@@ -87,7 +88,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "NOT_SHORTABLE": Impossible(
         "the accounts of the tests sell short as much as they like; tests/unit/sim tries it"
     ),
-    "WOULD_TAKE": Impossible("the paper venue does not say that it knows post_only yet"),
+    "WOULD_TAKE": ByTest(_ORDERS, "test_post_only_is_refused_where_it_would_take_and_then_only_gives"),
     "SELF_TRADE": ByTest(_SELF, "test_a_taker_that_meets_its_own_order_is_refused_where_it_asks_for_that"),
     "NOTHING_TO_REDUCE": ByTest(_SPECIAL, "test_what_only_reduces_is_refused_without_a_position"),
     "LINKED_ORDER": ByTest(_GROUPS, "test_an_order_that_the_other_one_took_the_place_of_says_so"),
