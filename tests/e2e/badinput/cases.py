@@ -345,8 +345,8 @@ SITUATIONS: Sequence[Situation] = (
     ),
     (
         "CreatePaperAccount",
-        "a derivative",
-        {"push.instruments[0].symbol": "BTC/USDT:USDT"},
+        "an inverse perpetual",
+        {"push.instruments[0].symbol": "BTC/USD:BTC"},
         INVALID,
         {"push.instruments[0].symbol"},
     ),
