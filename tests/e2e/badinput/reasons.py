@@ -37,6 +37,7 @@ _GROUPS: Final = "unit/engine/groups/test_tracking.py"
 _ORDERS: Final = "unit/sim/matching/test_special.py"
 _SELF: Final = "unit/sim/matching/test_self_trade.py"
 _SPECIAL: Final = "unit/sim/matching/test_reduce_only.py"
+_HOURS: Final = "unit/sim/matching/test_hours.py"
 _RECOVERY: Final = "unit/engine/test_recovery.py"
 
 REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
@@ -77,7 +78,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "UNIMPLEMENTED": GENERATED,
     "NOT_A_PAPER_ACCOUNT": Impossible("every account of this release is a paper account"),
     "WRONG_FEED": GENERATED,
-    "MARKET_CLOSED": Impossible("the instruments of paper accounts are always open"),
+    "MARKET_CLOSED": ByTest(_HOURS, "test_a_market_that_fell_silent_at_its_close_takes_no_orders"),
     "STALE_MARKET_DATA": GENERATED,
     "NO_REFERENCE_PRICE": GENERATED,
     "INSUFFICIENT_FUNDS": GENERATED,
