@@ -167,8 +167,10 @@ def orders(tape: Tape, count: int) -> dict[str, float]:
         ]
         began_s = time.perf_counter()
         for batch in batches:
-            market.book.bids.replace(levels[0])
-            market.book.asks.replace(levels[1])
+            for side, told in zip((market.book.bids, market.book.asks), levels, strict=True):
+                # Gone and back: what is told again as it was renews nothing.
+                side.replace(())
+                side.replace(told)
             for outcome in venue.place(batch, venue.now_ns):
                 if not isinstance(outcome, Accepted) or len(outcome.reports) != 1:
                     raise RuntimeError(f"an order of the benchmark was not filled at once: {outcome}")
