@@ -329,3 +329,29 @@ def test_charts_have_names_and_tables_beside_them(page: Page) -> None:
     ]
     assert unnamed == []
     assert page.driver.title == "Replay of orders.csv"
+
+
+def test_a_hundred_thousand_prices_are_drawn_as_what_the_pixels_can_show(
+    driver: webdriver.Chrome, demo_report: Path, tmp_path: Path
+) -> None:
+    """The line stays short, and a spike of a single update is still on it."""
+    text = demo_report.read_text("utf-8")
+    before, rest = text.split('id="data">')
+    data_text, after = rest.split("</script>", 1)
+    data = json.loads(data_text)
+    count, spike = 100_000, 61_234
+    levels = [12_366_000 + (i * 7919) % 401 - (40_000 if i == spike else 0) for i in range(count)]
+    series = data["prices"]["BTC/USDT"]
+    series["times"] = [3_400] * count
+    series["prices"] = [level - last for level, last in zip(levels, [0, *levels], strict=False)]
+    (tmp_path / "out.html").write_text(f'{before}id="data">{json.dumps(data)}</script>{after}', "utf-8")
+    (tmp_path / "out.json").write_text(demo_report.with_suffix(".json").read_text("utf-8"))
+    report = Page(driver, tmp_path / "out.html").open()
+    assert report.errors() == []
+    line = report.one("#price path.line.price").get_attribute("d")
+    assert line is not None
+    assert line.count("V") < 4 * DESK[0]
+    lowest = max(float(step.split("H")[0]) for step in line.split("V")[1:])
+    shown = sorted({float(step.split("H")[0]) for step in line.split("V")[1:]})
+    assert lowest - shown[-2] > 100
+    assert len(report.all("#price [data-fill]")) == len(report.results["fills"])

@@ -6,6 +6,7 @@ import json
 import sys
 import traceback
 from decimal import Decimal
+from enum import Enum, IntEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -203,11 +204,30 @@ def _end(until: str, duration: str, start_ns: int) -> int | None:
 
 def _told(paper: PaperTradingConfig) -> dict[str, object]:
     """The account's settings as they are told: what is not set is left out, and paths are without their folders."""
-    told: dict[str, object] = paper.model_dump(mode="json", exclude_none=True)
-    feed = told.get("feed")
-    if isinstance(feed, dict) and feed.get("tape"):
+    told = paper.model_dump(exclude_none=True)
+    feed = told["feed"]
+    if feed.get("tape"):
         feed["tape"] = [Path(path).name for path in feed["tape"]]
-    return told
+    return {name: _plain(value) for name, value in told.items()}
+
+
+def _plain(value: object) -> object:
+    """A setting for JSON, as a configuration writes it: enums by their names, amounts in plain digits."""
+    match value:
+        case IntEnum():
+            return value.name.lower()
+        case Enum():
+            return value.value
+        case Decimal():
+            return format(value, "f")
+        case bool() | int() | str() | None:
+            return value
+        case dict():
+            return {str(_plain(key)): _plain(item) for key, item in value.items()}
+        case list() | tuple() | set() | frozenset():
+            return [_plain(item) for item in value]
+        case _:
+            return str(value)
 
 
 def summary(document: dict[str, Any]) -> list[str]:
