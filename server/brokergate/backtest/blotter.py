@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from brokergate.domain import lifecycle
+from brokergate.domain.accounts import LedgerEntry
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderChanged, OrderEventType
 from brokergate.domain.fills import Fill, Liquidity
@@ -14,7 +15,7 @@ from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import subtract
 from brokergate.domain.orders import ENDED, Order, OrderSpec
 from brokergate.domain.values import changed
-from brokergate.ports.broker import FillReport, OrderReport
+from brokergate.ports.broker import FillReport, OrderReport, VenueOrder
 
 ACCOUNT = "replay"
 """What a run's account is called where an order wants to know."""
@@ -41,6 +42,14 @@ class OrderRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """Something that the venue told of the account itself: a margin call, a liquidation."""
+
+    time_ns: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefusedCommand:
     """A cancel or a replace that was not done."""
 
@@ -59,6 +68,9 @@ class Blotter:
         """By client order id, in the order in which they were given."""
         self.fills: list[FillReport] = []
         self.refused: list[RefusedCommand] = []
+        self.entries: list[LedgerEntry] = []
+        """Cash that moved other than by fills: funding, dividends, interest, fees of a liquidation."""
+        self.notices: list[Notice] = []
         self.mid = mid
 
     def intend(
@@ -117,9 +129,27 @@ class Blotter:
         event = OrderEventType.CANCEL_REJECTED if cancels else OrderEventType.REPLACE_REJECTED
         return OrderChanged(event, record.order, reason=reason, message=message)
 
+    def of_the_venue(self, shown: VenueOrder, instrument: Instrument, now_ns: int) -> None:
+        """An order that the venue gives for the account by itself: a liquidation."""
+        spec = OrderSpec(
+            shown.symbol, shown.side, shown.type, shown.quantity, time_in_force=shown.time_in_force
+        )
+        order = lifecycle.external(
+            order_id=shown.broker_order_id,
+            account_id=ACCOUNT,
+            spec=spec,
+            quantity=shown.quantity,
+            multiplier=instrument.multiplier,
+            broker_order_id=shown.broker_order_id,
+            now_ns=now_ns,
+        )
+        name = name_of(shown)
+        order = changed(order, client_order_id=name)
+        self.records[name] = OrderRecord(order, now_ns, self.mid(shown.symbol), message=shown.message)
+
     def fill(self, report: FillReport) -> None:
         """An execution."""
-        record = self.records[report.client_order_id]
+        record = self.records[name_of(report)]
         self.fills.append(report)
         if report.liquidity is Liquidity.MAKER and record.first_maker_ns is None:
             record.first_maker_ns = report.event_time_ns
@@ -128,7 +158,7 @@ class Blotter:
 
     def tell(self, report: OrderReport) -> OrderChanged | None:
         """Anything else that the venue told of an order."""
-        record = self.records[report.client_order_id]
+        record = self.records[name_of(report)]
         order, now_ns = record.order, report.event_time_ns
         match report.event:
             case OrderEventType.TRIGGERED:
@@ -155,6 +185,11 @@ class Blotter:
     def _end(self, record: OrderRecord, now_ns: int) -> None:
         if record.order.state in ENDED and record.ended_ns is None:
             record.ended_ns, record.last_mid = now_ns, self.mid(record.order.spec.symbol)
+
+
+def name_of(report: FillReport | OrderReport | VenueOrder) -> str:
+    """What the order is called in a run: by its owner's id, or `venue:` and the venue's where the venue gave it."""
+    return report.client_order_id or f"venue:{report.broker_order_id}"
 
 
 def booked(report: FillReport) -> Fill:

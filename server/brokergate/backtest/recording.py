@@ -61,6 +61,8 @@ class Recorder:
     def __init__(self, venue: Venue, start_ns: int, end_ns: int) -> None:
         self.equity: list[EquityPoint] = []
         self.prices = {symbol: PriceSeries() for symbol in venue.listings}
+        self.held: dict[str, list[tuple[int, int]]] = {symbol: [] for symbol in venue.listings}
+        """Lots of each instrument after each change, as (nanoseconds, lots); one point a moment."""
         self._venue = venue
         self._step_ns = max(1, (end_ns - start_ns) // EQUITY_SAMPLES)
         self.next_ns = start_ns
@@ -75,6 +77,8 @@ class Recorder:
 
     def look(self, time_ns: int) -> None:
         """The account, now."""
+        for symbol in self.held:
+            self._hold(symbol, time_ns)
         info = self._venue.info()
         point = EquityPoint(time_ns, info.equity, info.realized_pnl, info.unrealized_pnl)
         if self.equity and self.equity[-1].time_ns == time_ns:
@@ -84,6 +88,14 @@ class Recorder:
 
     def price(self, symbol: str, time_ns: int) -> None:
         """The market of `symbol` moved."""
+        self._hold(symbol, time_ns)
         doubled = self._venue.listings[symbol].market.mark()
         if doubled is not None:
             self.prices[symbol].add(time_ns, doubled)
+
+    def _hold(self, symbol: str, time_ns: int) -> None:
+        steps, lots = self.held[symbol], self._venue.listings[symbol].funds.position.lots
+        if lots != (steps[-1][1] if steps else 0):
+            if steps and steps[-1][0] == time_ns:
+                steps.pop()
+            steps.append((time_ns, lots))

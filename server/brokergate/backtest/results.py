@@ -12,7 +12,7 @@ from typing import Any
 
 from brokergate import __version__
 from brokergate.backtest import statistics
-from brokergate.backtest.blotter import Blotter, OrderRecord
+from brokergate.backtest.blotter import Blotter, OrderRecord, name_of
 from brokergate.backtest.recording import EquityPoint
 from brokergate.backtest.runner import Finished
 from brokergate.backtest.statistics import Execution, Wish
@@ -68,9 +68,25 @@ def document(run: Finished, inputs: Mapping[str, str], settings: Mapping[str, ob
         ],
         "equity": [_equity(point) for point in run.recorder.equity],
         "position_steps": {
-            symbol: [[time_text(time_ns), _text(quantity)] for time_ns, quantity in steps]
-            for symbol, steps in statistics.positions(executions).items()
+            symbol: [
+                [time_text(time_ns), _text(run.venue.listings[symbol].quantity(lots))]
+                for time_ns, lots in steps
+            ]
+            for symbol, steps in run.recorder.held.items()
+            if steps
         },
+        "ledger": [
+            {
+                "time": time_text(entry.event_time_ns),
+                "kind": entry.kind.name,
+                "amount": _text(entry.amount.amount),
+                "currency": entry.amount.currency,
+                "symbol": entry.symbol,
+                "description": entry.description,
+            }
+            for entry in run.blotter.entries
+        ],
+        "notices": [[time_text(notice.time_ns), notice.message] for notice in run.blotter.notices],
     }
 
 
@@ -152,7 +168,7 @@ def _execution(report: FillReport, blotter: Blotter, instruments: Mapping[str, I
         instrument.quote_currency,
         tuple(report.fees),
         report.liquidity is Liquidity.MAKER,
-        blotter.records[report.client_order_id].arrival_mid,
+        blotter.records[name_of(report)].arrival_mid,
     )
 
 
@@ -213,7 +229,7 @@ def _order(record: OrderRecord, wish: Wish) -> Document:
 def _fill(report: FillReport, execution: Execution) -> Document:
     return {
         "execution_id": report.execution_id,
-        "client_order_id": report.client_order_id,
+        "client_order_id": name_of(report),
         "time": time_text(report.event_time_ns),
         "symbol": report.symbol,
         "side": report.side.name,

@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 from random import Random
 
 from brokergate.adapters.paper.broker import CAPABILITIES
-from brokergate.backtest.blotter import Blotter, OrderRecord
+from brokergate.backtest.blotter import Blotter, Notice, OrderRecord, name_of
 from brokergate.backtest.commands import Cancel, Command, Given, Place, Replace
 from brokergate.backtest.line import NO_WAY, Line
 from brokergate.backtest.market import Market
@@ -22,6 +22,7 @@ from brokergate.backtest.recording import Recorder
 from brokergate.backtest.strategy import Strategy, View
 from brokergate.backtest.times import time_text
 from brokergate.backtest.trader import RunTrader
+from brokergate.domain.accounts import LedgerEntry
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.events import OrderChanged
 from brokergate.domain.money import ZERO, multiply
@@ -31,12 +32,14 @@ from brokergate.engine import rules
 from brokergate.ports.broker import (
     Accepted,
     FillReport,
+    MarginReport,
     OrderReport,
     Outcome,
     Rejected,
     ReplaceCommand,
     Report,
     RestoredState,
+    VenueOrder,
 )
 from brokergate.sim.venue import AccountTerms, Venue
 
@@ -297,7 +300,13 @@ class Run:
                 self._later(self._fill_teller(report))
             elif isinstance(report, OrderReport):
                 self._tell(self.blotter.tell(report))
-                self._look_for_rest(self.blotter.records[report.client_order_id])
+                self._look_for_rest(self.blotter.records[name_of(report)])
+            elif isinstance(report, VenueOrder):
+                self.blotter.of_the_venue(report, self.venue.listings[report.symbol].instrument, self.now_ns)
+            elif isinstance(report, LedgerEntry):
+                self.blotter.entries.append(report)
+            elif isinstance(report, MarginReport):
+                self.blotter.notices.append(Notice(self.now_ns, report.message))
         if filled:
             self._recorder.look(self.now_ns)
 
@@ -329,7 +338,7 @@ class Run:
         return tell
 
     def _fill_teller(self, report: FillReport) -> Callable[[], None]:
-        order = self.blotter.records[report.client_order_id].order
+        order = self.blotter.records[name_of(report)].order
 
         def tell() -> None:
             strategy = self._strategy

@@ -292,17 +292,3 @@ def fees(executions: Iterable[Execution]) -> dict[str, Decimal]:
             if fee.amount:
                 sums[fee.currency] = add(sums.get(fee.currency, ZERO), fee.amount)
     return dict(sorted(sums.items()))
-
-
-def positions(executions: Iterable[Execution]) -> dict[str, list[tuple[int, Decimal]]]:
-    """What was held after each fill, by symbol, as (nanoseconds, quantity); one point a moment."""
-    held: dict[str, list[tuple[int, Decimal]]] = {}
-    for execution in executions:
-        steps = held.setdefault(execution.symbol, [])
-        before = steps[-1][1] if steps else ZERO
-        after = add(before, multiply(Decimal(execution.sign), execution.quantity))
-        if steps and steps[-1][0] == execution.time_ns:
-            steps[-1] = (execution.time_ns, after)
-        else:
-            steps.append((execution.time_ns, after))
-    return dict(sorted(held.items()))

@@ -7,19 +7,22 @@ from decimal import Decimal
 
 import pytest
 
-from brokergate.backtest import runner
+from brokergate.backtest import results, runner
 from brokergate.backtest.commands import Cancel, Given, Place, Replace
 from brokergate.backtest.line import LatencyLine
 from brokergate.backtest.market import Market
+from brokergate.backtest.page import render
 from brokergate.backtest.recording import PriceSeries, thinned
 from brokergate.backtest.runner import Finished, Run, RunawayStrategy, StrategyFailed
 from brokergate.backtest.strategy import Strategy, Trader, View
+from brokergate.domain.accounts import LedgerEntryKind
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderChanged, OrderEventType
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.orders import OrderSpec, OrderState, OrderType, Side
 from brokergate.ports.broker import FillReport
 from brokergate.sim.latency import ConstantLatency, RecordedLatency
+from brokergate.sim.margin import MarginTerms, Rates
 from brokergate.sim.market import BookDelta, BookSnapshot, MarketUpdate, TradeUpdate
 from brokergate.sim.venue import AccountTerms
 
@@ -136,6 +139,27 @@ def test_a_replace_and_a_cancel_do_what_they_say() -> None:
     assert (record.order.quantity, record.order.spec.limit_price) == (Decimal(7), Decimal("91.00"))
     assert (record.order.state, record.ended_ns) == (OrderState.CANCELED, START + 30 * MS)
     assert run.blotter.refused == []
+
+
+def test_a_liquidation_is_an_order_of_the_venues_with_its_fee_and_its_notice() -> None:
+    """10,000 of equity hold 900 at 100.10 on a leverage of ten; at 90.00 they are sold by the venue."""
+    crash = (book(0, 9_990, 10_010, 1_000), book(100, 9_000, 9_010, 1_000))
+    margin = MarginTerms(Rates(Decimal(10)), liquidation_fee_percent=Decimal(1))
+    terms = AccountTerms({"USD": Decimal(10_000)}, base_currency="USD", margin=margin)
+    script = [Given(START + 10 * MS, Place("long", order(Side.BUY, 900)))]
+    run = Run(market(crash), terms, script=script)()
+    sold = [record for name, record in run.blotter.records.items() if name.startswith("venue:")]
+    assert sold
+    assert all(record.order.state is OrderState.FILLED for record in sold)
+    assert run.blotter.notices[-1].message.startswith("liquidation: ")
+    assert [entry.kind for entry in run.blotter.entries] == [LedgerEntryKind.ADJUSTMENT] * len(sold)
+    document = results.document(run, {}, {})
+    closed = sum(Decimal(fill["quantity"]) for fill in document["fills"] if fill["side"] == "SELL")
+    last = document["position_steps"]["XYZ"][-1]
+    assert last == ["2023-11-14T22:13:20.100000000Z", str(900 - closed)]
+    assert [entry["kind"] for entry in document["ledger"]] == ["ADJUSTMENT"] * len(sold)
+    assert {fill["client_order_id"] for fill in document["fills"]} == set(run.blotter.records)
+    assert "liquidation" in render(run, document)
 
 
 class Diarist(Strategy):

@@ -150,8 +150,3 @@ def test_volume_and_fees_are_by_currency() -> None:
     assert volume["USD"].maker_share == quotient(D("300.50"), D("3305.50"))
     assert volume["EUR"].maker == 0
     assert statistics.fees([BUY, sold, euro]) == {"BNB": D(2), "USD": D("1.40")}
-
-
-def test_a_position_has_one_point_a_moment_and_passes_through_zero() -> None:
-    fills = [BUY, replace(BUY, quantity=D(5)), replace(BUY, sign=-1, time_ns=7, quantity=D(155))]
-    assert statistics.positions(fills) == {"XYZ": [(1, D(105)), (7, D(-50))]}

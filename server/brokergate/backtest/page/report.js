@@ -249,6 +249,15 @@ function tables() {
   );
 }
 
+function cash() {
+  const rows = [...data.notices.map(([time, message]) => [time, "NOTICE", "", "", "", message]),
+    ...data.ledger.map((entry) => [entry.time, entry.kind, entry.amount, entry.currency, entry.symbol, entry.description])].sort((a, b) => (a[0] < b[0] ? -1 : a[0] > b[0] ? 1 : 0));
+  if (!rows.length) return;
+  at("cash").hidden = false;
+  pagedTable(at("cash"), "margin and cash", ["Time (UTC)", "Kind", numeric("Amount"), "Currency", "Symbol", longText("What the venue said")],
+    rows.length, (i) => [moment(rows[i][0]), ...rows[i].slice(1)]);
+}
+
 function flattened(value, name, rows) {
   if (value !== null && typeof value === "object" && Object.keys(value).length) {
     for (const [key, inner] of Object.entries(value)) flattened(inner, Array.isArray(value) ? `${name}[${key}]` : name ? `${name}.${key}` : key, rows);
@@ -272,6 +281,7 @@ draw();
 distributions();
 smallTables();
 tables();
+cash();
 settings();
 
 let drawnAt = innerWidth;
