@@ -46,6 +46,21 @@ class BookView:
 
 
 @dataclass(frozen=True, slots=True)
+class BarView:
+    """What a span of time brought; `event_time_ns` is its end. It is pushed, and told to nobody."""
+
+    symbol: str
+    span_ns: int
+    open_price: Decimal
+    high_price: Decimal
+    low_price: Decimal
+    close_price: Decimal
+    volume: Decimal
+    event_time_ns: int
+    receive_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class BookChanged:
     """The book of `symbol` is another one now; ask the broker's `book()` for it when it is wanted."""
 

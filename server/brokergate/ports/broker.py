@@ -26,7 +26,7 @@ from brokergate.domain.events import OrderEventType
 from brokergate.domain.faults import FaultPlan
 from brokergate.domain.fills import FillOrigin, Liquidity, Money
 from brokergate.domain.instruments import Instrument
-from brokergate.domain.market import BookView, MarketDatum, QuoteView
+from brokergate.domain.market import BarView, BookView, MarketDatum, QuoteView
 from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side, TimeInForce
 from brokergate.domain.values import value
 
@@ -434,6 +434,6 @@ class TapeStatus:
 
 @dataclass(frozen=True, slots=True)
 class PushedUpdate:
-    """One pushed piece of market data, in decimals: exactly one of quote, trade, book is set."""
+    """One pushed piece of market data, in decimals."""
 
-    datum: MarketDatum
+    datum: MarketDatum | BarView

@@ -4,7 +4,7 @@ A step is lines of text. The first letter says what was done, fields are parted 
 nanoseconds. Only what moves the venue is written: of a refused order, that it used up an id.
 
     P count received     so many updates of the feed were played
-    Q bid ask …          a quote was pushed; T a trade, B a book, G a gap
+    Q bid ask …          a quote was pushed; T a trade, B a book, K a bar, G a gap
     A time               time passed: what follows came at this time
     R count              so many orders were refused
     O id …               an order was accepted
@@ -23,7 +23,7 @@ from decimal import Decimal
 
 from brokergate.domain.money import format_decimal
 from brokergate.domain.orders import OrderType, TimeInForce
-from brokergate.sim.market import BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
+from brokergate.sim.market import BarUpdate, BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
 from brokergate.sim.orders import WorkingOrder
 
 COMMAND_WORK = 4
@@ -184,6 +184,9 @@ def pushed_line(update: MarketUpdate, received_ns: int, dated_ns: int) -> str:
         return f"B{head}\t{_levels(update.bids)}\t{_levels(update.asks)}"
     if isinstance(update, FeedGap):
         return f"G{head}\t{' '.join(update.reason.split())}"
+    if isinstance(update, BarUpdate):
+        prices = f"{update.open}\t{update.high}\t{update.low}\t{update.close}"
+        return f"K{head}\t{update.span_ns}\t{prices}\t{update.volume}"
     raise ValueError(f"nobody pushes a {type(update).__name__}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 
 from brokergate.domain.orders import OrderType, TimeInForce, TriggerSource
-from brokergate.sim.market import BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
+from brokergate.sim.market import BarUpdate, BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
 from brokergate.sim.orders import WorkingOrder
 from brokergate.sim.packing import Unreadable
 from brokergate.sim.special import special_of
@@ -73,6 +73,11 @@ def _trade(time_ns: int, symbol: str, price: str, size: str, aggressor: str) -> 
 
 def _book(time_ns: int, symbol: str, bids: str, asks: str) -> MarketUpdate:
     return BookSnapshot(time_ns, symbol, _levels(bids), _levels(asks))
+
+
+def _bar(time_ns: int, symbol: str, *numbers: str) -> MarketUpdate:
+    span_ns, opened, high, low, close, volume = map(int, numbers)
+    return BarUpdate(time_ns, symbol, span_ns, opened, high, low, close, volume)
 
 
 def _gap(time_ns: int, symbol: str, reason: str) -> MarketUpdate:
@@ -180,7 +185,7 @@ def _broke(_venue: Venue, reason: str) -> None:
     raise Unreadable(f"the market had broken: {reason}")
 
 
-_PUSHED: dict[str, Callable[..., MarketUpdate]] = {"Q": _quote, "T": _trade, "B": _book, "G": _gap}
+_PUSHED: dict[str, Callable[..., MarketUpdate]] = {"Q": _quote, "T": _trade, "B": _book, "G": _gap, "K": _bar}
 _COMMANDS: dict[str, Callable[..., None]] = {
     "A": lambda venue, time_ns: venue.advance(int(time_ns)),
     "R": lambda venue, count: venue.refuse(int(count)),

@@ -28,15 +28,15 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62rokergate/v1/market_data.proto\x12\rbrokergate.v1\x1a\x19\x62rokergate/v1/enums.proto\x1a\x1a\x62rokergate/v1/stream.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x02\n\x05Quote\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x16\n\tbid_price\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x62id_quantity\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x16\n\task_price\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x61sk_quantity\x18\x05 \x01(\tH\x03\x88\x01\x01\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nlast_price\x18\x08 \x01(\tH\x04\x88\x01\x01\x42\x0c\n\n_bid_priceB\x0f\n\r_bid_quantityB\x0c\n\n_ask_priceB\x0f\n\r_ask_quantityB\r\n\x0b_last_price\"\xc7\x01\n\x05Trade\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\t\x12+\n\x0e\x61ggressor_side\x18\x04 \x01(\x0e\x32\x13.brokergate.v1.Side\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\",\n\tBookLevel\x12\r\n\x05price\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\"\xc8\x01\n\x04\x42ook\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12&\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x18.brokergate.v1.BookLevel\x12&\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x18.brokergate.v1.BookLevel\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8d\x01\n\x10MarketDataUpdate\x12%\n\x05quote\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.QuoteH\x00\x12%\n\x05trade\x18\x02 \x01(\x0b\x32\x14.brokergate.v1.TradeH\x00\x12#\n\x04\x62ook\x18\x03 \x01(\x0b\x32\x13.brokergate.v1.BookH\x00\x42\x06\n\x04\x64\x61ta\"5\n\x0fGetQuoteRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\"7\n\x10GetQuoteResponse\x12#\n\x05quote\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.Quote\"\xb1\x01\n\x17StreamMarketDataRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07symbols\x18\x02 \x03(\t\x12,\n\x05kinds\x18\x03 \x03(\x0e\x32\x1d.brokergate.v1.MarketDataKind\x12\x12\n\nbook_depth\x18\x04 \x01(\x05\x12/\n\x0cmin_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x94\x01\n\x18StreamMarketDataResponse\x12\x30\n\x07updates\x18\x01 \x03(\x0b\x32\x1f.brokergate.v1.MarketDataUpdate\x12\x17\n\x0fskipped_updates\x18\x02 \x01(\x04\x12-\n\x07\x63losing\x18\x03 \x01(\x0b\x32\x1c.brokergate.v1.StreamClosing*\x85\x01\n\x0eMarketDataKind\x12 \n\x1cMARKET_DATA_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16MARKET_DATA_KIND_QUOTE\x10\x01\x12\x1a\n\x16MARKET_DATA_KIND_TRADE\x10\x02\x12\x19\n\x15MARKET_DATA_KIND_BOOK\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62rokergate/v1/market_data.proto\x12\rbrokergate.v1\x1a\x19\x62rokergate/v1/enums.proto\x1a\x1a\x62rokergate/v1/stream.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x02\n\x05Quote\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x16\n\tbid_price\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x62id_quantity\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x16\n\task_price\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x61sk_quantity\x18\x05 \x01(\tH\x03\x88\x01\x01\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nlast_price\x18\x08 \x01(\tH\x04\x88\x01\x01\x42\x0c\n\n_bid_priceB\x0f\n\r_bid_quantityB\x0c\n\n_ask_priceB\x0f\n\r_ask_quantityB\r\n\x0b_last_price\"\xc7\x01\n\x05Trade\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\t\x12+\n\x0e\x61ggressor_side\x18\x04 \x01(\x0e\x32\x13.brokergate.v1.Side\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\",\n\tBookLevel\x12\r\n\x05price\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\"\xc8\x01\n\x04\x42ook\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12&\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x18.brokergate.v1.BookLevel\x12&\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x18.brokergate.v1.BookLevel\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x02\n\x03\x42\x61r\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\'\n\x04span\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nopen_price\x18\x03 \x01(\t\x12\x12\n\nhigh_price\x18\x04 \x01(\t\x12\x11\n\tlow_price\x18\x05 \x01(\t\x12\x13\n\x0b\x63lose_price\x18\x06 \x01(\t\x12\x0e\n\x06volume\x18\x07 \x01(\t\x12.\n\nevent_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x10MarketDataUpdate\x12%\n\x05quote\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.QuoteH\x00\x12%\n\x05trade\x18\x02 \x01(\x0b\x32\x14.brokergate.v1.TradeH\x00\x12#\n\x04\x62ook\x18\x03 \x01(\x0b\x32\x13.brokergate.v1.BookH\x00\x12!\n\x03\x62\x61r\x18\x04 \x01(\x0b\x32\x12.brokergate.v1.BarH\x00\x42\x06\n\x04\x64\x61ta\"5\n\x0fGetQuoteRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\"7\n\x10GetQuoteResponse\x12#\n\x05quote\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.Quote\"\xb1\x01\n\x17StreamMarketDataRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07symbols\x18\x02 \x03(\t\x12,\n\x05kinds\x18\x03 \x03(\x0e\x32\x1d.brokergate.v1.MarketDataKind\x12\x12\n\nbook_depth\x18\x04 \x01(\x05\x12/\n\x0cmin_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x94\x01\n\x18StreamMarketDataResponse\x12\x30\n\x07updates\x18\x01 \x03(\x0b\x32\x1f.brokergate.v1.MarketDataUpdate\x12\x17\n\x0fskipped_updates\x18\x02 \x01(\x04\x12-\n\x07\x63losing\x18\x03 \x01(\x0b\x32\x1c.brokergate.v1.StreamClosing*\x85\x01\n\x0eMarketDataKind\x12 \n\x1cMARKET_DATA_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16MARKET_DATA_KIND_QUOTE\x10\x01\x12\x1a\n\x16MARKET_DATA_KIND_TRADE\x10\x02\x12\x19\n\x15MARKET_DATA_KIND_BOOK\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'brokergate.v1.market_data_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MARKETDATAKIND']._serialized_start=1537
-  _globals['_MARKETDATAKIND']._serialized_end=1670
+  _globals['_MARKETDATAKIND']._serialized_start=1831
+  _globals['_MARKETDATAKIND']._serialized_end=1964
   _globals['_QUOTE']._serialized_start=171
   _globals['_QUOTE']._serialized_end=496
   _globals['_TRADE']._serialized_start=499
@@ -45,14 +45,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BOOKLEVEL']._serialized_end=744
   _globals['_BOOK']._serialized_start=747
   _globals['_BOOK']._serialized_end=947
-  _globals['_MARKETDATAUPDATE']._serialized_start=950
-  _globals['_MARKETDATAUPDATE']._serialized_end=1091
-  _globals['_GETQUOTEREQUEST']._serialized_start=1093
-  _globals['_GETQUOTEREQUEST']._serialized_end=1146
-  _globals['_GETQUOTERESPONSE']._serialized_start=1148
-  _globals['_GETQUOTERESPONSE']._serialized_end=1203
-  _globals['_STREAMMARKETDATAREQUEST']._serialized_start=1206
-  _globals['_STREAMMARKETDATAREQUEST']._serialized_end=1383
-  _globals['_STREAMMARKETDATARESPONSE']._serialized_start=1386
-  _globals['_STREAMMARKETDATARESPONSE']._serialized_end=1534
+  _globals['_BAR']._serialized_start=950
+  _globals['_BAR']._serialized_end=1206
+  _globals['_MARKETDATAUPDATE']._serialized_start=1209
+  _globals['_MARKETDATAUPDATE']._serialized_end=1385
+  _globals['_GETQUOTEREQUEST']._serialized_start=1387
+  _globals['_GETQUOTEREQUEST']._serialized_end=1440
+  _globals['_GETQUOTERESPONSE']._serialized_start=1442
+  _globals['_GETQUOTERESPONSE']._serialized_end=1497
+  _globals['_STREAMMARKETDATAREQUEST']._serialized_start=1500
+  _globals['_STREAMMARKETDATAREQUEST']._serialized_end=1677
+  _globals['_STREAMMARKETDATARESPONSE']._serialized_start=1680
+  _globals['_STREAMMARKETDATARESPONSE']._serialized_end=1828
 # @@protoc_insertion_point(module_scope)

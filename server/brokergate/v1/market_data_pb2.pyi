@@ -245,6 +245,66 @@ class Book(_message.Message):
 Global___Book: _TypeAlias = Book  # noqa: Y015
 
 @_typing.final
+class Bar(_message.Message):
+    """What a span of time brought, told when it is over. Pushed only; streams tell none in this release."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    SPAN_FIELD_NUMBER: _builtins.int
+    OPEN_PRICE_FIELD_NUMBER: _builtins.int
+    HIGH_PRICE_FIELD_NUMBER: _builtins.int
+    LOW_PRICE_FIELD_NUMBER: _builtins.int
+    CLOSE_PRICE_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    EVENT_TIME_FIELD_NUMBER: _builtins.int
+    RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """The instrument."""
+    open_price: _builtins.str
+    """The first trade's price."""
+    high_price: _builtins.str
+    """The highest price."""
+    low_price: _builtins.str
+    """The lowest price."""
+    close_price: _builtins.str
+    """The last trade's price."""
+    volume: _builtins.str
+    """How much was traded, zero or more."""
+    @_builtins.property
+    def span(self) -> _duration_pb2.Duration:
+        """How long it lasted: 1 s to 31 days. Required."""
+
+    @_builtins.property
+    def event_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was over, by the market's clock."""
+
+    @_builtins.property
+    def receive_time(self) -> _timestamp_pb2.Timestamp:
+        """When the gateway learned of it, by its own."""
+
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        span: _duration_pb2.Duration | None = ...,
+        open_price: _builtins.str = ...,
+        high_price: _builtins.str = ...,
+        low_price: _builtins.str = ...,
+        close_price: _builtins.str = ...,
+        volume: _builtins.str = ...,
+        event_time: _timestamp_pb2.Timestamp | None = ...,
+        receive_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "receive_time", b"receive_time", "span", b"span"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["close_price", b"close_price", "event_time", b"event_time", "high_price", b"high_price", "low_price", b"low_price", "open_price", b"open_price", "receive_time", b"receive_time", "span", b"span", "symbol", b"symbol", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Bar: _TypeAlias = Bar  # noqa: Y015
+
+@_typing.final
 class MarketDataUpdate(_message.Message):
     """One piece of market data."""
 
@@ -253,6 +313,7 @@ class MarketDataUpdate(_message.Message):
     QUOTE_FIELD_NUMBER: _builtins.int
     TRADE_FIELD_NUMBER: _builtins.int
     BOOK_FIELD_NUMBER: _builtins.int
+    BAR_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def quote(self) -> Global___Quote:
         """The best bid and ask."""
@@ -265,18 +326,23 @@ class MarketDataUpdate(_message.Message):
     def book(self) -> Global___Book:
         """A book."""
 
+    @_builtins.property
+    def bar(self) -> Global___Bar:
+        """A bar."""
+
     def __init__(
         self,
         *,
         quote: Global___Quote | None = ...,
         trade: Global___Trade | None = ...,
         book: Global___Book | None = ...,
+        bar: Global___Bar | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "data", b"data", "quote", b"quote", "trade", b"trade"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bar", b"bar", "book", b"book", "data", b"data", "quote", b"quote", "trade", b"trade"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["book", b"book", "data", b"data", "quote", b"quote", "trade", b"trade"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bar", b"bar", "book", b"book", "data", b"data", "quote", b"quote", "trade", b"trade"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_data: _TypeAlias = _typing.Literal["quote", "trade", "book"]  # noqa: Y015
+    _WhichOneofReturnType_data: _TypeAlias = _typing.Literal["quote", "trade", "book", "bar"]  # noqa: Y015
     _WhichOneofArgType_data: _TypeAlias = _typing.Literal["data", b"data"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_data) -> _WhichOneofReturnType_data | None: ...
 

@@ -34,6 +34,7 @@ from tests.e2e.badinput.forms import (
     choice,
     choices,
     lasting,
+    span,
     wrong_texts,
 )
 from tests.e2e.badinput.order_rules import (
@@ -279,6 +280,26 @@ _SIMULATOR: Final[Mapping[str, Form]] = {
     "MarketDataUpdate.quote": Form((Wrong("no data", MISSING.value, at=".."),)),
     "MarketDataUpdate.trade": Form((Wrong("no data", MISSING.value, at=".."),)),
     "MarketDataUpdate.book": Form((Wrong("no data", MISSING.value, at=".."),)),
+    "MarketDataUpdate.bar": Form((Wrong("no data", MISSING.value, at=".."),)),
+    "Bar.symbol": TRADED,
+    "Bar.span": lasting(span(1), 31 * 86_400).but(MISSING),
+    "Bar.open_price": PRICE.but(MISSING, Wrong("above the high", "100.01"), without=("empty",)),
+    "Bar.high_price": ABOVE_ZERO.but(
+        MISSING, Wrong("off tick", "100.005", "PRICE_OFF_TICK"), without=("empty",), right=("100", "1000.5")
+    ),
+    "Bar.low_price": ABOVE_ZERO.but(
+        MISSING,
+        Wrong("off tick", "0.015", "PRICE_OFF_TICK"),
+        Wrong("above the high", "101"),
+        without=("empty",),
+        right=("0.01", "50"),
+    ),
+    "Bar.close_price": PRICE.but(MISSING, Wrong("above the high", "100.01"), without=("empty",)),
+    "Bar.volume": NOT_NEGATIVE.but(
+        MISSING, Wrong("off lot", "1.0005", "QUANTITY_OFF_LOT"), without=("empty",), right=("0", "2.5")
+    ),
+    "Bar.event_time": TIME,
+    "Bar.receive_time": anything("the gateway sets its own"),
     "Quote.symbol": TRADED,
     "Quote.bid_price": PRICE,
     "Quote.bid_quantity": QUANTITY,

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from brokergate.v1 import enums_pb2 as enums
@@ -24,6 +25,7 @@ from brokergate.v1.broker_pb2 import GetBrokerRequest, ListBrokersRequest, Recon
 from brokergate.v1.event_pb2 import START_POSITION_EARLIEST, StreamEventsRequest, StreamFillsRequest
 from brokergate.v1.instrument_pb2 import GetInstrumentRequest, ListInstrumentsRequest
 from brokergate.v1.market_data_pb2 import (
+    Bar,
     Book,
     BookLevel,
     GetQuoteRequest,
@@ -308,6 +310,17 @@ SETTINGS: Mapping[str, Callable[[Message, str], None]] = {
     ),
     "OrderSpec.expire_time": _changed(time_in_force=enums.TIME_IN_FORCE_GTD, expire_time=when(FAR_FUTURE_S)),
     "OrderSpec.display_quantity": _changed(display_quantity="0.5"),
+    "MarketDataUpdate.bar": _changed(
+        bar=Bar(
+            symbol=SYMBOL,
+            span=Duration(seconds=60),
+            open_price="50",
+            high_price="100",
+            low_price="0.01",
+            close_price="50",
+            volume="5",
+        )
+    ),
     "MarketDataUpdate.quote": _changed(
         quote=Quote(symbol=SYMBOL, bid_price="99.99", bid_quantity="1", ask_price="100.01", ask_quantity="1")
     ),

@@ -20,7 +20,7 @@ from brokergate.domain.commands import (
 )
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.events import EventKind
-from brokergate.domain.market import BookView, QuoteView, TradeView
+from brokergate.domain.market import BarView, BookView, QuoteView, TradeView
 from brokergate.domain.orders import OrderState, Side
 from brokergate.domain.streams import StartPosition
 from brokergate.ports.broker import TapeAction
@@ -527,6 +527,18 @@ def test_tape(fields: dict[str, Any], action: TapeAction) -> None:
     assert decode("ControlTapeRequest", **fields).command.action == action
 
 
+BAR: dict[str, Any] = {
+    "symbol": "A",
+    "span": {"seconds": 60},
+    "open_price": "2",
+    "high_price": "4",
+    "low_price": "1",
+    "close_price": "3",
+    "volume": "0",
+    "event_time": {"seconds": 5},
+}
+
+
 def test_pushed_data() -> None:
     """Pushed quotes, trades and books are the domain's, with the time at which they came."""
     pushed = decode(
@@ -542,13 +554,34 @@ def test_pushed_data() -> None:
             },
             {"trade": {"symbol": "A", "price": "2", "quantity": "1"}},
             {"book": {**LEVELS, "symbol": "A"}},
+            {"bar": BAR},
         ],
     )
     assert [update.datum for update in pushed.updates] == [
         QuoteView("A", None, None, Decimal("2.5"), Decimal(1), 1_000_000_000, 9),
         TradeView("A", Decimal(2), Decimal(1), Side.UNSPECIFIED, 0, 9),
         BookView("A", ((Decimal(1), Decimal(1)),), ((Decimal(2), Decimal(1)),), 0, 9),
+        BarView("A", 60 * 10**9, Decimal(2), Decimal(4), Decimal(1), Decimal(3), Decimal(0), 5 * 10**9, 9),
     ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"low_price": "5"}, "low_price"),
+        ({"open_price": "4.5"}, "open_price"),
+        ({"close_price": "0.5"}, "close_price"),
+        ({"high_price": "NaN"}, "high_price"),
+        ({"volume": "-1"}, "volume"),
+        ({"span": {}}, "span"),
+        ({"span": {"seconds": 32 * 86_400}}, "span"),
+    ],
+)
+def test_a_bar_that_cannot_be_is_refused(changed: dict[str, Any], field: str) -> None:
+    """The field that is wrong is named, and no other."""
+    with pytest.raises(GatewayError) as refused:
+        decode("PushMarketDataRequest", updates=[{"bar": BAR | changed}])
+    assert [violation.field for violation in refused.value.violations] == [f"updates[0].bar.{field}"]
 
 
 def test_the_first_violation_is_in_the_message() -> None:

@@ -577,3 +577,33 @@ def test_a_step_that_does_not_fit_is_refused(step: bytes, problem: str) -> None:
     venue = Venue(INSTRUMENTS, RICH, NEW, START_NS)
     with pytest.raises(Unreadable, match=problem):
         replay(venue, step, lambda _count: [], lambda _symbol, _time: None, lambda _standing: None)
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        QuoteUpdate(START_NS + 1, BTC.symbol, (99, 5), None),
+        TradeUpdate(START_NS + 1, BTC.symbol, 100, 3, -1),
+        BookSnapshot(START_NS + 1, BTC.symbol, ((99, 1), (98, 2)), ((101, 3),)),
+        BarUpdate(START_NS + 1, BTC.symbol, 60_000_000_000, 100, 104, 98, 101, 50),
+        FeedGap(START_NS + 1, BTC.symbol, "the other account is away"),
+    ],
+)
+def test_what_was_pushed_is_done_again(update: MarketUpdate) -> None:
+    """Every kind of update that no feed tells twice leaves the same venue when it is read from the diary."""
+    pushed, again = [Venue(INSTRUMENTS, RICH, NEW, START_NS, session="7") for _ in range(2)]
+    for venue in (pushed, again):
+        venue.opening()
+        venue.apply([QuoteUpdate(START_NS, BTC.symbol, (90, 9), (110, 9))], 1)
+        venue.diary.clear()
+    pushed.push(update, 7, 3)
+    dates: dict[str, int] = {}
+    replay(again, pushed.diary.take(), lambda count: (), dates.__setitem__, lambda text: None)
+    assert dates == {BTC.symbol: 3}
+    documents = []
+    for venue in (pushed, again):
+        venue.changed_holdings()
+        pack = Packer(KIND, 1)
+        venue.save(pack)
+        documents.append(pack.document())
+    assert documents[0] == documents[1]

@@ -192,6 +192,9 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self._failure = ""
         # Surveying a long recording takes seconds: not on the event loop.
         tape = await asyncio.to_thread(_surveyed, config.feed.tape, config) if config.feed.tape else None
+        if tape is not None and (repairs := tape.survey().repairs):
+            told = ", ".join(f"{count} {kind}" for kind, count in repairs.items())
+            self._outbox.add([ConnectionReport(ConnectionState.CONNECTED, f"the tape was repaired: {told}")])
         followed = await self._followed(config.feed.account) if config.feed.account else None
         terms = account_terms(config, tape.survey() if tape else None)
         venue, feed = None, self._new_feed(tape, followed)

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from brokergate.domain.errors import ErrorReason, FieldViolation, GatewayError, shorten
-from brokergate.domain.market import BookView, QuoteView, TradeView
+from brokergate.domain.market import BarView, BookView, QuoteView, TradeView
 from brokergate.domain.money import format_decimal, is_multiple
 from brokergate.domain.orders import Side
 from brokergate.ports.broker import PushedUpdate
 from brokergate.sim.listing import Listing
-from brokergate.sim.market import BookSnapshot, MarketUpdate, QuoteUpdate, TradeUpdate
+from brokergate.sim.market import BarUpdate, BookSnapshot, MarketUpdate, QuoteUpdate, TradeUpdate
 
 MAX_LEVELS = 5000
 """Levels a side of a pushed book."""
@@ -40,8 +40,10 @@ def parse_pushed(
             parsed.append(
                 _book(datum, _listing(datum.symbol, listings, f"{path}.book"), now_ns, f"{path}.book")
             )
+        elif isinstance(datum, BarView):
+            parsed.append(_bar(datum, _listing(datum.symbol, listings, f"{path}.bar"), now_ns, f"{path}.bar"))
         else:
-            raise _refused(ErrorReason.INVALID_FIELD, path, "is empty; set quote, trade or book")
+            raise _refused(ErrorReason.INVALID_FIELD, path, "is empty; set quote, trade, book or bar")
     return parsed
 
 
@@ -77,6 +79,22 @@ def _book(book: BookView, listing: Listing, now_ns: int, path: str) -> BookSnaps
     return BookSnapshot(now_ns, book.symbol, bids, asks)
 
 
+def _bar(bar: BarView, listing: Listing, now_ns: int, path: str) -> BarUpdate:
+    tick = listing.instrument.price_increment
+    prices = (bar.open_price, bar.high_price, bar.low_price, bar.close_price)
+    for name, price in zip(("open_price", "high_price", "low_price", "close_price"), prices, strict=True):
+        _on_tick(price, tick, f"{path}.{name}")
+    if not bar.low_price <= min(bar.open_price, bar.close_price):
+        raise _refused(ErrorReason.INVALID_FIELD, f"{path}.low_price", "is above another of its prices")
+    if not max(bar.open_price, bar.close_price) <= bar.high_price:
+        raise _refused(ErrorReason.INVALID_FIELD, f"{path}.high_price", "is below another of its prices")
+    if bar.volume < 0 or bar.span_ns <= 0:
+        raise _refused(ErrorReason.INVALID_FIELD, path, "has a volume below zero, or lasts no time")
+    _on_lot(bar.volume, listing.instrument.quantity_increment, f"{path}.volume")
+    opened, high, low, close = [listing.ticks(price) for price in prices]
+    return BarUpdate(now_ns, bar.symbol, bar.span_ns, opened, high, low, close, listing.lots(bar.volume))
+
+
 def _levels(levels: tuple[tuple[Decimal, Decimal], ...], listing: Listing, path: str) -> tuple[Level, ...]:
     if len(levels) > MAX_LEVELS:
         raise _refused(
@@ -93,27 +111,27 @@ def _levels(levels: tuple[tuple[Decimal, Decimal], ...], listing: Listing, path:
 
 def _level(price: Decimal, quantity: Decimal, listing: Listing, price_path: str, quantity_path: str) -> Level:
     instrument = listing.instrument
-    if price <= 0:
-        raise _refused(ErrorReason.INVALID_FIELD, price_path, f"{format_decimal(price)} is not above zero")
+    _on_tick(price, instrument.price_increment, price_path)
     if quantity <= 0:
         raise _refused(
             ErrorReason.INVALID_FIELD, quantity_path, f"{format_decimal(quantity)} is not above zero"
         )
-    if not is_multiple(price, instrument.price_increment):
-        tick = format_decimal(instrument.price_increment)
-        raise _refused(
-            ErrorReason.PRICE_OFF_TICK,
-            price_path,
-            f"{format_decimal(price)} is not a multiple of the tick {tick}",
-        )
-    if not is_multiple(quantity, instrument.quantity_increment):
-        lot = format_decimal(instrument.quantity_increment)
-        raise _refused(
-            ErrorReason.QUANTITY_OFF_LOT,
-            quantity_path,
-            f"{format_decimal(quantity)} is not a multiple of the lot {lot}",
-        )
+    _on_lot(quantity, instrument.quantity_increment, quantity_path)
     return listing.ticks(price), listing.lots(quantity)
+
+
+def _on_tick(price: Decimal, tick: Decimal, path: str) -> None:
+    if price <= 0:
+        raise _refused(ErrorReason.INVALID_FIELD, path, f"{format_decimal(price)} is not above zero")
+    if not is_multiple(price, tick):
+        problem = f"{format_decimal(price)} is not a multiple of the tick {format_decimal(tick)}"
+        raise _refused(ErrorReason.PRICE_OFF_TICK, path, problem)
+
+
+def _on_lot(quantity: Decimal, lot: Decimal, path: str) -> None:
+    if not is_multiple(quantity, lot):
+        problem = f"{format_decimal(quantity)} is not a multiple of the lot {format_decimal(lot)}"
+        raise _refused(ErrorReason.QUANTITY_OFF_LOT, path, problem)
 
 
 def _crossed(bid: int, ask: int, path: str) -> GatewayError:

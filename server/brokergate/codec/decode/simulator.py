@@ -14,6 +14,7 @@ from brokergate.codec.decode.fields import (
     choice,
     count,
     currency,
+    duration_ns,
     identifier,
     matches_symbol,
     money,
@@ -26,7 +27,7 @@ from brokergate.codec.decode.fields import (
 from brokergate.codec.decode.order import Mutation, mutation_at
 from brokergate.domain.commands import CreatePaperAccount, PushInstrument, Slippage
 from brokergate.domain.fills import Money
-from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
+from brokergate.domain.market import BarView, BookView, MarketDatum, QuoteView, TradeView
 from brokergate.domain.money import ZERO
 from brokergate.domain.orders import Side
 from brokergate.ports.broker import PushedUpdate, TapeAction
@@ -37,6 +38,7 @@ MAX_UPDATES = 1000
 MAX_LEVELS = 1000
 MAX_CURRENCIES = 64
 MAX_LEVERAGE = 1000
+MAX_BAR_S = 31 * 86_400
 MAX_SLIPPAGE_AMOUNT = Decimal(10) ** 9
 MAX_VOLUME = Decimal(10) ** 18
 MAX_SECONDS = Decimal(10) ** 6
@@ -257,16 +259,18 @@ def decode_push(request: simulator_pb2.PushMarketDataRequest, receive_time_ns: i
 
 def _datum(
     out: Violations, path: str, update: market_data_pb2.MarketDataUpdate, receive_time_ns: int
-) -> MarketDatum:
+) -> MarketDatum | BarView:
     match update.WhichOneof("data"):
         case "trade":
             return _trade(out, f"{path}.trade", update.trade, receive_time_ns)
         case "book":
             return _book(out, f"{path}.book", update.book, receive_time_ns)
+        case "bar":
+            return _bar(out, f"{path}.bar", update.bar, receive_time_ns)
         case "quote":
             pass
         case _:
-            out.add(path, "is empty; give a quote, a trade or a book")
+            out.add(path, "is empty; give a quote, a trade, a book or a bar")
             return TradeView("", ZERO, ZERO, Side.UNSPECIFIED, 0, receive_time_ns)
     return _quote(out, f"{path}.quote", update.quote, receive_time_ns)
 
@@ -321,6 +325,34 @@ def _book(out: Violations, path: str, book: market_data_pb2.Book, receive_time_n
         bids,
         asks,
         time_ns(out, f"{path}.event_time", book.event_time),
+        receive_time_ns,
+    )
+
+
+def _bar(out: Violations, path: str, bar: market_data_pb2.Bar, receive_time_ns: int) -> BarView:
+    prices = {
+        name: positive(out, f"{path}.{name}", getattr(bar, name))
+        for name in ("open_price", "high_price", "low_price", "close_price")
+    }
+    low, high = prices["low_price"], prices["high_price"]
+    if low > high > ZERO:
+        out.add(f"{path}.low_price", f"must not be above high_price, {bar.high_price}", bar.low_price)
+    for name in ("open_price", "close_price"):
+        if ZERO < low <= high and prices[name] > ZERO and not low <= prices[name] <= high:
+            out.add(f"{path}.{name}", "must not be outside low_price and high_price", getattr(bar, name))
+    span_ns = duration_ns(out, f"{path}.span", bar.span, 1, MAX_BAR_S)
+    volume = number(out, f"{path}.volume", bar.volume)
+    if volume is not None and volume < ZERO:
+        out.add(f"{path}.volume", "is below zero", bar.volume)
+    return BarView(
+        symbol(out, f"{path}.symbol", bar.symbol),
+        span_ns,
+        prices["open_price"],
+        high,
+        low,
+        prices["close_price"],
+        volume or ZERO,
+        time_ns(out, f"{path}.event_time", bar.event_time),
         receive_time_ns,
     )
 

@@ -8,8 +8,17 @@ from pathlib import Path
 import pytest
 
 from brokergate.domain.errors import ErrorReason
-from brokergate.ports.broker import Rejected, TapeAction
-from tests.unit.adapters.paper.hand_clock import NEW, HandClock, Reader, accepted, broker, fills, order
+from brokergate.ports.broker import ConnectionReport, Rejected, TapeAction
+from tests.unit.adapters.paper.hand_clock import (
+    NEW,
+    HandClock,
+    Reader,
+    accepted,
+    broker,
+    fills,
+    order,
+    settle,
+)
 
 
 @pytest.fixture
@@ -46,6 +55,10 @@ async def test_apples_days_are_played_to_their_end(clock: HandClock, shared_data
     feed = {"tape": str(tape), "paused": True, "price_increment": "0.01", "rounding": True}
     paper = broker(clock, feed)
     await paper.connect(NEW)
+    reader = Reader(paper)
+    await settle()
+    (told,) = [report.message for report in reader.reports if isinstance(report, ConnectionReport)]
+    assert told == "the tape was repaired: 1 splits_in_prices"
     await paper.control_tape(TapeAction(seek_time_ns=ns("2014-06-09T12:00:00")))
     accepted(await paper.place_order(order("AAPL", 1, "10", "1.00")))
     status = await paper.control_tape(TapeAction(seek_time_ns=ns("2014-12-31T22:00:00")))

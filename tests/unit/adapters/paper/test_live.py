@@ -16,7 +16,7 @@ from brokergate.domain.commands import CreatePaperAccount, PushInstrument, Slipp
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import InstrumentKind
-from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
+from brokergate.domain.market import BarView, BookView, MarketDatum, QuoteView, TradeView
 from brokergate.domain.orders import Side, TimeInForce
 from brokergate.engine.paper_setting import from_setting, to_setting
 from brokergate.ports.broker import (
@@ -478,3 +478,28 @@ async def test_a_minute_without_market_data_is_too_old(clock: HandClock) -> None
         assert fills(reader.reports) == [("90", "1")]
         assert fills(await paper.place_order(order("BTC/USDT", -1, "1"))) == [("80", "1")]
         await paper.close()
+
+
+async def test_a_pushed_bar_is_taken_whole_or_not_at_all(clock: HandClock) -> None:
+    """On the tick and on the lot, its prices in order; what is wrong is named."""
+
+    def bar(**changed: str) -> PushedUpdate:
+        texts = {"open": "100", "high": "102", "low": "99.5", "close": "101", "volume": "3.1"} | changed
+        opened, high, low, close, volume = (Decimal(text) for text in texts.values())
+        return PushedUpdate(BarView("BTC/USDT", 60 * 10**9, opened, high, low, close, volume, 5, 0))
+
+    paper = broker(clock, PUSHED)
+    await paper.connect(NEW)
+    for changed, reason, field in (
+        ({"high": "102.2"}, ErrorReason.PRICE_OFF_TICK, "high_price"),
+        ({"low": "100.5"}, ErrorReason.INVALID_FIELD, "low_price"),
+        ({"high": "100.5"}, ErrorReason.INVALID_FIELD, "high_price"),
+        ({"open": "0"}, ErrorReason.INVALID_FIELD, "open_price"),
+        ({"volume": "0.05"}, ErrorReason.QUANTITY_OFF_LOT, "volume"),
+    ):
+        with pytest.raises(GatewayError) as refused:
+            await paper.push([bar(), bar(**changed)])
+        assert refused.value.reason is reason
+        assert [violation.field for violation in refused.value.violations] == [f"updates[1].bar.{field}"]
+    await paper.push([bar()])
+    await paper.close()
