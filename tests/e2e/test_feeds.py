@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,9 @@ from brokergate.v1 import (
 )
 from brokergate_client import Gateway, Order, OrderState, Side, market_order
 from tests.e2e.conftest import StartServer
-from tests.e2e.process import ServerProcess
+from tests.e2e.process import ROOT, ServerProcess, environment
+from tests.venue.market import PROFILES
+from tests.venue.process import VenueProcess
 
 QUOTES = "wann;Geld;Brief\n" + "".join(
     f"06.05.2024 12:00:{second:02};1.08{second:02};1.09{second:02}\n" for second in range(60)
@@ -146,3 +150,62 @@ async def test_who_follows_is_cut_off_with_the_one_he_follows(
     await quoted(gateway, "push-follower", "ETH/USDT")
     order = (await gateway.place("push-follower", market_order("ETH/USDT", Side.BUY, "1"))).order
     assert order.average_price == 3101
+
+
+REMOTE = """
+server: {{listen: "127.0.0.1:0", data_dir: {data_dir}}}
+accounts:
+  follower: {{broker: paper, paper: {{feed: {{account: far}}}}}}
+  far: {{broker: socket, socket: {{port: {port}}}}}
+"""
+
+
+@pytest.fixture
+def venue(tmp_path: Path) -> Iterator[VenueProcess]:
+    """A broker behind a socket."""
+    venue = VenueProcess(tmp_path, 7)
+    venue.start()
+    yield venue
+    venue.close()
+
+
+@pytest.fixture
+def remote_gateway(venue: VenueProcess, tmp_path: Path) -> Iterator[str]:
+    """The address of a gateway with an account at that broker, and a paper account that follows its market."""
+    data_dir = tmp_path / "data"
+    config = tmp_path / "remote.yaml"
+    config.write_text(REMOTE.format(data_dir=data_dir, port=venue.port))
+    command = [sys.executable, "-m", "tests.venue.gateway", "serve", "--config", str(config)]
+    with (
+        (tmp_path / "gateway.log").open("w") as log,
+        subprocess.Popen(
+            command, cwd=ROOT, env=environment(), stdin=subprocess.PIPE, stdout=log, stderr=log
+        ) as process,
+    ):
+        address, deadline = data_dir / "address", time.monotonic() + 60
+        while not address.exists():
+            assert process.poll() is None, (tmp_path / "gateway.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield address.read_text().splitlines()[0]
+        process.terminate()
+
+
+async def test_a_broker_far_away_is_followed(venue: VenueProcess, remote_gateway: str) -> None:
+    """Its quotes are the market; while it is away orders are refused with the time since when, then filled again."""
+    symbol = PROFILES[0].instrument.symbol
+    deadline = time.monotonic() + 60
+    async with Gateway.connect(remote_gateway) as gateway:
+
+        async def bought() -> Order:
+            assert time.monotonic() < deadline
+            return (await gateway.place("follower", market_order(symbol, Side.BUY, "1"))).order
+
+        await quoted(gateway, "follower", symbol)
+        assert (await bought()).state is OrderState.FILLED
+        venue.go_away(1_500)
+        while (order := await bought()).state is not OrderState.REJECTED:
+            pass
+        assert "is away since" in order.reject_message
+        while (await bought()).state is not OrderState.FILLED:
+            pass
