@@ -87,8 +87,8 @@ class SyntheticPlayer:
     ) -> None:
         self._feed = SyntheticFeed(seed, clock.now_ns(), tuple(profiles), profiles)
         self.instruments = self._feed.instruments
-        habits = repr([market.profile for market in self._feed.markets])
-        self.identity = f"synthetic {MODEL} {seed} {blake2b(habits.encode(), digest_size=8).hexdigest()}"
+        habits = repr([MODEL, *(market.profile for market in self._feed.markets)])
+        self.identity = f"synthetic {seed} {blake2b(habits.encode(), digest_size=8).hexdigest()}"
         self._clock = clock
         self._play = play
         self._failed = failed
