@@ -79,7 +79,7 @@ def test_check_prints_what_would_be_served(tmp_path: Path) -> None:
 
 
 BAD_PAPER = [
-    ("{latency_ms: 1}", "accounts.p.paper.latency_ms is not a setting"),
+    ("{delay_ms: 1}", "accounts.p.paper.delay_ms is not a setting"),
     ("{initial_balance: {USD: -1}}", "accounts.p.paper.initial_balance.USD ('-1') is out of range"),
     ("{initial_balance: {USD: 0.1e1}}", "accounts.p.paper.initial_balance.USD ('0.1e1') is not a plain decimal"),
     ("{initial_balance: {usd: 1}}", "accounts.p.paper.initial_balance.usd is not a name for it; write one that"),
