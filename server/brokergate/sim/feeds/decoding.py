@@ -121,7 +121,7 @@ class Decoder:
             number, fields = row
             try:
                 decoded = decode(fields)
-            except ValueError as error:
+            except (ValueError, OverflowError) as error:
                 if not self._dropping:
                     way_out = error.way_out if isinstance(error, OffIncrement) else _MEND
                     raise TapeError(

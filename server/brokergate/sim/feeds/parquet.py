@@ -81,9 +81,12 @@ class ParquetTable:
 
 
 def _moment(time_ns: int) -> str:
-    """ISO 8601 to the nanosecond."""
+    """ISO 8601 to the nanosecond; what is beyond the calendar is told as a number, which no reader takes."""
     seconds, rest = divmod(time_ns, 1_000_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}"
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:09d}"
+    except (ValueError, OverflowError, OSError):
+        return f"{time_ns} ns"
 
 
 def _text(value: object) -> str:

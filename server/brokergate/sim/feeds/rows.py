@@ -55,7 +55,10 @@ class CsvTable:
         for line, raw in self._lines():
             text = self._text(line, raw.removeprefix(_BOM))
             self.separator = max(_SEPARATORS, key=text.count)
-            self.header, self.header_line = self._split(text), line
+            try:
+                self.header, self.header_line = self._split(text), line
+            except csv.Error as error:
+                raise TapeError(self.name, line, f"the header is no CSV ({error})", "mend it") from error
             return
         raise TapeError(self.name, None, "the file is empty", "give a table with a header and rows")
 
@@ -71,7 +74,11 @@ class CsvTable:
             except UnicodeDecodeError:
                 yield self._undecodable(line)
                 continue
-            fields = text.split(separator) if '"' not in text else self._split(text)
+            try:
+                fields = text.split(separator) if '"' not in text else self._split(text)
+            except csv.Error as error:
+                yield TapeError(self.name, line, f"the line is no CSV ({error})", "mend the line")
+                continue
             if len(fields) != width:
                 problem = f"the line has {len(fields)} columns, and the header has {width}"
                 yield TapeError(self.name, line, problem, "mend it, or set 'bad_lines: drop'")

@@ -91,6 +91,14 @@ def test_a_bad_row_is_named_or_dropped(tmp_path: Path, bid: float | None, says: 
     assert "row 2" in gap.reason  # type: ignore[union-attr]
 
 
+def test_a_moment_beyond_the_calendar_is_told(tmp_path: Path) -> None:
+    """With its row."""
+    times = arrow.array([2**60], arrow.timestamp("ms"))
+    path = written(tmp_path, {"time": times, "bid": [1.1], "ask": [1.2]})
+    with pytest.raises(TapeError, match="row 1: time "):
+        updates(path)
+
+
 def test_a_damaged_file_is_told(tmp_path: Path) -> None:
     """Cut short, and with bytes changed in the middle."""
     path = written(
