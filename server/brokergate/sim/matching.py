@@ -103,7 +103,7 @@ class Market(Linked):
     def _price_of(self, source: TriggerSource, side: int, rising: int) -> int | None:
         """The price of a source for orders of a side that wait for a rise (+1) or a fall (-1)."""
         if source is TriggerSource.LAST or (source is TriggerSource.UNSPECIFIED and self.last is not None):
-            return self.last
+            return self._last(rising)
         if source is TriggerSource.MARK:
             doubled = self.mark()
             return None if doubled is None else rising * (rising * doubled // 2)

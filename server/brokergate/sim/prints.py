@@ -53,8 +53,11 @@ class PrintFilling(Filling):
         """What traded in it."""
         self._by_bars = False
         """Whether bars come: then trades beside them fill nothing."""
-        self._within = False
-        """Whether a bar is between its open and its close: stops go at their trigger."""
+        self._within = 0
+        """Not 0 while a bar is between its open and its close, where stops go at their trigger: +1 while those that
+        wait for a rise look at its high and the others at its low, -1 the other way round."""
+        self._range = (0, 0)
+        """The bar's low and high."""
 
     @property
     def prints(self) -> bool:
@@ -115,16 +118,23 @@ class PrintFilling(Filling):
         self._serve_since(opened_ns, now_ns)
         self._trigger(now_ns)
         self._gapped(bar.open, opened_ns, now_ns)
-        self._within = True
-        for price in (bar.low, bar.high):
-            self.last = price
+        self._range = (bar.low, bar.high)
+        # What waits is tested before what trails is drawn after the price (LEAN: FillModel.TrailingStopFill).
+        for self._within in (1, -1):
             self._trigger(now_ns)
-        self._within = False
+        self._within, self._range = 0, (0, 0)
         self._beyond(bar.low, bar.high, opened_ns, now_ns)
         self._at(bar.close)
         self._serve_since(now_ns, now_ns)
         self._trigger(now_ns)
         self._beyond(bar.close, bar.close, now_ns, now_ns)
+
+    def _last(self, rising: int) -> int | None:
+        """The last price, as orders see it that wait for a rise (+1) or a fall (-1)."""
+        if not self._within:
+            return self.last
+        low, high = self._range
+        return high if rising == self._within else low
 
     def _open_for(self, lots: int) -> None:
         numerator, denominator = self._share

@@ -9,12 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from brokergate.domain.fills import Liquidity
+from brokergate.domain.orders import OrderType, TriggerSource
 from brokergate.ports.broker import Accepted, FillReport, Rejected, Report
 from brokergate.sim.filling import FillTerms
-from brokergate.sim.market import BarUpdate
+from brokergate.sim.market import BarUpdate, CorporateAction, CorporateActionKind
 from brokergate.sim.slippage import FixedSlippage, VolumeShareSlippage
 from brokergate.sim.venue import AccountTerms
-from tests.unit.sim.matching.desk import FOK, IOC, RICH, Desk
+from tests.unit.sim.matching.desk import AAPL, FOK, IOC, RICH, Desk
 
 SPAN = 1_000_000
 D = Decimal
@@ -93,6 +94,40 @@ def test_of_a_stop_and_a_limit_in_one_bar_the_stop_is_done() -> None:
     desk.sell(10, 110)
     desk.send(-1, 10, stop=90)
     assert desk.fills(bar(desk, 100, 112, 88, 100)) == [("c2", 90, 10)]
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_of_a_stop_and_an_order_to_be_touched_the_stop_is_done(side: int) -> None:
+    """Whichever side: the worse is assumed of both, with room for one."""
+    desk = desk_with("1")
+    bar(desk, 100, 101, 99, 100)
+    desk.send(side, 10, stop=100 - 10 * side, type=OrderType.MARKET_IF_TOUCHED)
+    desk.send(side, 10, stop=100 + 10 * side)
+    assert desk.fills(bar(desk, 100, 112, 88, 100)) == [("c2", 100 + 10 * side, 10)]
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_a_trailing_stop_is_tested_before_it_follows(side: int) -> None:
+    """5 behind 100: a bar from 96 to 120 does not reach 95, then draws the trigger to 115 (of which the close of 118
+    is not yet short); the next opens at 117 and goes through it. For a buyer the mirror of it."""
+
+    def mirrored(*prices: int) -> tuple[int, ...]:
+        return prices if side < 0 else (200 - prices[0], 200 - prices[2], 200 - prices[1], 200 - prices[3])
+
+    desk = desk_with()
+    bar(desk, *mirrored(100, 100, 100, 100))
+    desk.send(side, 5, type=OrderType.TRAILING_STOP, trail_amount=5, source=TriggerSource.LAST)
+    assert desk.fills(bar(desk, *mirrored(100, 120, 96, 118))) == []
+    assert desk.fills(bar(desk, *mirrored(117, 117, 110, 112))) == [("c1", 115 if side < 0 else 85, 5)]
+
+
+def test_a_split_leaves_nothing_of_the_bar_before_it() -> None:
+    """Two for one: nobody buys at the old price, and the next bar is a new one."""
+    desk = Desk(AAPL, terms=AccountTerms(RICH, fills=FillTerms(participation_percent=D(10))))
+    bar(desk, 100, 100, 100, 100)
+    desk.market(CorporateAction(desk.tick(), "AAPL", CorporateActionKind.SPLIT, (2, 1)))
+    assert desk.fills(desk.buy(5)) == []
+    assert desk.fills(bar(desk, 50, 51, 49, 50)) == [("c1", 50, 5)]
 
 
 def test_a_stop_that_gets_too_little_takes_the_rest_at_the_next_open() -> None:
