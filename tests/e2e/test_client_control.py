@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from brokergate_client import (
     ErrorReason,
+    Fault,
+    FaultKind,
     Gateway,
     NotFoundError,
     NotPermittedError,
@@ -132,3 +136,17 @@ async def test_control_is_for_admins(start_server: StartServer) -> None:
         ):
             with pytest.raises(NotPermittedError):
                 await refused
+
+
+async def test_faults_are_set_and_ended_by_the_client(gateway: Gateway) -> None:
+    """A paper account rejects on purpose, says so, and is well again; a repeat by its request_id sets nothing."""
+    rejections = Fault(FaultKind.REJECTION, Decimal(100))
+    late = Fault(FaultKind.DELAYED_EVENTS, Decimal("12.5"), timedelta(milliseconds=20))
+    told = await gateway.simulator.set_faults("paper", [rejections, late], request_id="bad-day")
+    assert told == (rejections, late)
+    order = (await gateway.place("paper", limit_order(BTC, Side.BUY, "0.1", "1000"))).order
+    assert (order.state, order.reject_reason) == (OrderState.REJECTED, ErrorReason.BROKER_REJECTED)
+    assert await gateway.simulator.set_faults("paper") == ()
+    assert await gateway.simulator.set_faults("paper", [rejections, late], request_id="bad-day") == told
+    order = (await gateway.place("paper", limit_order(BTC, Side.BUY, "0.1", "1000"))).order
+    assert order.state is OrderState.NEW

@@ -18,6 +18,7 @@ from brokergate_client.enums import (
     Environment,
     ErrorReason,
     EventKind,
+    FaultKind,
     FillKind,
     FillOrigin,
     IfUnknown,
@@ -94,6 +95,7 @@ from brokergate_client.orders import (
     stop_order,
 )
 from brokergate_client.pages import Listing, Pages
+from brokergate_client.simulator import Fault, Simulator
 from brokergate_client.streams import EventStream, FillStream
 from brokergate_client.trading import TradingControl
 
@@ -123,6 +125,8 @@ __all__ = [
     "EventKind",
     "EventPayload",
     "EventStream",
+    "Fault",
+    "FaultKind",
     "FieldViolation",
     "Fill",
     "FillFees",
@@ -168,6 +172,7 @@ __all__ = [
     "SelfTradePrevention",
     "ServingStatus",
     "Side",
+    "Simulator",
     "Snapshot",
     "StartPosition",
     "StopPhase",

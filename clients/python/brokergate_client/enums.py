@@ -293,6 +293,21 @@ class ControlEventType(IntEnum):
     ORDER_RESOLVED = 9
     MARGIN_CALL = 10
     LIQUIDATION = 11
+    FAULTS = 12
+
+
+class FaultKind(IntEnum):
+    """What goes wrong on purpose on a paper account."""
+
+    UNSPECIFIED = 0
+    LOST_ACKNOWLEDGEMENT = 1
+    DELAYED_EVENTS = 2
+    DUPLICATED_EVENTS = 3
+    REORDERED_EVENTS = 4
+    MUTE_STREAM = 5
+    DISCONNECT = 6
+    REJECTION = 7
+    MAINTENANCE = 8
 
 
 class StartPosition(IntEnum):

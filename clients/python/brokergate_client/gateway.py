@@ -25,6 +25,7 @@ from brokergate.v1 import (
     order_service_pb2_grpc,
     position_pb2,
     position_service_pb2_grpc,
+    simulator_service_pb2_grpc,
     trading_control_service_pb2_grpc,
 )
 from brokergate_client import decode, encode
@@ -55,6 +56,7 @@ from brokergate_client.orders import (
     Preview,
 )
 from brokergate_client.pages import Listing, Page, Pages
+from brokergate_client.simulator import Simulator
 from brokergate_client.streams import EventStream, FillStream, Start, StreamOptions
 from brokergate_client.trading import TradingControl
 
@@ -141,6 +143,7 @@ class Gateway:
         self._instruments = instrument_service_pb2_grpc.InstrumentServiceStub(channel)
         self._market_data = market_data_service_pb2_grpc.MarketDataServiceStub(channel)
         self._control = trading_control_service_pb2_grpc.TradingControlServiceStub(channel)
+        self._simulator = simulator_service_pb2_grpc.SimulatorServiceStub(channel)
         # grpc.health.v1 without a dependency on its package: a message with one string, answered by one number.
         self._check = channel.unary_unary(
             "/grpc.health.v1.Health/Check",
@@ -186,6 +189,11 @@ class Gateway:
     def control(self) -> TradingControl:
         """What may be traded: emergency stops, discrepancies, orders that nobody can prove, the audit."""
         return TradingControl(self._call, self._control, self._control_events)
+
+    @property
+    def simulator(self) -> Simulator:
+        """What can be done to a paper account beside trading."""
+        return Simulator(self._call, self._simulator)
 
     def _control_events(self, start: Start, account_ids: Sequence[str]) -> EventStream:
         return self.events(start=start, account_ids=account_ids, kinds=[EventKind.CONTROL])

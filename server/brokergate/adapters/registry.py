@@ -12,6 +12,7 @@ from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.adapters.paper.feed_config import FeedConfig, PushConfig
 from brokergate.adapters.paper.fills_config import SlippageConfig
 from brokergate.adapters.paper.instruments_config import PushInstrumentConfig, SyntheticConfig
+from brokergate.adapters.paper.link_config import LatencyConfig, OneWayConfig
 from brokergate.adapters.paper.money_config import CommissionConfig, MarginConfig
 from brokergate.adapters.settings import SETTINGS
 from brokergate.config.accounts import PAPER, AccountConfig
@@ -117,12 +118,26 @@ def create_paper_broker(command: CreatePaperAccount, clock: Clock) -> AbstractBr
             slippage=slippage,
             participation_percent=command.participation_percent,
             feed=feed,
+            latency=_latency(command),
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         message = first["msg"].removeprefix("Value error, ")
         raise invalid_field(_field(command, path, first["loc"]), message) from error
     return PaperTradingBroker(config, clock)
+
+
+def _latency(command: CreatePaperAccount) -> LatencyConfig:
+    request_ms, response_ms = command.request_latency_ms, command.response_latency_ms
+    deviation_ms = command.latency_deviation_ms or None
+    if deviation_ms is None:
+        ways = [OneWayConfig(constant_ms=latency_ms) for latency_ms in (request_ms, response_ms)]
+    else:
+        ways = [
+            OneWayConfig(mean_ms=latency_ms, deviation_ms=deviation_ms)
+            for latency_ms in (request_ms, response_ms)
+        ]
+    return LatencyConfig(request=ways[0], response=ways[1])
 
 
 def _field(command: CreatePaperAccount, path: str, where: Sequence[int | str]) -> str:

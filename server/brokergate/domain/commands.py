@@ -10,6 +10,7 @@ from enum import IntEnum
 from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.control import OrderResolution
 from brokergate.domain.fills import Money
+from brokergate.domain.money import ZERO
 from brokergate.domain.orders import Order, OrderSpec, Side
 from brokergate.domain.values import value
 
@@ -141,6 +142,9 @@ class CreatePaperAccount:
     """A published schedule in place of the two fees; '' for none."""
     leverage: Decimal | None = None
     """Times its equity that it may carry; None for a cash account."""
+    request_latency_ms: Decimal = ZERO
+    response_latency_ms: Decimal = ZERO
+    latency_deviation_ms: Decimal = ZERO
 
 
 @dataclass(frozen=True, slots=True)

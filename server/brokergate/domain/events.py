@@ -67,6 +67,7 @@ class ControlEventType(IntEnum):
     ORDER_RESOLVED = 9
     MARGIN_CALL = 10
     LIQUIDATION = 11
+    FAULTS = 12
 
 
 @value

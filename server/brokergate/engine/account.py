@@ -29,6 +29,7 @@ from brokergate.domain.policy import AccountPolicy
 from brokergate.domain.values import changed
 from brokergate.engine.connection import Connection, Metrics
 from brokergate.engine.control import AccountControl, Refusal
+from brokergate.engine.fault_setting import put_in_force
 from brokergate.engine.holdings import DerivedPositions
 from brokergate.engine.requests import check_same_request
 from brokergate.engine.risk.limits import Risk
@@ -66,6 +67,7 @@ class Account:
     ) -> None:
         journal.open_account(account_id, durable=policy.durable)
         self.account_id = account_id
+        self.configured_faults = put_in_force(journal, account_id, broker)
         self.broker = broker
         self.policy = policy
         self.instruments: Mapping[str, Instrument] = {}
@@ -214,6 +216,17 @@ class Account:
             problem=discrepancy.message,
         )
         self.on_discrepancy(discrepancy)
+
+    def begin_anew(self, reports: Sequence[Report]) -> None:
+        """A paper account was reset, as `reports` say: its positions are these, and not the sum of its fills."""
+        if self.derived is not None:
+            for position in reports:
+                if isinstance(position, BrokerPosition):
+                    self.derived.take(position)
+                    self.tracker.holdings["position", position.symbol] = PositionChanged(position)
+        if self.risk is not None:
+            # What was won and lost before is no loss of the day.
+            self.risk.begin_day()
 
     def believe(self, symbol: str, payloads: list[EventPayload]) -> None:
         """The position in `symbol` as the broker told it last takes the place of the derived one."""

@@ -34,6 +34,7 @@ from brokergate.domain.errors import (
     invalid_field,
     outside,
 )
+from brokergate.domain.faults import FaultPlan
 from brokergate.domain.money import ZERO, format_decimal
 from brokergate.domain.orders import OrderSpec, OrderType, Side
 from brokergate.domain.policy import AccountPolicy
@@ -44,7 +45,7 @@ from brokergate.engine.closing import closable, market_orders
 from brokergate.engine.connections import Connections
 from brokergate.engine.grouping import members_of
 from brokergate.engine.journal_guard import CANCELS, STOPS, JournalGuard
-from brokergate.engine.lookups import no_position
+from brokergate.engine.lookups import no_position, simulated_venue
 from brokergate.engine.placing import Placing
 from brokergate.engine.reading import Reading
 from brokergate.engine.requests import check_same_request
@@ -83,7 +84,14 @@ class Gateway(Reading):
         super().__init__(journal)
         self.tasks = OwnedTasks()
         self.simulators = Simulators(
-            self.accounts, journal, log, self.tasks, make_paper, self.add_account, self.account
+            self.accounts,
+            journal,
+            log,
+            self.tasks,
+            make_paper,
+            self.add_account,
+            self.account,
+            self._go_across,
         )
         self._clock = clock
         self._log = log
@@ -112,12 +120,28 @@ class Gateway(Reading):
             account_id, broker, self.journal, self._clock, self._log, self._health_changed, policy=policy
         )
         self.accounts[account_id] = account
-        placing = self._placing[account] = Placing(account)
+        self._placing[account] = Placing(account)
         self._changing[account] = Changing(account)
         if not broker.in_process:
-            supervisor = Supervisor(account, placing, self._rng, self._guard.works, self._control.suspended)
-            self._connections.supervise(account_id, supervisor)
+            self._supervise(account)
         self._control.adopt(account)
+
+    def _supervise(self, account: Account) -> None:
+        placing = self._placing[account]
+        supervisor = Supervisor(account, placing, self._rng, self._guard.works, self._control.suspended)
+        self._connections.supervise(account.account_id, supervisor)
+
+    async def _go_across(self, account: Account, plan: FaultPlan) -> None:
+        """Makes an in-process paper account one across a line: it is made anew from the journal, which has all that it
+        did."""
+        self._gathering.settle()
+        await self._connections.leave(account, "going across a line, for faults to be")
+        account.tell()
+        simulated_venue(account).set_faults(plan)
+        account.load()
+        self._supervise(account)
+        await self.tried(account.account_id)
+        self._control.take_up(account)
 
     async def tried(self, account_id: str) -> None:
         """Returns when the first attempt to connect the account has ended. An in-process venue is connected here."""

@@ -37,6 +37,14 @@ def to_setting(command: CreatePaperAccount) -> str:
             "participation_percent": None if part is None else format_decimal(part),
             "commission_preset": command.commission_preset,
             "leverage": None if command.leverage is None else format_decimal(command.leverage),
+            "latency_ms": [
+                format_decimal(latency)
+                for latency in (
+                    command.request_latency_ms,
+                    command.response_latency_ms,
+                    command.latency_deviation_ms,
+                )
+            ],
         }
     )
 
@@ -46,6 +54,7 @@ def from_setting(account_id: str, text: str) -> CreatePaperAccount:
     kept = json.loads(text)
     # Accounts of earlier releases have none of these.
     slippage, part, leverage = kept.get("slippage"), kept.get("participation_percent"), kept.get("leverage")
+    request_ms, response_ms, deviation_ms = map(Decimal, kept.get("latency_ms", "000"))
     return CreatePaperAccount(
         account_id=account_id,
         initial_balances=tuple(Money(Decimal(a), c) for c, a in kept["initial_balances"].items()),
@@ -61,4 +70,7 @@ def from_setting(account_id: str, text: str) -> CreatePaperAccount:
         participation_percent=part and Decimal(part),
         commission_preset=kept.get("commission_preset", ""),
         leverage=leverage and Decimal(leverage),
+        request_latency_ms=request_ms,
+        response_latency_ms=response_ms,
+        latency_deviation_ms=deviation_ms,
     )

@@ -9,13 +9,16 @@ from decimal import Decimal
 from brokergate.domain.commands import CreatePaperAccount, Request
 from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field
 from brokergate.domain.events import ControlChanged, ControlEventType, EventPayload
+from brokergate.domain.faults import Fault, FaultPlan
 from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.account import Account
+from brokergate.engine.fault_setting import CONFIGURED, FAULTS, said
+from brokergate.engine.fault_setting import to_setting as plan_setting
 from brokergate.engine.lookups import account_view, simulated_venue
 from brokergate.engine.paper_setting import PAPER_SETTING, from_setting, to_setting
 from brokergate.engine.tasks import OwnedTasks, to_its_end
 from brokergate.ports.broker import AbstractBroker, PushedUpdate, TapeAction
-from brokergate.ports.journal import Journal
+from brokergate.ports.journal import Journal, Setting
 
 AddAccount = Callable[[str, AbstractBroker, AccountPolicy], Awaitable[None]]
 """`Gateway.add_account`."""
@@ -33,8 +36,9 @@ class Simulators:
         make: Callable[[CreatePaperAccount], AbstractBroker],
         add: AddAccount,
         find: Callable[[str], Account],
+        go_across: Callable[[Account, FaultPlan], Awaitable[None]],
     ) -> None:
-        """`find` is `Gateway.account`."""
+        """`find` is `Gateway.account`; `go_across` makes an in-process account one across a line, with these faults."""
         self.tasks = tasks
         self._accounts = accounts
         self._journal = journal
@@ -42,6 +46,7 @@ class Simulators:
         self._make = make
         self._add = add
         self._find = find
+        self._go_across = go_across
         self._one = asyncio.Lock()
 
     async def restore(self) -> None:
@@ -87,9 +92,7 @@ class Simulators:
             reports = await simulated_venue(account).reset(initial_balances)
             done = ControlChanged(ControlEventType.ACCOUNT_RESET, request.request_id, "", request.actor)
             payloads = [*account.tracker.apply(reports), done]
-            if account.risk is not None:
-                # What was won and lost before is no loss of the day.
-                account.risk.begin_day()
+            account.begin_anew(reports)
             return await self._answer(account, request, await account_view(account), payloads)
 
     @to_its_end
@@ -107,6 +110,27 @@ class Simulators:
                 request.actor,
             )
             return await self._answer(account, request, status, (moved,))
+
+    @to_its_end
+    async def set_faults(self, account_id: str, faults: Sequence[Fault], request: Request) -> bytes:
+        """Has these things go wrong on a paper account, in place of those before and after a restart too. The first
+        ones take an account that is in process across a line. `request.encode` gets the faults."""
+        async with self._one:
+            account = self._find(account_id)
+            if (answer := account.answered(request)) is not None:
+                return answer
+            venue = simulated_venue(account)
+            plan = FaultPlan(tuple(faults), account.clock.now_ns())
+            if account.broker.in_process and faults:
+                account.check_connected()
+                await self._go_across(account, plan)
+            record, body = account.done(request, plan.faults)
+            changed = ControlChanged(ControlEventType.FAULTS, request.request_id, said(plan), request.actor)
+            kept = Setting(FAULTS, plan_setting(plan)), Setting(CONFIGURED, account.configured_faults)
+            account.stage((changed,), (record, *kept))
+            await self._journal.commit()
+            venue.set_faults(plan)
+            return body
 
     async def push(self, account_id: str, updates: Sequence[PushedUpdate]) -> None:
         """Gives a paper account market data."""

@@ -176,7 +176,10 @@ class Tracker:
                 payloads.append(ControlChanged(kind, message=report.message))
             elif isinstance(report, ConnectionReport):
                 if self._derived is not None:
-                    continue  # the supervisor says where the connection stands: CONNECTED is when the gap is filled
+                    # The supervisor says where the connection stands: CONNECTED is when the gap is filled.
+                    if report.state is ConnectionState.CONNECTED and report.message:
+                        payloads.append(ConnectionChanged(report.state, report.message))
+                    continue
                 self._connection_changed(report.state, report.message)
                 payloads.append(ConnectionChanged(report.state, report.message))
             else:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import islice
+from typing import Protocol
 
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Liquidity, Money
@@ -20,6 +21,25 @@ from brokergate.sim.packing import Packer, Unpacker
 
 MOST = 100_000
 """Executions, and ended orders, that are remembered at most; the oldest are forgotten for newer ones."""
+
+
+class Named(Protocol):
+    """An order, or something that is told of one."""
+
+    @property
+    def client_order_id(self) -> str:
+        """The client's."""
+        ...
+
+    @property
+    def broker_order_id(self) -> str:
+        """The venue's."""
+        ...
+
+
+def name_of(named: Named) -> str:
+    """By which an order is remembered: its client's id, or the venue's of one that the venue made by itself."""
+    return named.client_order_id or named.broker_order_id
 
 
 class History:
@@ -44,11 +64,11 @@ class History:
         if len(self._ended) >= MOST:
             del self._ended[next(iter(self._ended))]
             self.complete = False
-        self._ended[order.client_order_id] = order
+        self._ended[name_of(order)] = order
 
-    def ended(self, client_order_id: str) -> VenueOrder | None:
-        """An order that has ended, and is remembered."""
-        return self._ended.get(client_order_id)
+    def ended(self, name: str) -> VenueOrder | None:
+        """An order that has ended, and is remembered; `name_of` says by which name."""
+        return self._ended.get(name)
 
     @property
     def size(self) -> int:
@@ -72,11 +92,11 @@ class History:
         fills = list(islice(self._fills, start, start + most))
         return fills, first + start + len(fills)
 
-    def forget(self, number: int, client_order_ids: Iterable[str]) -> None:
+    def forget(self, number: int, names: Iterable[str]) -> None:
         """The gateway knows the executions up to this number, and how these orders ended."""
         while self._fills and self.executed - len(self._fills) < number:
             self._fills.popleft()
-        for name in client_order_ids:
+        for name in names:
             self._ended.pop(name, None)
 
     def save(self, pack: Packer) -> None:
@@ -130,7 +150,7 @@ class History:
         history._fills.extend([_fill(kept.text()) for _ in range(fills)])
         for _ in range(ended):
             order = _order(kept.text())
-            history._ended[order.client_order_id] = order
+            history._ended[name_of(order)] = order
         return history
 
 

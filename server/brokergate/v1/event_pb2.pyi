@@ -208,6 +208,8 @@ class _ControlEventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Cont
     """A margin account's equity fell below the margin call's ratio; `message` has the figures."""
     CONTROL_EVENT_TYPE_LIQUIDATION: _ControlEventType.ValueType  # 11
     """The venue began to liquidate a margin account's positions; its orders follow, as EXTERNAL ones."""
+    CONTROL_EVENT_TYPE_FAULTS: _ControlEventType.ValueType  # 12
+    """What goes wrong on purpose on a paper account changed; `message` says what does now."""
 
 class ControlEventType(_ControlEventType, metaclass=_ControlEventTypeEnumTypeWrapper):
     """What changed in what may be traded."""
@@ -236,6 +238,8 @@ CONTROL_EVENT_TYPE_MARGIN_CALL: ControlEventType.ValueType  # 10
 """A margin account's equity fell below the margin call's ratio; `message` has the figures."""
 CONTROL_EVENT_TYPE_LIQUIDATION: ControlEventType.ValueType  # 11
 """The venue began to liquidate a margin account's positions; its orders follow, as EXTERNAL ones."""
+CONTROL_EVENT_TYPE_FAULTS: ControlEventType.ValueType  # 12
+"""What goes wrong on purpose on a paper account changed; `message` says what does now."""
 Global___ControlEventType: _TypeAlias = ControlEventType  # noqa: Y015
 
 class _StartPosition:

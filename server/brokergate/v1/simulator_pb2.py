@@ -29,7 +29,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62rokergate/v1/simulator.proto\x12\rbrokergate.v1\x1a\x1b\x62rokergate/v1/account.proto\x1a\x1f\x62rokergate/v1/market_data.proto\x1a\x19\x62rokergate/v1/money.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"!\n\rSyntheticFeed\x12\x10\n\x04seed\x18\x01 \x01(\x04\x42\x02\x30\x01\">\n\x08PushFeed\x12\x32\n\x0binstruments\x18\x01 \x03(\x0b\x32\x1d.brokergate.v1.PushInstrument\"m\n\x0ePushInstrument\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x17\n\x0fprice_increment\x18\x02 \x01(\t\x12\x1a\n\x12quantity_increment\x18\x03 \x01(\t\x12\x16\n\x0equote_currency\x18\x04 \x01(\t\"y\n\rSlippageModel\x12\x16\n\x0c\x66ixed_amount\x18\x01 \x01(\tH\x00\x12\x11\n\x07percent\x18\x02 \x01(\tH\x00\x12\x34\n\rmarket_impact\x18\x03 \x01(\x0b\x32\x1b.brokergate.v1.MarketImpactH\x00\x42\x07\n\x05model\"\xda\x01\n\x0cMarketImpact\x12\x16\n\x0e\x61verage_volume\x18\x01 \x01(\t\x12\x1a\n\x12volatility_percent\x18\x02 \x01(\t\x12\x1f\n\x12shares_outstanding\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecution_seconds\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0b\x64\x61y_seconds\x18\x05 \x01(\tH\x02\x88\x01\x01\x42\x15\n\x13_shares_outstandingB\x14\n\x12_execution_secondsB\x0e\n\x0c_day_seconds\"\xf0\x03\n\x19\x43reatePaperAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12.\n\x10initial_balances\x18\x03 \x03(\x0b\x32\x14.brokergate.v1.Money\x12\x31\n\tsynthetic\x18\x04 \x01(\x0b\x32\x1c.brokergate.v1.SyntheticFeedH\x00\x12\'\n\x04push\x18\x05 \x01(\x0b\x32\x17.brokergate.v1.PushFeedH\x00\x12\x1e\n\x11taker_fee_percent\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1e\n\x11maker_fee_percent\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x11\x63ommission_preset\x18\x08 \x01(\t\x12\x15\n\x08leverage\x18\t \x01(\tH\x03\x88\x01\x01\x12.\n\x08slippage\x18\x14 \x01(\x0b\x32\x1c.brokergate.v1.SlippageModel\x12\"\n\x15participation_percent\x18\x15 \x01(\tH\x04\x88\x01\x01\x42\x06\n\x04\x66\x65\x65\x64\x42\x14\n\x12_taker_fee_percentB\x14\n\x12_maker_fee_percentB\x0b\n\t_leverageB\x18\n\x16_participation_percent\"E\n\x1a\x43reatePaperAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.brokergate.v1.Account\"r\n\x18ResetPaperAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12.\n\x10initial_balances\x18\x03 \x03(\x0b\x32\x14.brokergate.v1.Money\"D\n\x19ResetPaperAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.brokergate.v1.Account\"]\n\x15PushMarketDataRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x30\n\x07updates\x18\x02 \x03(\x0b\x32\x1f.brokergate.v1.MarketDataUpdate\"2\n\x16PushMarketDataResponse\x12\x18\n\x10\x61\x63\x63\x65pted_updates\x18\x01 \x01(\x04\"\xe0\x01\n\x12\x43ontrolTapeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12)\n\x05pause\x18\x03 \x01(\x0b\x32\x18.brokergate.v1.PauseTapeH\x00\x12+\n\x06resume\x18\x04 \x01(\x0b\x32\x19.brokergate.v1.ResumeTapeH\x00\x12/\n\tseek_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x0f\n\x05speed\x18\x06 \x01(\tH\x00\x42\x08\n\x06\x61\x63tion\"\x0b\n\tPauseTape\"\x0c\n\nResumeTape\"\xc4\x01\n\x13\x43ontrolTapeResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.brokergate.v1.TapeState\x12-\n\ttape_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05speed\x18\x04 \x01(\t\x12\x16\n\x0eplayed_updates\x18\x05 \x01(\x04\"o\n\x05\x46\x61ult\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.brokergate.v1.FaultKind\x12\x14\n\x0crate_percent\x18\x02 \x01(\t\x12(\n\x05\x64\x65lay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x10SetFaultsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12$\n\x06\x66\x61ults\x18\x03 \x03(\x0b\x32\x14.brokergate.v1.Fault\"9\n\x11SetFaultsResponse\x12$\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x14.brokergate.v1.Fault*l\n\tTapeState\x12\x1a\n\x16TAPE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TAPE_STATE_PLAYING\x10\x01\x12\x15\n\x11TAPE_STATE_PAUSED\x10\x02\x12\x14\n\x10TAPE_STATE_ENDED\x10\x03*\x9b\x02\n\tFaultKind\x12\x1a\n\x16\x46\x41ULT_KIND_UNSPECIFIED\x10\x00\x12#\n\x1f\x46\x41ULT_KIND_LOST_ACKNOWLEDGEMENT\x10\x01\x12\x1d\n\x19\x46\x41ULT_KIND_DELAYED_EVENTS\x10\x02\x12 \n\x1c\x46\x41ULT_KIND_DUPLICATED_EVENTS\x10\x03\x12\x1f\n\x1b\x46\x41ULT_KIND_REORDERED_EVENTS\x10\x04\x12\x1a\n\x16\x46\x41ULT_KIND_MUTE_STREAM\x10\x05\x12\x19\n\x15\x46\x41ULT_KIND_DISCONNECT\x10\x06\x12\x18\n\x14\x46\x41ULT_KIND_REJECTION\x10\x07\x12\x1a\n\x16\x46\x41ULT_KIND_MAINTENANCE\x10\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x62rokergate/v1/simulator.proto\x12\rbrokergate.v1\x1a\x1b\x62rokergate/v1/account.proto\x1a\x1f\x62rokergate/v1/market_data.proto\x1a\x19\x62rokergate/v1/money.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"!\n\rSyntheticFeed\x12\x10\n\x04seed\x18\x01 \x01(\x04\x42\x02\x30\x01\">\n\x08PushFeed\x12\x32\n\x0binstruments\x18\x01 \x03(\x0b\x32\x1d.brokergate.v1.PushInstrument\"m\n\x0ePushInstrument\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x17\n\x0fprice_increment\x18\x02 \x01(\t\x12\x1a\n\x12quantity_increment\x18\x03 \x01(\t\x12\x16\n\x0equote_currency\x18\x04 \x01(\t\"y\n\rSlippageModel\x12\x16\n\x0c\x66ixed_amount\x18\x01 \x01(\tH\x00\x12\x11\n\x07percent\x18\x02 \x01(\tH\x00\x12\x34\n\rmarket_impact\x18\x03 \x01(\x0b\x32\x1b.brokergate.v1.MarketImpactH\x00\x42\x07\n\x05model\"\xda\x01\n\x0cMarketImpact\x12\x16\n\x0e\x61verage_volume\x18\x01 \x01(\t\x12\x1a\n\x12volatility_percent\x18\x02 \x01(\t\x12\x1f\n\x12shares_outstanding\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1e\n\x11\x65xecution_seconds\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x18\n\x0b\x64\x61y_seconds\x18\x05 \x01(\tH\x02\x88\x01\x01\x42\x15\n\x13_shares_outstandingB\x14\n\x12_execution_secondsB\x0e\n\x0c_day_seconds\"\x9e\x05\n\x19\x43reatePaperAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12.\n\x10initial_balances\x18\x03 \x03(\x0b\x32\x14.brokergate.v1.Money\x12\x31\n\tsynthetic\x18\x04 \x01(\x0b\x32\x1c.brokergate.v1.SyntheticFeedH\x00\x12\'\n\x04push\x18\x05 \x01(\x0b\x32\x17.brokergate.v1.PushFeedH\x00\x12\x1e\n\x11taker_fee_percent\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x1e\n\x11maker_fee_percent\x18\x07 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x11\x63ommission_preset\x18\x08 \x01(\t\x12\x15\n\x08leverage\x18\t \x01(\tH\x03\x88\x01\x01\x12.\n\x08slippage\x18\x14 \x01(\x0b\x32\x1c.brokergate.v1.SlippageModel\x12\"\n\x15participation_percent\x18\x15 \x01(\tH\x04\x88\x01\x01\x12\x1f\n\x12request_latency_ms\x18\x1e \x01(\tH\x05\x88\x01\x01\x12 \n\x13response_latency_ms\x18\x1f \x01(\tH\x06\x88\x01\x01\x12!\n\x14latency_deviation_ms\x18  \x01(\tH\x07\x88\x01\x01\x42\x06\n\x04\x66\x65\x65\x64\x42\x14\n\x12_taker_fee_percentB\x14\n\x12_maker_fee_percentB\x0b\n\t_leverageB\x18\n\x16_participation_percentB\x15\n\x13_request_latency_msB\x16\n\x14_response_latency_msB\x17\n\x15_latency_deviation_ms\"E\n\x1a\x43reatePaperAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.brokergate.v1.Account\"r\n\x18ResetPaperAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12.\n\x10initial_balances\x18\x03 \x03(\x0b\x32\x14.brokergate.v1.Money\"D\n\x19ResetPaperAccountResponse\x12\'\n\x07\x61\x63\x63ount\x18\x01 \x01(\x0b\x32\x16.brokergate.v1.Account\"]\n\x15PushMarketDataRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x30\n\x07updates\x18\x02 \x03(\x0b\x32\x1f.brokergate.v1.MarketDataUpdate\"2\n\x16PushMarketDataResponse\x12\x18\n\x10\x61\x63\x63\x65pted_updates\x18\x01 \x01(\x04\"\xe0\x01\n\x12\x43ontrolTapeRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12)\n\x05pause\x18\x03 \x01(\x0b\x32\x18.brokergate.v1.PauseTapeH\x00\x12+\n\x06resume\x18\x04 \x01(\x0b\x32\x19.brokergate.v1.ResumeTapeH\x00\x12/\n\tseek_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x0f\n\x05speed\x18\x06 \x01(\tH\x00\x42\x08\n\x06\x61\x63tion\"\x0b\n\tPauseTape\"\x0c\n\nResumeTape\"\xc4\x01\n\x13\x43ontrolTapeResponse\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.brokergate.v1.TapeState\x12-\n\ttape_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nstart_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05speed\x18\x04 \x01(\t\x12\x16\n\x0eplayed_updates\x18\x05 \x01(\x04\"o\n\x05\x46\x61ult\x12&\n\x04kind\x18\x01 \x01(\x0e\x32\x18.brokergate.v1.FaultKind\x12\x14\n\x0crate_percent\x18\x02 \x01(\t\x12(\n\x05\x64\x65lay\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"`\n\x10SetFaultsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12$\n\x06\x66\x61ults\x18\x03 \x03(\x0b\x32\x14.brokergate.v1.Fault\"9\n\x11SetFaultsResponse\x12$\n\x06\x66\x61ults\x18\x01 \x03(\x0b\x32\x14.brokergate.v1.Fault*l\n\tTapeState\x12\x1a\n\x16TAPE_STATE_UNSPECIFIED\x10\x00\x12\x16\n\x12TAPE_STATE_PLAYING\x10\x01\x12\x15\n\x11TAPE_STATE_PAUSED\x10\x02\x12\x14\n\x10TAPE_STATE_ENDED\x10\x03*\x9b\x02\n\tFaultKind\x12\x1a\n\x16\x46\x41ULT_KIND_UNSPECIFIED\x10\x00\x12#\n\x1f\x46\x41ULT_KIND_LOST_ACKNOWLEDGEMENT\x10\x01\x12\x1d\n\x19\x46\x41ULT_KIND_DELAYED_EVENTS\x10\x02\x12 \n\x1c\x46\x41ULT_KIND_DUPLICATED_EVENTS\x10\x03\x12\x1f\n\x1b\x46\x41ULT_KIND_REORDERED_EVENTS\x10\x04\x12\x1a\n\x16\x46\x41ULT_KIND_MUTE_STREAM\x10\x05\x12\x19\n\x15\x46\x41ULT_KIND_DISCONNECT\x10\x06\x12\x18\n\x14\x46\x41ULT_KIND_REJECTION\x10\x07\x12\x1a\n\x16\x46\x41ULT_KIND_MAINTENANCE\x10\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYNTHETICFEED'].fields_by_name['seed']._loaded_options = None
   _globals['_SYNTHETICFEED'].fields_by_name['seed']._serialized_options = b'0\001'
-  _globals['_TAPESTATE']._serialized_start=2382
-  _globals['_TAPESTATE']._serialized_end=2490
-  _globals['_FAULTKIND']._serialized_start=2493
-  _globals['_FAULTKIND']._serialized_end=2776
+  _globals['_TAPESTATE']._serialized_start=2556
+  _globals['_TAPESTATE']._serialized_end=2664
+  _globals['_FAULTKIND']._serialized_start=2667
+  _globals['_FAULTKIND']._serialized_end=2950
   _globals['_SYNTHETICFEED']._serialized_start=202
   _globals['_SYNTHETICFEED']._serialized_end=235
   _globals['_PUSHFEED']._serialized_start=237
@@ -53,29 +53,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MARKETIMPACT']._serialized_start=536
   _globals['_MARKETIMPACT']._serialized_end=754
   _globals['_CREATEPAPERACCOUNTREQUEST']._serialized_start=757
-  _globals['_CREATEPAPERACCOUNTREQUEST']._serialized_end=1253
-  _globals['_CREATEPAPERACCOUNTRESPONSE']._serialized_start=1255
-  _globals['_CREATEPAPERACCOUNTRESPONSE']._serialized_end=1324
-  _globals['_RESETPAPERACCOUNTREQUEST']._serialized_start=1326
-  _globals['_RESETPAPERACCOUNTREQUEST']._serialized_end=1440
-  _globals['_RESETPAPERACCOUNTRESPONSE']._serialized_start=1442
-  _globals['_RESETPAPERACCOUNTRESPONSE']._serialized_end=1510
-  _globals['_PUSHMARKETDATAREQUEST']._serialized_start=1512
-  _globals['_PUSHMARKETDATAREQUEST']._serialized_end=1605
-  _globals['_PUSHMARKETDATARESPONSE']._serialized_start=1607
-  _globals['_PUSHMARKETDATARESPONSE']._serialized_end=1657
-  _globals['_CONTROLTAPEREQUEST']._serialized_start=1660
-  _globals['_CONTROLTAPEREQUEST']._serialized_end=1884
-  _globals['_PAUSETAPE']._serialized_start=1886
-  _globals['_PAUSETAPE']._serialized_end=1897
-  _globals['_RESUMETAPE']._serialized_start=1899
-  _globals['_RESUMETAPE']._serialized_end=1911
-  _globals['_CONTROLTAPERESPONSE']._serialized_start=1914
-  _globals['_CONTROLTAPERESPONSE']._serialized_end=2110
-  _globals['_FAULT']._serialized_start=2112
-  _globals['_FAULT']._serialized_end=2223
-  _globals['_SETFAULTSREQUEST']._serialized_start=2225
-  _globals['_SETFAULTSREQUEST']._serialized_end=2321
-  _globals['_SETFAULTSRESPONSE']._serialized_start=2323
-  _globals['_SETFAULTSRESPONSE']._serialized_end=2380
+  _globals['_CREATEPAPERACCOUNTREQUEST']._serialized_end=1427
+  _globals['_CREATEPAPERACCOUNTRESPONSE']._serialized_start=1429
+  _globals['_CREATEPAPERACCOUNTRESPONSE']._serialized_end=1498
+  _globals['_RESETPAPERACCOUNTREQUEST']._serialized_start=1500
+  _globals['_RESETPAPERACCOUNTREQUEST']._serialized_end=1614
+  _globals['_RESETPAPERACCOUNTRESPONSE']._serialized_start=1616
+  _globals['_RESETPAPERACCOUNTRESPONSE']._serialized_end=1684
+  _globals['_PUSHMARKETDATAREQUEST']._serialized_start=1686
+  _globals['_PUSHMARKETDATAREQUEST']._serialized_end=1779
+  _globals['_PUSHMARKETDATARESPONSE']._serialized_start=1781
+  _globals['_PUSHMARKETDATARESPONSE']._serialized_end=1831
+  _globals['_CONTROLTAPEREQUEST']._serialized_start=1834
+  _globals['_CONTROLTAPEREQUEST']._serialized_end=2058
+  _globals['_PAUSETAPE']._serialized_start=2060
+  _globals['_PAUSETAPE']._serialized_end=2071
+  _globals['_RESUMETAPE']._serialized_start=2073
+  _globals['_RESUMETAPE']._serialized_end=2085
+  _globals['_CONTROLTAPERESPONSE']._serialized_start=2088
+  _globals['_CONTROLTAPERESPONSE']._serialized_end=2284
+  _globals['_FAULT']._serialized_start=2286
+  _globals['_FAULT']._serialized_end=2397
+  _globals['_SETFAULTSREQUEST']._serialized_start=2399
+  _globals['_SETFAULTSREQUEST']._serialized_end=2495
+  _globals['_SETFAULTSRESPONSE']._serialized_start=2497
+  _globals['_SETFAULTSRESPONSE']._serialized_end=2554
 # @@protoc_insertion_point(module_scope)

@@ -69,7 +69,7 @@ class _FaultKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FaultKind.V
     FAULT_KIND_REORDERED_EVENTS: _FaultKind.ValueType  # 4
     """Events come in another order."""
     FAULT_KIND_MUTE_STREAM: _FaultKind.ValueType  # 5
-    """The connection stands and nothing comes."""
+    """The connection stands and no event comes. What is asked for is answered."""
     FAULT_KIND_DISCONNECT: _FaultKind.ValueType  # 6
     """The connection is lost."""
     FAULT_KIND_REJECTION: _FaultKind.ValueType  # 7
@@ -91,7 +91,7 @@ FAULT_KIND_DUPLICATED_EVENTS: FaultKind.ValueType  # 3
 FAULT_KIND_REORDERED_EVENTS: FaultKind.ValueType  # 4
 """Events come in another order."""
 FAULT_KIND_MUTE_STREAM: FaultKind.ValueType  # 5
-"""The connection stands and nothing comes."""
+"""The connection stands and no event comes. What is asked for is answered."""
 FAULT_KIND_DISCONNECT: FaultKind.ValueType  # 6
 """The connection is lost."""
 FAULT_KIND_REJECTION: FaultKind.ValueType  # 7
@@ -282,6 +282,9 @@ class CreatePaperAccountRequest(_message.Message):
     LEVERAGE_FIELD_NUMBER: _builtins.int
     SLIPPAGE_FIELD_NUMBER: _builtins.int
     PARTICIPATION_PERCENT_FIELD_NUMBER: _builtins.int
+    REQUEST_LATENCY_MS_FIELD_NUMBER: _builtins.int
+    RESPONSE_LATENCY_MS_FIELD_NUMBER: _builtins.int
+    LATENCY_DEVIATION_MS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Makes the repeat of this request safe, `[A-Za-z0-9_-]{1,64}`. Required."""
     account_id: _builtins.str
@@ -299,6 +302,16 @@ class CreatePaperAccountRequest(_message.Message):
     participation_percent: _builtins.str
     """The most of a trade or a bar that all orders of the account get together, in per cent of its volume; above zero, at
     most 100. If absent, all of a trade beside a book or quotes, and 10 of a bar and of a trade where there is no book.
+    """
+    request_latency_ms: _builtins.str
+    """How long a command takes to the venue, in milliseconds of the venue's time: it matches against the book as it is when
+    it arrives. At least 0, at most 60000; 0 if absent.
+    """
+    response_latency_ms: _builtins.str
+    """How long answers and events take to the gateway, likewise; 0 if absent."""
+    latency_deviation_ms: _builtins.str
+    """The standard deviation of both, normally distributed; what would be below 0 is 0. At least 0, at most 60000; 0 if
+    absent.
     """
     @_builtins.property
     def initial_balances(self) -> _containers.RepeatedCompositeFieldContainer[_money_pb2.Money]:
@@ -330,27 +343,42 @@ class CreatePaperAccountRequest(_message.Message):
         leverage: _builtins.str | None = ...,
         slippage: Global___SlippageModel | None = ...,
         participation_percent: _builtins.str | None = ...,
+        request_latency_ms: _builtins.str | None = ...,
+        response_latency_ms: _builtins.str | None = ...,
+        latency_deviation_ms: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_leverage", b"_leverage", "_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_taker_fee_percent", b"_taker_fee_percent", "feed", b"feed", "leverage", b"leverage", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_latency_deviation_ms", b"_latency_deviation_ms", "_leverage", b"_leverage", "_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_request_latency_ms", b"_request_latency_ms", "_response_latency_ms", b"_response_latency_ms", "_taker_fee_percent", b"_taker_fee_percent", "feed", b"feed", "latency_deviation_ms", b"latency_deviation_ms", "leverage", b"leverage", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "request_latency_ms", b"request_latency_ms", "response_latency_ms", b"response_latency_ms", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_leverage", b"_leverage", "_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_taker_fee_percent", b"_taker_fee_percent", "account_id", b"account_id", "commission_preset", b"commission_preset", "feed", b"feed", "initial_balances", b"initial_balances", "leverage", b"leverage", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "request_id", b"request_id", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_latency_deviation_ms", b"_latency_deviation_ms", "_leverage", b"_leverage", "_maker_fee_percent", b"_maker_fee_percent", "_participation_percent", b"_participation_percent", "_request_latency_ms", b"_request_latency_ms", "_response_latency_ms", b"_response_latency_ms", "_taker_fee_percent", b"_taker_fee_percent", "account_id", b"account_id", "commission_preset", b"commission_preset", "feed", b"feed", "initial_balances", b"initial_balances", "latency_deviation_ms", b"latency_deviation_ms", "leverage", b"leverage", "maker_fee_percent", b"maker_fee_percent", "participation_percent", b"participation_percent", "push", b"push", "request_id", b"request_id", "request_latency_ms", b"request_latency_ms", "response_latency_ms", b"response_latency_ms", "slippage", b"slippage", "synthetic", b"synthetic", "taker_fee_percent", b"taker_fee_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__latency_deviation_ms: _TypeAlias = _typing.Literal["latency_deviation_ms"]  # noqa: Y015
+    _WhichOneofArgType__latency_deviation_ms: _TypeAlias = _typing.Literal["_latency_deviation_ms", b"_latency_deviation_ms"]  # noqa: Y015
     _WhichOneofReturnType__leverage: _TypeAlias = _typing.Literal["leverage"]  # noqa: Y015
     _WhichOneofArgType__leverage: _TypeAlias = _typing.Literal["_leverage", b"_leverage"]  # noqa: Y015
     _WhichOneofReturnType__maker_fee_percent: _TypeAlias = _typing.Literal["maker_fee_percent"]  # noqa: Y015
     _WhichOneofArgType__maker_fee_percent: _TypeAlias = _typing.Literal["_maker_fee_percent", b"_maker_fee_percent"]  # noqa: Y015
     _WhichOneofReturnType__participation_percent: _TypeAlias = _typing.Literal["participation_percent"]  # noqa: Y015
     _WhichOneofArgType__participation_percent: _TypeAlias = _typing.Literal["_participation_percent", b"_participation_percent"]  # noqa: Y015
+    _WhichOneofReturnType__request_latency_ms: _TypeAlias = _typing.Literal["request_latency_ms"]  # noqa: Y015
+    _WhichOneofArgType__request_latency_ms: _TypeAlias = _typing.Literal["_request_latency_ms", b"_request_latency_ms"]  # noqa: Y015
+    _WhichOneofReturnType__response_latency_ms: _TypeAlias = _typing.Literal["response_latency_ms"]  # noqa: Y015
+    _WhichOneofArgType__response_latency_ms: _TypeAlias = _typing.Literal["_response_latency_ms", b"_response_latency_ms"]  # noqa: Y015
     _WhichOneofReturnType__taker_fee_percent: _TypeAlias = _typing.Literal["taker_fee_percent"]  # noqa: Y015
     _WhichOneofArgType__taker_fee_percent: _TypeAlias = _typing.Literal["_taker_fee_percent", b"_taker_fee_percent"]  # noqa: Y015
     _WhichOneofReturnType_feed: _TypeAlias = _typing.Literal["synthetic", "push"]  # noqa: Y015
     _WhichOneofArgType_feed: _TypeAlias = _typing.Literal["feed", b"feed"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__latency_deviation_ms) -> _WhichOneofReturnType__latency_deviation_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__leverage) -> _WhichOneofReturnType__leverage | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__maker_fee_percent) -> _WhichOneofReturnType__maker_fee_percent | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__participation_percent) -> _WhichOneofReturnType__participation_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__request_latency_ms) -> _WhichOneofReturnType__request_latency_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__response_latency_ms) -> _WhichOneofReturnType__response_latency_ms | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__taker_fee_percent) -> _WhichOneofReturnType__taker_fee_percent | None: ...
     @_typing.overload
@@ -628,10 +656,15 @@ class Fault(_message.Message):
     kind: Global___FaultKind.ValueType
     """What."""
     rate_percent: _builtins.str
-    """How often, in per cent of the occasions; 100 is always."""
+    """How often, in per cent of the occasions; at least 0, 100 is always. The occasions are the commands for
+    LOST_ACKNOWLEDGEMENT, REJECTION (orders alone), DISCONNECT and MAINTENANCE, and the events for the others. A
+    DISCONNECT or a MAINTENANCE of 100 begins when it is set.
+    """
     @_builtins.property
     def delay(self) -> _duration_pb2.Duration:
-        """How late, for DELAYED_EVENTS; how long, for DISCONNECT and MAINTENANCE."""
+        """How late, for DELAYED_EVENTS and REORDERED_EVENTS (0.1 s if absent); how long, for DISCONNECT and MAINTENANCE, by the
+        gateway's clock: without it one that is always lasts until the faults are set anew. At most an hour.
+        """
 
     def __init__(
         self,

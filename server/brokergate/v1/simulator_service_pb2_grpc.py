@@ -97,7 +97,9 @@ class SimulatorServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetFaults(self, request, context):
-        """Breaks a paper venue on purpose. Errors: UNIMPLEMENTED in this release.
+        """Breaks a paper venue on purpose, until it is told otherwise, also after a restart. An account that was in process is
+        across a line from then on, until the next start without faults. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT,
+        REQUEST_ID_REUSED, BROKER_UNAVAILABLE (the account is not connected).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

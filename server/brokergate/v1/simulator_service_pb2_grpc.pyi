@@ -46,7 +46,10 @@ class SimulatorServiceStub:
     INVALID_FIELD (a time before the tape's present one), REQUEST_ID_REUSED.
     """
     SetFaults: _grpc.UnaryUnaryMultiCallable[_simulator_pb2.SetFaultsRequest, _simulator_pb2.SetFaultsResponse]
-    """Breaks a paper venue on purpose. Errors: UNIMPLEMENTED in this release."""
+    """Breaks a paper venue on purpose, until it is told otherwise, also after a restart. An account that was in process is
+    across a line from then on, until the next start without faults. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT,
+    REQUEST_ID_REUSED, BROKER_UNAVAILABLE (the account is not connected).
+    """
 
 @_typing.type_check_only
 class SimulatorServiceAsyncStub(SimulatorServiceStub):
@@ -66,7 +69,10 @@ class SimulatorServiceAsyncStub(SimulatorServiceStub):
     INVALID_FIELD (a time before the tape's present one), REQUEST_ID_REUSED.
     """
     SetFaults: _aio.UnaryUnaryMultiCallable[_simulator_pb2.SetFaultsRequest, _simulator_pb2.SetFaultsResponse]  # type: ignore[assignment]
-    """Breaks a paper venue on purpose. Errors: UNIMPLEMENTED in this release."""
+    """Breaks a paper venue on purpose, until it is told otherwise, also after a restart. An account that was in process is
+    across a line from then on, until the next start without faults. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT,
+    REQUEST_ID_REUSED, BROKER_UNAVAILABLE (the account is not connected).
+    """
 
 class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
     """Paper accounts. Trading on them is OrderService. Needs the scope admin; other accounts answer NOT_A_PAPER_ACCOUNT."""
@@ -113,6 +119,9 @@ class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _simulator_pb2.SetFaultsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_simulator_pb2.SetFaultsResponse, _abc.Awaitable[_simulator_pb2.SetFaultsResponse]]:
-        """Breaks a paper venue on purpose. Errors: UNIMPLEMENTED in this release."""
+        """Breaks a paper venue on purpose, until it is told otherwise, also after a restart. An account that was in process is
+        across a line from then on, until the next start without faults. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT,
+        REQUEST_ID_REUSED, BROKER_UNAVAILABLE (the account is not connected).
+        """
 
 def add_SimulatorServiceServicer_to_server(servicer: SimulatorServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

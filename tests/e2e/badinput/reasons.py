@@ -38,6 +38,8 @@ _ORDERS: Final = "unit/sim/matching/test_special.py"
 _SELF: Final = "unit/sim/matching/test_self_trade.py"
 _SPECIAL: Final = "unit/sim/matching/test_reduce_only.py"
 _HOURS: Final = "unit/sim/matching/test_hours.py"
+_LINE: Final = "unit/adapters/paper/test_line.py"
+_BAD_DAYS: Final = "unit/adapters/paper/test_bad_days.py"
 _RECOVERY: Final = "unit/engine/test_recovery.py"
 
 REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
@@ -70,7 +72,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "GENERATION_MISMATCH": GENERATED,
     "ORDER_ENDED": GENERATED,
     "REPLACE_BELOW_FILLED": GENERATED,
-    "REPLACE_PENDING": Impossible("a replace on a paper account is done in the step that asks for it"),
+    "REPLACE_PENDING": ByTest(_LINE, "test_a_second_replace_waits_for_the_first"),
     "TOMBSTONED": GENERATED,
     "ORDER_NOT_UNCERTAIN": GENERATED,
     "NOT_FROZEN": GENERATED,
@@ -97,13 +99,13 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "CURSOR_EPOCH": GENERATED,
     "SLOW_CONSUMER": ByTest(_LIMITS, "test_a_subscriber_that_does_not_read_is_cut_off_and_resumes"),
     "TOO_MANY_STREAMS": ByTest(_LIMITS, "test_one_stream_too_many_is_refused_and_the_others_go_on"),
-    "BROKER_REJECTED": Impossible("the paper venue names its reasons"),
+    "BROKER_REJECTED": ByTest(_BAD_DAYS, "test_faults_are_in_force_again_after_a_death"),
     "BROKER_UNAVAILABLE": GENERATED,
     "RATE_LIMITED": Impossible("the paper venue has no rate limit"),
     "NOT_SENT": ByTest(_RECOVERY, "test_absence_counts_only_after_the_brokers_time"),
     "BROKER_AUTHENTICATION": Impossible("a paper account has no credentials"),
     "ACCOUNT_SUSPENDED": Impossible("nobody suspends a paper account"),
-    "BROKER_MAINTENANCE": Impossible("a paper venue has no maintenance before SetFaults"),
+    "BROKER_MAINTENANCE": ByTest(_BAD_DAYS, "test_maintenance_is_said_and_over_after_its_time"),
     "SHUTTING_DOWN": ByTest(_LIMITS, "test_a_gateway_that_drains_says_so"),
     "JOURNAL_UNAVAILABLE": ByTest(
         _JOURNAL, "test_a_journal_that_cannot_be_written_is_said_and_nothing_is_taken"

@@ -188,6 +188,8 @@ _CONTROLS: Final[Mapping[str, Form]] = {
 _VOLUME: Final = ABOVE_ZERO.but(Wrong("above 10^18", "1000000000000000001"), right=("0.5", "6561000"))
 _SECONDS: Final = ABOVE_ZERO.but(Wrong("above 10^6", "1000000.1"), right=("0.075", "23400"))
 
+_LATENCY: Final = NOT_NEGATIVE.but(Wrong("above a minute", "60000.001"), without=("empty",))
+
 _SIMULATOR: Final[Mapping[str, Form]] = {
     "CreatePaperAccountRequest.request_id": ID,
     "CreatePaperAccountRequest.account_id": Form(
@@ -227,6 +229,9 @@ _SIMULATOR: Final[Mapping[str, Form]] = {
         Wrong("below one", "0.999"), Wrong("above a thousand", "1000.1"), right=("1", "5.5", "1000")
     ),
     "CreatePaperAccountRequest.slippage": NESTED,
+    "CreatePaperAccountRequest.request_latency_ms": _LATENCY,
+    "CreatePaperAccountRequest.response_latency_ms": _LATENCY,
+    "CreatePaperAccountRequest.latency_deviation_ms": _LATENCY,
     "CreatePaperAccountRequest.participation_percent": ABOVE_ZERO.but(
         Wrong("more than all", "100.001"), right=("100", "0.1")
     ),

@@ -20,7 +20,7 @@ from tests.e2e.badinput.valid import Scene, makers
 IN_FLIGHT = 32
 SHOWN = 40
 
-REFUSED = {"SetFaults": "UNIMPLEMENTED", "ClearFreeze": "NOT_FROZEN", "ResolveOrder": "ORDER_NOT_UNCERTAIN"}
+REFUSED = {"ClearFreeze": "NOT_FROZEN", "ResolveOrder": "ORDER_NOT_UNCERTAIN"}
 """RPCs that have nothing to do on a paper account, and the reason that says so."""
 
 

@@ -240,7 +240,7 @@ def _controls(scene: Scene) -> dict[str, Callable[[], Message]]:
         ),
         "SetFaults": lambda: SetFaultsRequest(
             request_id=scene.fresh(),
-            account_id=account,
+            account_id=scene.halted,
             faults=[Fault(kind=FAULT_KIND_REJECTION, rate_percent="1")],
         ),
     }

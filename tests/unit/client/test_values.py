@@ -26,6 +26,7 @@ from brokergate.v1 import (
     market_data_pb2,
     order_pb2,
     position_pb2,
+    simulator_pb2,
     trading_control_pb2,
 )
 from brokergate_client import (
@@ -63,6 +64,7 @@ CONTRACT_FILES = (
     event_pb2,
     instrument_pb2,
     order_pb2,
+    simulator_pb2,
     trading_control_pb2,
 )
 OURS = {

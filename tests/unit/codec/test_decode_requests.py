@@ -102,13 +102,11 @@ GOOD: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
         control.decode_resolve_order,
         {**REASON, "account_id": "paper", "order": REF, "resolution": 1},
     ),
-    "ListAuditRecordsRequest": (lists.decode_list_audit_records, {"account_id": "paper"}),
-}
-UNIMPLEMENTED: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "SetFaultsRequest": (
-        control.decode_set_faults,
+        simulator.decode_set_faults,
         {"request_id": "r", "account_id": "paper", "faults": [{"kind": 1, "rate_percent": "100"}]},
     ),
+    "ListAuditRecordsRequest": (lists.decode_list_audit_records, {"account_id": "paper"}),
 }
 WITHOUT_FIELDS = {"ListAccountsRequest", "ListBrokersRequest"}
 
@@ -121,7 +119,7 @@ def message(name: str, fields: dict[str, Any]) -> Any:
 
 def decode(name: str, /, **changes: Any) -> Any:
     """A good request with some fields changed, decoded."""
-    function, fields = {**GOOD, **UNIMPLEMENTED}[name]
+    function, fields = GOOD[name]
     return function(message(name, {**fields, **changes}))
 
 
@@ -150,7 +148,7 @@ def test_every_request_is_decoded() -> None:
     ]:
         file = pool.FindFileByName(f"brokergate/v1/{name}.proto")
         requests |= {each for each in file.message_types_by_name if each.endswith("Request")}
-    assert requests == set(GOOD) | set(UNIMPLEMENTED) | WITHOUT_FIELDS
+    assert requests == set(GOOD) | WITHOUT_FIELDS
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -163,18 +161,10 @@ def test_good_request(name: str) -> None:
     assert function(request) == taken
 
 
-@pytest.mark.parametrize("name", UNIMPLEMENTED)
-def test_unimplemented_request(name: str) -> None:
-    """A request of a later release is UNIMPLEMENTED when it is right."""
-    with pytest.raises(GatewayError) as caught:
-        decode(name)
-    assert caught.value.reason is ErrorReason.UNIMPLEMENTED
-
-
-@pytest.mark.parametrize("name", [*GOOD, *UNIMPLEMENTED])
+@pytest.mark.parametrize("name", GOOD)
 def test_bad_account_and_request_ids(name: str) -> None:
     """An account_id or request_id of another form is named, wherever a request has one."""
-    _, fields = {**GOOD, **UNIMPLEMENTED}[name]
+    _, fields = GOOD[name]
     for field in ("account_id", "request_id"):
         if field in fields:
             for wrong in ("", "x" * 65, "a b", "ä"):

@@ -20,7 +20,6 @@ from brokergate.v1 import (
     event_service_pb2_grpc,
     order_pb2,
     order_service_pb2_grpc,
-    simulator_pb2,
 )
 from tests.unit.transport.conftest import LOOPBACK, Log, Serve, Served
 from tests.unit.transport.errors import has_retry, info_of, reason_of, status_of
@@ -79,16 +78,6 @@ async def test_a_method_that_does_not_exist_is_unimplemented(served: Served) -> 
             await call(b"", timeout=20)
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
         assert reason_of(caught.value) == "UNIMPLEMENTED"
-
-
-async def test_what_comes_later_is_unimplemented(served: Served) -> None:
-    """RPCs of later releases answer UNIMPLEMENTED with their ErrorInfo once their request is well-formed."""
-    call: Any = served.channel().unary_unary("/brokergate.v1.SimulatorService/SetFaults")
-    request = simulator_pb2.SetFaultsRequest(account_id="main", request_id="r")
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call(request.SerializeToString(), timeout=20)
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert reason_of(caught.value) == "UNIMPLEMENTED"
 
 
 async def test_a_fault_of_ours_is_internal_and_its_text_stays_in_the_log(

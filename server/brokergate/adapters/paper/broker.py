@@ -80,7 +80,7 @@ from brokergate.ports.market import MarketOf, MarketSource, no_markets
 from brokergate.sim.feeds.opening import open_tape
 from brokergate.sim.feeds.tape import Tape, TapeError, TapeSurvey
 from brokergate.sim.funds import Excess
-from brokergate.sim.history import History
+from brokergate.sim.history import History, name_of
 from brokergate.sim.intake import FORCES, SOURCES, NotHere
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.mishaps import Mishaps
@@ -376,7 +376,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         working = venue.working(name)
         if working is not None:
             return Found(venue.listings[working.symbol].shown(working))
-        ended = history.ended(name) if history is not None else None
+        ended = history.ended(name_of(order)) if history is not None else None
         if ended is not None:
             return Found(as_asked(ended, order))
         if order.broker_order_id or (history is not None and not history.complete):

@@ -84,10 +84,6 @@ class Keeper:
         elapsed_ns = self._clock.monotonic_ns() - self._kept_ns
         return elapsed_ns > CHECKPOINT_S * 1e9 or self._venue.diary.work >= self._work_limit
 
-    def renew(self) -> None:
-        """The next that is kept is a snapshot."""
-        self._snapshot_due = True
-
     def _stands(self) -> str:
         """Where feed and line stand."""
         line = self._line

@@ -41,6 +41,7 @@ from brokergate.ports.broker import (
 )
 from brokergate.ports.clock import Clock
 from brokergate.sim.channel import Channel
+from brokergate.sim.history import name_of
 from brokergate.sim.latency import Latency
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.mishaps import Mishaps
@@ -156,7 +157,7 @@ class Line:
         self._up = True
         assert self._venue is not None
         history = self._venue.history
-        self._told.renew([order.client_order_id for order in history.orders] if history else ())
+        self._told.renew([name_of(order) for order in history.orders] if history else ())
         entries, self._entries = self._entries, []
         self.tell(entries, self._venue.now_ns)
 
@@ -400,9 +401,9 @@ class Line:
             return
         for report in reports:
             if isinstance(report, OrderReport | FillReport):
-                ended = history.ended(report.client_order_id)
+                ended = history.ended(name_of(report))
                 if ended is not None and (ended.state is OrderState.FILLED) is isinstance(report, FillReport):
-                    self._told.add(report.client_order_id)
+                    self._told.add(name_of(report))
 
     async def _run(self) -> None:
         while True:

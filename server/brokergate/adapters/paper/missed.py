@@ -7,7 +7,7 @@ from brokergate.domain.events import OrderEventType
 from brokergate.domain.orders import Order, OrderState, PendingActionKind
 from brokergate.domain.values import changed
 from brokergate.ports.broker import OrderReport, Report, RestoredState, VenueOrder
-from brokergate.sim.history import History
+from brokergate.sim.history import History, name_of
 from brokergate.sim.venue import Venue
 
 _LOST = "the gateway ended while it was on its way to the paper venue"
@@ -53,7 +53,7 @@ def missed(venue: Venue, history: History, state: RestoredState) -> list[Report]
 def _settled(venue: Venue, history: History, order: Order) -> list[Report]:
     """What came of what was under way on an order."""
     name, now_ns = order.client_order_id, venue.now_ns
-    if history.ended(name) is not None:
+    if history.ended(name_of(order)) is not None:
         return []
     working = venue.working(name)
     if working is None:

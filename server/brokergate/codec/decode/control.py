@@ -3,53 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from decimal import Decimal
-from enum import IntEnum
-from typing import NoReturn
 
 from brokergate.codec.decode.fields import (
     Violations,
     choice,
     count,
-    duration_ns,
     identifier,
     members,
     number,
-    percent,
     symbol,
     text,
 )
-from brokergate.codec.decode.order import Mutation, mutation_at, ref_at, unimplemented
+from brokergate.codec.decode.order import Mutation, mutation_at, ref_at
 from brokergate.domain.commands import ClearFreeze, EmergencyStop, ResolveOrder, ResumeTrading
 from brokergate.domain.control import OrderResolution
 from brokergate.domain.money import ZERO
-from brokergate.v1 import simulator_pb2, trading_control_pb2
+from brokergate.v1 import trading_control_pb2
 
 MAX_ACCOUNTS = 64
 MAX_REASON_LENGTH = 256
 MAX_BROKER_ID_LENGTH = 128
-MAX_FAULTS = 16
-MAX_DELAY_S = 3600
-
-_ABOVE_HUNDRED = Decimal("100.000000000000000001")
-
-
-class FaultKind(IntEnum):
-    """What goes wrong on purpose; the numbers are the contract's."""
-
-    UNSPECIFIED = 0
-    LOST_ACKNOWLEDGEMENT = 1
-    DELAYED_EVENTS = 2
-    DUPLICATED_EVENTS = 3
-    REORDERED_EVENTS = 4
-    MUTE_STREAM = 5
-    DISCONNECT = 6
-    REJECTION = 7
-    MAINTENANCE = 8
 
 
 _RESOLUTIONS = members(OrderResolution)
-_FAULTS = members(FaultKind)
 
 
 def decode_get_trading_state(request: trading_control_pb2.GetTradingStateRequest) -> str | None:
@@ -141,17 +117,3 @@ def _check_evidence(
         text(out, "broker_order_id", request.broker_order_id, MAX_BROKER_ID_LENGTH)
     elif request.broker_order_id:
         out.add("broker_order_id", "belongs to the resolution WORKING alone; leave it out")
-
-
-def decode_set_faults(request: simulator_pb2.SetFaultsRequest) -> NoReturn:
-    """A SetFaultsRequest."""
-    out = Violations()
-    identifier(out, "account_id", request.account_id)
-    identifier(out, "request_id", request.request_id)
-    if count(out, "faults", request.faults, 0, MAX_FAULTS):
-        for index, fault in enumerate(request.faults):
-            choice(out, f"faults[{index}].kind", fault.kind, _FAULTS)
-            percent(out, f"faults[{index}].rate_percent", fault.rate_percent, ZERO, _ABOVE_HUNDRED)
-            duration_ns(out, f"faults[{index}].delay", fault.delay, 0, MAX_DELAY_S)
-    out.check()
-    raise unimplemented("SetFaults")

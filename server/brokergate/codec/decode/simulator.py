@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
+from typing import Literal
 
 from brokergate.codec.decode.fields import (
     Violations,
@@ -17,6 +18,7 @@ from brokergate.codec.decode.fields import (
     duration_ns,
     identifier,
     matches_symbol,
+    members,
     money,
     number,
     percent,
@@ -26,6 +28,7 @@ from brokergate.codec.decode.fields import (
 )
 from brokergate.codec.decode.order import Mutation, mutation_at
 from brokergate.domain.commands import CreatePaperAccount, PushInstrument, Slippage
+from brokergate.domain.faults import Fault, FaultKind
 from brokergate.domain.fills import Money
 from brokergate.domain.market import BarView, BookView, MarketDatum, QuoteView, TradeView
 from brokergate.domain.money import ZERO
@@ -33,17 +36,25 @@ from brokergate.domain.orders import Side
 from brokergate.ports.broker import PushedUpdate, TapeAction
 from brokergate.v1 import market_data_pb2, money_pb2, simulator_pb2
 
+Latencies = Literal["request_latency_ms", "response_latency_ms", "latency_deviation_ms"]
+
 MAX_INSTRUMENTS = 64
 MAX_UPDATES = 1000
 MAX_LEVELS = 1000
 MAX_CURRENCIES = 64
 MAX_LEVERAGE = 1000
 MAX_BAR_S = 31 * 86_400
+MAX_FAULTS = 16
+MAX_DELAY_S = 3600
+MAX_LATENCY_MS = Decimal(60_000)
+LATENCIES: tuple[Latencies, ...] = ("request_latency_ms", "response_latency_ms", "latency_deviation_ms")
 MAX_SLIPPAGE_AMOUNT = Decimal(10) ** 9
 MAX_VOLUME = Decimal(10) ** 18
 MAX_SECONDS = Decimal(10) ** 6
 
 _HUNDRED = Decimal(100)
+_ABOVE_HUNDRED = Decimal("100.000000000000000001")
+_FAULTS = members(FaultKind)
 _SIDES = all_members(Side)
 _matches_preset = re.compile(r"[a-z0-9_]{1,32}", re.ASCII).fullmatch
 _matches_new_account = re.compile(r"[a-z0-9][a-z0-9-]{0,31}", re.ASCII).fullmatch
@@ -63,6 +74,14 @@ class ControlTape:
 
     account_id: str
     action: TapeAction
+
+
+@dataclass(frozen=True, slots=True)
+class SetFaults:
+    """What shall go wrong on purpose, in place of what did."""
+
+    account_id: str
+    faults: tuple[Fault, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +131,10 @@ def decode_create(request: simulator_pb2.CreatePaperAccountRequest) -> Mutation[
         else None,
         _preset(out, request) if request.commission_preset else "",
         _leverage(out, request.leverage) if request.HasField("leverage") else None,
+        *(
+            _latency(out, field, getattr(request, field)) if request.HasField(field) else ZERO
+            for field in LATENCIES
+        ),
     )
     return mutation_at(out, "", request.request_id, command)
 
@@ -131,6 +154,13 @@ def _leverage(out: Violations, text: str) -> Decimal:
     if leverage < 1 or leverage > MAX_LEVERAGE:
         out.add("leverage", f"must be from 1 to {MAX_LEVERAGE}", text)
     return leverage
+
+
+def _latency(out: Violations, field: str, text: str) -> Decimal:
+    value = number(out, field, text)
+    if value is not None and not 0 <= value <= MAX_LATENCY_MS:
+        out.add(field, f"must be at least 0 and at most {MAX_LATENCY_MS} milliseconds", text)
+    return value or ZERO
 
 
 def _fee(out: Violations, field: str, given: bool, text: str) -> Decimal:
@@ -239,6 +269,23 @@ def decode_control_tape(request: simulator_pb2.ControlTapeRequest) -> Mutation[C
         case _:
             out.add("action", "is required; give pause, resume, seek_time or speed")
     return mutation_at(out, "", request.request_id, ControlTape(account_id, action))
+
+
+def decode_set_faults(request: simulator_pb2.SetFaultsRequest) -> Mutation[SetFaults]:
+    """A SetFaultsRequest."""
+    out = Violations()
+    account_id = identifier(out, "account_id", request.account_id)
+    faults: tuple[Fault, ...] = ()
+    if count(out, "faults", request.faults, 0, MAX_FAULTS):
+        faults = tuple(
+            Fault(
+                choice(out, f"faults[{index}].kind", fault.kind, _FAULTS),
+                percent(out, f"faults[{index}].rate_percent", fault.rate_percent, ZERO, _ABOVE_HUNDRED),
+                duration_ns(out, f"faults[{index}].delay", fault.delay, 0, MAX_DELAY_S),
+            )
+            for index, fault in enumerate(request.faults)
+        )
+    return mutation_at(out, "", request.request_id, SetFaults(account_id, faults))
 
 
 def decode_push(request: simulator_pb2.PushMarketDataRequest, receive_time_ns: int) -> PushedData:

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from brokergate.codec.encode.error import rejection_fields
-from brokergate.codec.encode.values import Fields, decimal_text, money_fields, optional_text, timestamp_fields
+from brokergate.codec.encode.values import (
+    NS_PER_S,
+    Fields,
+    decimal_text,
+    money_fields,
+    optional_text,
+    timestamp_fields,
+)
+from brokergate.domain.faults import Fault
 from brokergate.ports.broker import Preview, TapeStatus
 from brokergate.v1 import order_pb2, simulator_pb2
 
@@ -33,3 +43,14 @@ def encode_tape(status: TapeStatus) -> simulator_pb2.ControlTapeResponse:
         "played_updates": status.played_updates,
     }
     return simulator_pb2.ControlTapeResponse(**fields)
+
+
+def encode_faults(faults: Sequence[Fault]) -> simulator_pb2.SetFaultsResponse:
+    """A SetFaultsResponse."""
+    told: list[Fields] = []
+    for fault in faults:
+        fields: Fields = {"kind": +fault.kind, "rate_percent": decimal_text(fault.rate_percent)}
+        if fault.delay_ns:
+            fields["delay"] = {"seconds": fault.delay_ns // NS_PER_S, "nanos": fault.delay_ns % NS_PER_S}
+        told.append(fields)
+    return simulator_pb2.SetFaultsResponse(faults=[simulator_pb2.Fault(**fields) for fields in told])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from collections.abc import Sequence
 
-from brokergate.codec.decode.control import decode_set_faults
-from brokergate.codec.decode.simulator import decode_control_tape, decode_create, decode_push, decode_reset
+from brokergate.codec.decode.simulator import (
+    decode_control_tape,
+    decode_create,
+    decode_push,
+    decode_reset,
+    decode_set_faults,
+)
 from brokergate.codec.encode.account import encode_account
-from brokergate.codec.encode.venue import encode_tape
+from brokergate.codec.encode.venue import encode_faults, encode_tape
 from brokergate.domain.errors import invalid_field
+from brokergate.domain.faults import Fault
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.views import AccountView
 from brokergate.ports.broker import TapeStatus
@@ -79,8 +85,14 @@ class SimulatorService:
             request_of(mutation, "ControlTape", _tape_answer, client),
         )
 
-    async def set_faults(self, request: simulator_pb2.SetFaultsRequest, client: Client) -> NoReturn:
-        decode_set_faults(request)
+    async def set_faults(self, request: simulator_pb2.SetFaultsRequest, client: Client) -> bytes:
+        mutation = decode_set_faults(request)
+        require_account(client.principal, mutation.command.account_id)
+        return await self._gateway.simulators.set_faults(
+            mutation.command.account_id,
+            mutation.command.faults,
+            request_of(mutation, "SetFaults", _faults_answer, client),
+        )
 
 
 def _account_answer(account: AccountView) -> bytes:
@@ -90,3 +102,7 @@ def _account_answer(account: AccountView) -> bytes:
 
 def _tape_answer(status: TapeStatus) -> bytes:
     return encode_tape(status).SerializeToString()
+
+
+def _faults_answer(faults: Sequence[Fault]) -> bytes:
+    return encode_faults(faults).SerializeToString()

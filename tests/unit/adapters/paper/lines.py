@@ -12,8 +12,17 @@ from pathlib import Path
 from brokergate.adapters.paper.broker import PaperTradingBroker
 from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.domain.accounts import ConnectionState
-from brokergate.domain.commands import CancelOrder, IfUnknown, OrderRef, Placed, PlaceOrder, Request
+from brokergate.domain.commands import (
+    CancelOrder,
+    IfUnknown,
+    OrderRef,
+    Placed,
+    PlaceOrder,
+    ReplaceOrder,
+    Request,
+)
 from brokergate.domain.events import OrderEventType
+from brokergate.domain.faults import Fault
 from brokergate.domain.orders import Order, OrderSpec, OrderType, Side, TimeInForce
 from brokergate.domain.policy import AccountPolicy
 from brokergate.engine.gateway import Gateway
@@ -100,6 +109,15 @@ class LineHouse:
     async def cancel(self, name: str) -> bytes:
         asked = CancelOrder("main", OrderRef(client_order_id=name), IfUnknown.ERROR)
         return await self.gateway.cancel_order(asked, request(f"cancel-{next(_numbers)}"))
+
+    async def replace(self, name: str, limit: str) -> bytes:
+        change = ReplaceOrder("main", OrderRef(client_order_id=name), 1, limit_price=Decimal(limit))
+        return await self.gateway.replace_order(change, request(f"replace-{next(_numbers)}"))
+
+    async def set_faults(self, *faults: Fault, request_id: str = "") -> bytes:
+        return await self.gateway.simulators.set_faults(
+            "main", faults, request(request_id or f"faults-{next(_numbers)}")
+        )
 
     def order(self, name: str) -> Order:
         return self.gateway.get_order("main", OrderRef(client_order_id=name))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from brokergate.adapters.paper.config import PaperTradingConfig
+from brokergate.adapters.paper.link_config import OneWayConfig, RecordedLatencyConfig
+from brokergate.domain.errors import BrokerError
+from tests.unit.adapters.paper.hand_clock import NEW, HandClock, broker
 
 
 def pushing(*symbols: str, increment: str = "1") -> dict[str, object]:
@@ -175,3 +180,67 @@ def test_bad_settings_are_refused(settings: dict[str, object], says: str) -> Non
     with pytest.raises(ValidationError) as refused:
         PaperTradingConfig.model_validate(settings)
     assert says in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"latency_ms": "-1"}, "is out of range; write milliseconds, at least 0"),
+        ({"latency": {"request": {"constant_ms": "-0.5"}}}, "at least 0"),
+        ({"latency": {"request": {"mean_ms": "5", "deviation_ms": "-1"}}}, "at least 0"),
+        ({"latency": {"response": {"deviation_ms": "1"}}}, "sets deviation_ms without mean_ms"),
+        ({"latency": {"request": {"constant_ms": "1", "mean_ms": "1"}}}, "keep one"),
+        ({"latency": {}, "latency_ms": "1"}, "sets latency_ms and latency; keep one"),
+        ({"latency": {"request": {"recorded": {"file": "x", "unit": "min"}}}}, "is no unit"),
+        ({"latency": {"request": {"recorded": {"file": "x", "order": "worst"}}}}, "is no order"),
+        ({"faults": [{"kind": "earthquake"}]}, "is no fault; write one of lost_acknowledgement"),
+        ({"faults": [{"kind": "rejection", "rate_percent": "0"}]}, "above 0 and at most 100"),
+        ({"faults": [{"kind": "rejection", "delay_ms": 5}]}, "has no use for"),
+        ({"faults": [{"kind": "delayed_events"}]}, "add delay_ms"),
+        ({"faults": [{"kind": "disconnect", "delay_ms": -5}]}, "greater than or equal to 0"),
+    ],
+)
+def test_a_line_that_cannot_be_is_refused(settings: dict[str, object], problem: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        PaperTradingConfig.model_validate(settings)
+    assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "problem"),
+    [
+        ("1\n2.5\n-3\n", None, "line 3: the latency -3 is below 0"),
+        ("1\nfast\n", None, "line 2: 'fast' is not a number"),
+        ("1\nNaN\n", None, "line 2: 'NaN' is not a number"),
+        ("", None, "has no latency in it"),
+        ("time,delay\n1,2\n", "latency", "line 1 has no column 'latency'"),
+        ("time,delay\n1,2\n2,-4\n", "delay", "line 3: the latency -4 is below 0"),
+        ("60001\n", None, "above 60000 ms"),
+    ],
+)
+async def test_a_recorded_latency_that_cannot_be_names_file_and_line(
+    tmp_path: Path, text: str, column: str | None, problem: str
+) -> None:
+    file = tmp_path / "latency.csv"
+    file.write_text(text)
+    recorded = {"file": str(file), **({} if column is None else {"column": column})}
+    made = broker(HandClock(), {"push": {}}, latency={"request": {"recorded": recorded}})
+    with pytest.raises(BrokerError) as refused:
+        await made.connect(NEW)
+    assert problem in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+def test_a_recorded_latency_is_read_in_its_unit(tmp_path: Path) -> None:
+    file = tmp_path / "latency.csv"
+    file.write_text("at,delay\n1,250\n2,1000.5\n")
+    config = RecordedLatencyConfig(file=str(file), column="delay", unit="us")
+    assert config.read() == [250_000, 1_000_500]
+    assert OneWayConfig(recorded=config).model(0, "x").next_ns() == 250_000
+
+
+def test_no_latency_and_no_faults_is_in_process() -> None:
+    for settings in ({}, {"latency_ms": "0"}, {"latency": {"request": {"mean_ms": "0"}}}):
+        assert broker(HandClock(), {"push": {}}, **settings).in_process
+    assert not broker(HandClock(), {"push": {}}, latency_ms="1").in_process
+    assert not broker(HandClock(), {"push": {}}, faults=[{"kind": "rejection"}]).in_process

@@ -6,6 +6,9 @@ import asyncio
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
+from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import OrderState, PendingActionKind, TimeInForce
 from tests.unit.adapters.paper.hand_clock import settle
 from tests.unit.adapters.paper.lines import LineHouse, quote
@@ -62,6 +65,24 @@ async def test_a_cancel_behind_its_order_never_overtakes_it(tmp_path: Path) -> N
         await house.clock.advance(0.5)
         await asyncio.gather(placing, cancelling)
         assert house.order(name).state is OrderState.CANCELED
+    house.check_laws()
+    await house.close()
+
+
+async def test_a_second_replace_waits_for_the_first(tmp_path: Path) -> None:
+    house = await LineHouse(tmp_path, latency_ms="40").open()
+    await house.push(quote("99", "100"))
+    placing = asyncio.create_task(house.place("a", 1, "1", "98"))
+    await house.clock.advance(80 * MS)
+    await placing
+    replacing = asyncio.create_task(house.replace("a", "97"))
+    await settle()
+    with pytest.raises(GatewayError) as refused:
+        await house.replace("a", "96")
+    assert refused.value.reason is ErrorReason.REPLACE_PENDING
+    await house.clock.advance(80 * MS)
+    await replacing
+    assert house.order("a").spec.limit_price == 97
     house.check_laws()
     await house.close()
 
