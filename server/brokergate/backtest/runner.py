@@ -245,7 +245,7 @@ class Run:
             )
         if spec.quantity is None:
             raise GatewayError(ErrorReason.INVALID_FIELD, "the quantity is missing")
-        force = rules.check_order(spec, listing.instrument, CAPABILITIES, "paper", self.now_ns)
+        force = rules.check_order(spec, listing.instrument, CAPABILITIES, "paper", lambda: self.now_ns)
         return changed(spec, time_in_force=force)
 
     def _cancel(self, command: Cancel) -> None:

@@ -108,6 +108,11 @@ class Account:
         self.tracker.instruments = self.instruments
         self._telling = False
 
+    def present_ns(self) -> int:
+        """The venue's present time, which the ends of orders are held against; nanoseconds since the epoch."""
+        venue_ns = self.broker.venue_time_ns()
+        return self.clock.now_ns() if venue_ns is None else venue_ns
+
     # Connecting
 
     def restored(self) -> RestoredState:

@@ -88,7 +88,7 @@ class Changing:
         check_replace_support(broker.capabilities, broker.name)
         spec, quantity = change(order, command)
         instrument = account.instrument(spec.symbol)
-        check_order(spec, instrument, broker.capabilities, broker.name, account.clock.now_ns(), at="")
+        check_order(spec, instrument, broker.capabilities, broker.name, account.present_ns, at="")
         refusal = account.refusal(spec.symbol)
         if refusal is not None:
             raise GatewayError(*refusal)

@@ -234,16 +234,18 @@ class Gateway(Reading):
         account = self._read(account_id)
         account.check_connected()
         instrument = account.instrument(spec.symbol, "order.symbol")
-        broker, now_ns = account.broker, self._clock.now_ns()
+        broker = account.broker
         specs = [spec]
         if spec.bracket:
             command = PlaceOrder(account_id, "", spec, b"")
             specs = [
                 member
-                for _, member in members_of(command, instrument, broker.capabilities, broker.name, now_ns)
+                for _, member in members_of(
+                    command, instrument, broker.capabilities, broker.name, account.present_ns
+                )
             ]
         else:
-            check_order(spec, instrument, broker.capabilities, broker.name, now_ns)
+            check_order(spec, instrument, broker.capabilities, broker.name, account.present_ns)
         preview = await broker.preview_order(changed(spec, take_profit=None, stop_loss=None))
         refusal = account.refusal(spec.symbol)
         if refusal is None and account.risk is not None and spec.quantity is not None:

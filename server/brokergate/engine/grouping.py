@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from brokergate.domain.capabilities import Capabilities
 from brokergate.domain.commands import PlaceOrder
@@ -20,13 +20,17 @@ _NOT_EMULATED = "; this version of the gateway emulates no groups, so that allow
 
 
 def members_of(
-    command: PlaceOrder, instrument: Instrument, capabilities: Capabilities, broker: str, now_ns: int
+    command: PlaceOrder,
+    instrument: Instrument,
+    capabilities: Capabilities,
+    broker: str,
+    present_ns: Callable[[], int],
 ) -> list[tuple[str, OrderSpec]]:
     """The client order id and the spec of each order of a group, the first one first, with the time in force that it
-    gets. Raises a GatewayError unless the broker could take all of them."""
+    gets. Raises a GatewayError unless the broker could take all of them; `present_ns` as in `check_order`."""
     _check_links(command, capabilities, broker)
     spec = command.spec
-    time_in_force = check_order(spec, instrument, capabilities, broker, now_ns)
+    time_in_force = check_order(spec, instrument, capabilities, broker, present_ns)
     entry = changed(spec, time_in_force=time_in_force)
     members = [(command.client_order_id, entry)]
     if not command.oco:
@@ -37,7 +41,7 @@ def members_of(
         return members
     for index, member in enumerate(command.oco):
         at = f"oco_orders[{index}].order."
-        time_in_force = check_order(member.spec, instrument, capabilities, broker, now_ns, at)
+        time_in_force = check_order(member.spec, instrument, capabilities, broker, present_ns, at)
         members.append((member.client_order_id, changed(member.spec, time_in_force=time_in_force)))
     return members
 

@@ -114,7 +114,7 @@ class Placing:
         sending: list[Unit] = []
         now_ns = account.clock.now_ns()
         for unit in units_of(orders):
-            refusal = self._refusal_of_held(unit, now_ns)
+            refusal = self._refusal_of_held(unit)
             if refusal is not None:
                 self._reject(unit, refusal, payloads)
                 continue
@@ -127,7 +127,7 @@ class Placing:
             await self._dispatch(sending)
             await account.journal.commit_now(account.account_id)
 
-    def _refusal_of_held(self, unit: Unit, now_ns: int) -> Refusal | None:
+    def _refusal_of_held(self, unit: Unit) -> Refusal | None:
         account, symbol = self._account, unit[0].spec.symbol
         refusal = account.refusal(symbol)
         if refusal is not None:
@@ -138,7 +138,13 @@ class Placing:
         try:
             account.check_tradable()
             for order in unit:
-                check_order(order.spec, instrument, account.broker.capabilities, account.broker.name, now_ns)
+                check_order(
+                    order.spec,
+                    instrument,
+                    account.broker.capabilities,
+                    account.broker.name,
+                    account.present_ns,
+                )
         except GatewayError as error:
             return error.reason, error.message
         return self._breach(unit, instrument, held=True)
@@ -178,7 +184,7 @@ class Placing:
         instrument = account.instrument(spec.symbol, "order.symbol")
         broker = account.broker
         if spec.bracket or command.oco:
-            members = members_of(command, instrument, broker.capabilities, broker.name, now_ns)
+            members = members_of(command, instrument, broker.capabilities, broker.name, account.present_ns)
             group_id = account.journal.next_order_id(account.account_id)
             return tuple(
                 [
@@ -193,7 +199,7 @@ class Placing:
                     for name, member in members
                 ]
             )
-        time_in_force = check_order(spec, instrument, broker.capabilities, broker.name, now_ns)
+        time_in_force = check_order(spec, instrument, broker.capabilities, broker.name, account.present_ns)
         if time_in_force is not spec.time_in_force:
             spec = changed(spec, time_in_force=time_in_force)
         return (self._order(command.client_order_id, spec, instrument, now_ns),)

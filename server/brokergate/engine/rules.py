@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from brokergate.domain.capabilities import Capabilities, ReplaceSupport
@@ -130,13 +132,15 @@ def check_order(
     instrument: Instrument,
     capabilities: Capabilities,
     broker: str,
-    now_ns: int,
+    present_ns: Callable[[], int],
     at: str = "order.",
 ) -> TimeInForce:
     """Raises a GatewayError unless the broker could take the order; gives the time in force that it gets. `at` is the
-    path of the spec's fields in the request."""
-    if spec.expire_time_ns is not None and spec.expire_time_ns <= now_ns:
-        raise invalid_field(f"{at}expire_time", "is in the past; give a time in the future")
+    path of the spec's fields in the request; `present_ns` is asked for the venue's present time where the order ends by
+    one."""
+    if spec.expire_time_ns is not None and spec.expire_time_ns <= (now_ns := present_ns()):
+        problem = f"is not after the venue's present time, {_utc(now_ns)}; give a later time"
+        raise invalid_field(f"{at}expire_time", problem)
     time_in_force = resolve_time_in_force(spec, capabilities, broker, at)
     check_flags(spec, capabilities, broker, at)
     if instrument.trading_state is not InstrumentTradingState.TRADING:
@@ -175,3 +179,7 @@ def check_replace_support(capabilities: Capabilities, broker: str) -> None:
     """Raises UNSUPPORTED where the broker cannot change an order."""
     if capabilities.replace is ReplaceSupport.NONE:
         raise unsupported(broker, "order", "replaces", "cancel and place")
+
+
+def _utc(time_ns: int) -> str:
+    return datetime.fromtimestamp(time_ns // 1_000_000 / 1000, UTC).isoformat(timespec="milliseconds")

@@ -346,6 +346,11 @@ class AbstractBroker(ABC):
         """What a venue that the journal keeps wants kept with the commit that is to be made, asked after `untold`."""
         return ()
 
+    def venue_time_ns(self) -> int | None:
+        """The venue's present time in nanoseconds since the epoch, where it is another than the gateway's: a recorded
+        market's. None: by the gateway's clock."""
+        return None
+
     @abstractmethod
     async def get_account_info(self) -> BrokerAccountInfo:
         """The account as a whole, at the present marks."""

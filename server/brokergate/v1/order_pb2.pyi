@@ -186,7 +186,9 @@ class OrderSpec(_message.Message):
     """What happens against an order of one's own."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """The end of a GTD order, in the future; required for GTD, absent otherwise."""
+        """The end of a GTD order, required for GTD, absent otherwise. It lies in the future by the gateway's clock; on a paper
+        account on a tape by the tape's time, at which the order also ends.
+        """
 
     @_builtins.property
     def take_profit(self) -> Global___ProtectiveLeg:
@@ -747,7 +749,7 @@ class ReplaceOrderRequest(_message.Message):
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:
-        """The new end of a GTD order."""
+        """The new end of a GTD order; `OrderSpec.expire_time` says by whose clock."""
 
     def __init__(
         self,

@@ -414,6 +414,9 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             return await self._line.query(ask)
         return ask(self._now()[0])
 
+    def venue_time_ns(self) -> int | None:
+        return self._feed.now_ns() if isinstance(self._feed, TapePlayer) else None
+
     async def get_account_info(self) -> BrokerAccountInfo:
         return self._now()[0].info()
 

@@ -123,6 +123,21 @@ async def test_a_seek_plays_everything_up_to_the_time_and_stands_there(clock: Ha
     await reader.task
 
 
+async def test_the_venue_tells_the_time_of_its_tape(clock: HandClock, tape: Path) -> None:
+    """Which passes at the tape's speed; where nothing is recorded the gateway's clock counts."""
+    paper = await tape_broker(clock, tape, speed="2", paused=False)
+    await clock.advance(1.5)
+    told = paper.venue_time_ns()
+    assert told is not None
+    assert abs(told - START_NS - 3000 * MS) < 100
+    await paper.close()
+    made_up = broker(clock, {"synthetic": {"seed": 1}})
+    assert made_up.venue_time_ns() is None
+    await made_up.connect(NEW)
+    assert made_up.venue_time_ns() is None
+    await made_up.close()
+
+
 @pytest.mark.parametrize(
     "action", [TapeAction(seek_time_ns=START_NS + 1999 * MS), TapeAction(speed="0"), TapeAction(speed="fast")]
 )
