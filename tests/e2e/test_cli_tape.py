@@ -32,6 +32,17 @@ def test_it_gives_json_a_line_for_each_tape(tmp_path: Path) -> None:
     assert [tape["updates"] for tape in found] == [{"QuoteUpdate": 2}] * 2
 
 
+def test_it_says_that_bars_tell_no_volume(tmp_path: Path) -> None:
+    """And what can be had of each, for people and for pipes."""
+    rows = "".join(f"2024-05-06 10:0{minute},1.08,1.09,1.07,1.08\n" for minute in range(3))
+    (tmp_path / "EURUSD.csv").write_text("time,open,high,low,close\n" + rows)
+    done = brokergate("tape", "info", "EURUSD.csv", cwd=tmp_path)
+    assert (done.status, done.stderr) == (0, "")
+    assert "its bars tell none; 1,000,000 can be had of each (quote_size)" in done.text
+    done = brokergate("tape", "info", "EURUSD.csv", "--json", cwd=tmp_path)
+    assert list(json.loads(done.text)["assumed_sizes"].values()) == ["1000000"]
+
+
 def test_a_broken_tape_is_named_with_its_line(tmp_path: Path) -> None:
     """Status 1 and the way out; the tapes before it are shown."""
     (tmp_path / "oanda_eurusd_20140502_quote.csv").write_text(QUOTES + "2000,NaN,1.1\n")

@@ -308,7 +308,8 @@ class Filling(ABC):
 
     @abstractmethod
     def _volume(self) -> int | None:
-        """What traded in the bar or the trade that takers take part in now, in lots; None on a book."""
+        """What traded in the bar or the trade that takers take part in now, in lots; None on a book, and where
+        nobody knows."""
 
     def _take(self, order: WorkingOrder, walk: Walk, time_ns: int) -> None:
         """Executes what `_walk` found: the order takes it from the market, one execution a level."""

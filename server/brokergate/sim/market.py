@@ -77,6 +77,8 @@ class BarUpdate:
     close: int
     volume: int
     """Lots that were traded in it; 0 or more."""
+    assumed: int = 0
+    """Where its feed tells no volumes: the lots that can be had of it instead."""
 
 
 @value

@@ -2,7 +2,8 @@
 
 Such a market is one whose feed has told no book and no quote yet; with the first one it becomes a market with a book.
 Of each trade or bar our orders together get at most the participation of the terms (10 per cent where they name none),
-rounded down to whole lots; what they cannot get waits for the next.
+rounded down to whole lots; what they cannot get waits for the next. Of a bar whose feed tells no volumes they get what
+the feed assumes.
 
 Trades. A market order waits and takes at the price of the trades that come, after the one that it found. A limit
 order fills at its limit by trades beyond it, never by those at it: who stood ahead is not known.
@@ -50,7 +51,7 @@ class PrintFilling(Filling):
         self._offered = 0
         """What our orders together may still get of the trade or bar."""
         self._traded_lots = 0
-        """What traded in it."""
+        """What traded in it; 0 where that is not known."""
         self._by_bars = False
         """Whether bars come: then trades beside them fill nothing."""
         self._within = 0
@@ -113,7 +114,7 @@ class PrintFilling(Filling):
     def _bar(self, bar: BarUpdate) -> None:
         now_ns, opened_ns = bar.time_ns, bar.time_ns - bar.span_ns
         self._by_bars = True
-        self._open_for(bar.volume)
+        self._open_for(bar.volume, bar.assumed)
         self._at(bar.open)
         self._serve_since(opened_ns, now_ns)
         self._trigger(now_ns)
@@ -136,9 +137,9 @@ class PrintFilling(Filling):
         low, high = self._range
         return high if rising == self._within else low
 
-    def _open_for(self, lots: int) -> None:
+    def _open_for(self, lots: int, assumed: int = 0) -> None:
         numerator, denominator = self._share
-        self._offered = lots * numerator // denominator
+        self._offered = assumed or lots * numerator // denominator
         self._traded_lots = lots
 
     def _at(self, price: int) -> None:
@@ -217,7 +218,7 @@ class PrintFilling(Filling):
         self._offered -= lots
 
     def _volume(self) -> int | None:
-        return self._traded_lots if self.book.distrust else None
+        return self._traded_lots or None if self.book.distrust else None
 
 
 def _check(bar: BarUpdate) -> None:
@@ -225,5 +226,5 @@ def _check(bar: BarUpdate) -> None:
         raise ValueError(
             f"a bar with open {bar.open}, high {bar.high}, low {bar.low} and close {bar.close} ticks"
         )
-    if bar.volume < 0 or bar.span_ns <= 0:
-        raise ValueError(f"a bar of {bar.volume} lots over {bar.span_ns} ns")
+    if bar.volume < 0 or bar.assumed < 0 or bar.span_ns <= 0:
+        raise ValueError(f"a bar of {bar.volume} lots, {bar.assumed} of them assumed, over {bar.span_ns} ns")

@@ -139,9 +139,10 @@ class FeedConfig(Section):
     price_increment: PositiveAmount | None = None
     """The tape's tick. Default: found from its prices."""
     quantity_increment: PositiveAmount | None = None
-    """The tape's lot. Default: found from its sizes, 1 for quotes without sizes."""
+    """The tape's lot. Default: found from its sizes, 1 for quotes and bars without sizes."""
     quote_size: PositiveAmount | None = None
-    """The size at bid and ask of a tape that tells none, in units of the base. Default 1000000."""
+    """The size at bid and ask of a tape that tells none, and what can be had of a bar of one without volumes, in units
+    of the base. Default 1000000."""
     columns: Annotated[dict[str, Text] | None, BeforeValidator(_columns)] = None
     """Which column is what, where its name does not say it: `{time: ts, bid: best_bid}`. Default: by common names."""
     kind: RowKind | None = None

@@ -250,7 +250,7 @@ class Decoder:
             raise ValueError("the bar's low is above its high")
         if not low <= opened <= high or not low <= close <= high:
             raise ValueError("the bar opens or closes outside its low and high")
-        volume = scale.size[fields[at["volume"]].strip()]
+        volume = scale.size[fields[at["volume"]].strip()] if "volume" in at else 0
         dividend, split = self._actions(fields)
         if isinstance(moment, date):
             _, session, zone = self._readers[symbol]

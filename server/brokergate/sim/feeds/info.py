@@ -13,6 +13,7 @@ from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from brokergate.domain.instruments import Instrument
 from brokergate.sim.feeds.binance import BinanceTape
@@ -53,6 +54,8 @@ class TapeInfo:
     """By how much the exchange's clock is ahead of the recorder's, short of the fastest delivery."""
     silences: Mapping[str, tuple[int, int]]
     """The longest time without an update of each instrument, by symbol: when it began, and how long it was."""
+    assumed_sizes: Mapping[str, Decimal]
+    """As `TapeSurvey.assumed_sizes`."""
 
     def frame_counts(self) -> dict[str, int]:
         """Frames by kind, over all symbols."""
@@ -151,6 +154,7 @@ def tape_info(path: TapeSource, overrides: TapeOverrides | None = None) -> TapeI
         repairs=dict(repairs),
         exchange_lead_ns=survey.exchange_lead_ns,
         silences=silences,
+        assumed_sizes=survey.assumed_sizes,
     )
 
 
@@ -176,6 +180,10 @@ def render(info: TapeInfo) -> list[str]:
     lines += [
         f"silence      {symbol}: {silent_ns / 1e9:,.3f} s at most, from {_utc(since_ns)}"
         for symbol, (since_ns, silent_ns) in info.silences.items()
+    ]
+    lines += [
+        f"volume       {symbol}: its bars tell none; {size:,f} can be had of each (quote_size)"
+        for symbol, size in info.assumed_sizes.items()
     ]
     lines.append(f"crossed      {info.crossed:,}")
     if info.comparable:
@@ -221,6 +229,7 @@ def as_dict(info: TapeInfo) -> dict[str, object]:
             symbol: {"since_ns": since_ns, "silent_ns": silent_ns}
             for symbol, (since_ns, silent_ns) in info.silences.items()
         },
+        "assumed_sizes": {symbol: f"{size:f}" for symbol, size in info.assumed_sizes.items()},
     }
 
 

@@ -18,7 +18,7 @@ class RowKind(StrEnum):
     """The best bid and ask."""
     TRADES = "trades"
     BARS = "bars"
-    """Open, high, low, close and volume of a span of time."""
+    """Open, high, low and close of a span of time, and maybe its volume."""
     BOOKS = "books"
     """Some levels of both sides: each row is the whole book."""
 
@@ -79,7 +79,7 @@ _is_price = re.compile(_PRICE).fullmatch
 NEEDED = {
     RowKind.QUOTES: ("time", "bid", "ask"),
     RowKind.TRADES: ("time", "price", "size"),
-    RowKind.BARS: ("time", "open", "high", "low", "close", "volume"),
+    RowKind.BARS: ("time", "open", "high", "low", "close"),
     RowKind.BOOKS: ("time",),
 }
 """The columns that a kind cannot do without."""
@@ -160,11 +160,21 @@ def columns_of(header: Sequence[str], layout: TableLayout) -> Columns:
     missing = [role for role in NEEDED[kind] if role not in at]
     if missing:
         raise ValueError(f"{kind} need the column {' and '.join(missing)}, which is missing")
+    if kind is RowKind.BARS and "volume" not in at:
+        _check_no_volume(names)
     if kind is RowKind.BOOKS and not (levels["bid"] and levels["ask"]):
         raise ValueError(
             "books need columns for levels of both sides, such as bids[0].price and bids[0].size"
         )
     return Columns(kind, at, levels["bid"], levels["ask"], len(names))
+
+
+def _check_no_volume(names: Sequence[str]) -> None:
+    """A volume under a name that nobody knows is not to be taken for none: of bars without one much can be had."""
+    for name in names:
+        if "vol" in name.lower() and "volat" not in name.lower():
+            problem = f"bars need the column volume where there is one; {name[:64]!r} could be it"
+            raise ValueError(f"{problem}: say so in 'columns', or leave it out of the file")
 
 
 def role_of(name: str) -> str | None:

@@ -8,6 +8,9 @@ A bar is told at its end. Where its date stands alone it is a day: from the sess
 of the exchange (shares: 9:30 to 16:00 in New York; all else: the whole day in UTC). Its dividend and its split take
 hold at its beginning.
 
+Bars of an instrument that tell no volume, for want of the column or with zeros alone, have an unknown volume: of each
+`quote_size` can be had.
+
 Prices that a vendor adjusted to splits bear the split as well, which would multiply a holding at an unchanged price. So
 a split counts where the price moved with it: where open × ratio is nearer to the close before than open is, by ratio.
 Another one is left out, and counted as `splits_in_prices`.
@@ -26,7 +29,7 @@ from math import gcd
 from pathlib import Path
 
 from brokergate.domain.instruments import Instrument
-from brokergate.domain.money import CONTEXT, normal
+from brokergate.domain.money import CONTEXT, multiply, normal
 from brokergate.sim.feeds.crossing import uncrossed
 from brokergate.sim.feeds.decoding import BarRow, Decoder, SymbolScale
 from brokergate.sim.feeds.files import magic
@@ -95,6 +98,8 @@ class _Tally:
     step_ns: int = 0
     """The shortest time between two bars."""
     close: int = 0
+    volume: int = 0
+    """Of all bars."""
 
     def scale(self) -> SymbolScale:
         return SymbolScale(self.prices, self.prices, self.prices, self.sizes)
@@ -116,6 +121,8 @@ class TableTape:
         self._survey: TapeSurvey | None = None
         self._spans: dict[str, int] = {}
         self._instruments: dict[str, Instrument] = {}
+        self._assumed: dict[str, int] = {}
+        """What can be had of each bar of those whose bars tell no volume, in lots."""
         self._splits: set[tuple[str, int]] = set()
         """Those that count, by file and row."""
 
@@ -207,9 +214,16 @@ class TableTape:
         for symbol, tally in tallies.items():
             self._instruments[symbol] = self._instrument(symbol, tally)
             self._spans[symbol] = self._span(symbol, tally)
+            if tally.counts["bar"] and not tally.volume:
+                self._assumed[symbol] = self._quote_lots(self._instruments[symbol])
         first_ns, last_ns = self._bounds(first_ns, last_ns, tallies)
         frames = {symbol: dict(tally.counts) for symbol, tally in tallies.items()}
-        return TapeSurvey(tuple(self._instruments.values()), first_ns, last_ns, frames, dict(repairs))
+        assumed = {
+            symbol: multiply(self._instruments[symbol].quantity_increment, Decimal(lots))
+            for symbol, lots in self._assumed.items()
+        }
+        instruments = tuple(self._instruments.values())
+        return TapeSurvey(instruments, first_ns, last_ns, frames, dict(repairs), assumed_sizes=assumed)
 
     def _measure(self, bar: BarRow, tally: _Tally, repairs: Counter[str], row: tuple[str, int]) -> None:
         """Lets a bar bear on the span, and judges its split."""
@@ -226,6 +240,7 @@ class TableTape:
             else:
                 repairs[SPLITS_IN_PRICES] += 1
         tally.close = bar.close
+        tally.volume += bar.volume
 
     def _span(self, symbol: str, tally: _Tally) -> int:
         """How long a bar lasts; 0 for days, and where there are no bars."""
@@ -311,6 +326,7 @@ class TableTape:
             row.low,
             row.close,
             row.volume,
+            self._assumed.get(row.symbol, 0),
         )
 
     def _scale(self, symbol: str) -> SymbolScale:
@@ -331,7 +347,7 @@ class TableTape:
         )
 
     def _quote_lots(self, instrument: Instrument) -> int:
-        """The size at the bid and at the ask where the table tells none, in lots."""
+        """The size at the bid and at the ask, or of a bar, where the table tells none, in lots."""
         size = self.overrides.quote_size or DEFAULT_QUOTE_SIZE
         try:
             return Scale(instrument.price_increment, instrument.quantity_increment).lots(size)

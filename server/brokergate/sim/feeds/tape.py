@@ -66,8 +66,8 @@ class TapeOverrides:
     quantity_increment: Decimal | None = None
     """Default: the greatest common divisor of all sizes on the tape; 1 for quotes without sizes."""
     quote_size: Decimal | None = None
-    """Size shown at the bid and at the ask of a feed that tells none, in units of the base; default
-    1,000,000.
+    """Size shown at the bid and at the ask of a feed that tells none, and what can be had of a bar of one that tells
+    no volumes, in units of the base; default 1,000,000.
     """
     layout: TableLayout = field(default_factory=TableLayout)
     """Of tables alone."""
@@ -95,6 +95,8 @@ class TapeSurvey:
     """The most by which the exchange's event time ran ahead of the recorder's clock; `None` where one is
     missing.
     """
+    assumed_sizes: Mapping[str, Decimal] = field(default_factory=dict)
+    """How much can be had of each bar of an instrument whose bars tell no volume, by symbol."""
 
     @property
     def barred(self) -> bool:

@@ -348,3 +348,24 @@ async def test_an_account_that_broke_begins_its_tape_anew(clock: HandClock, tmp_
     assert quote is not None
     assert quote.bid_price == Decimal(100)
     await paper.close()
+
+
+async def test_on_bars_of_foreign_exchange_orders_fill_up_to_the_quote_size(
+    clock: HandClock, tmp_path: Path
+) -> None:
+    """They tell no volume; of each bar as much can be had as is configured, the rest of an order waits for the next."""
+    rows = "".join(f"2024-05-06 10:0{minute},1.08,1.09,1.07,1.08\n" for minute in range(3))
+    path = tmp_path / "bars.csv"
+    path.write_text("time,open,high,low,close\n" + rows)
+    feed: dict[str, object] = {"tape": str(path), "symbol": "EUR/USD", "quote_size": "5000", "paused": True}
+    paper = broker(clock, feed, initial_balance={"USD": "100000"})
+    await paper.connect(NEW)
+    reader = Reader(paper)
+    first_ns = (await paper.control_tape(TapeAction(pause=True))).start_time_ns + 60 * 1000 * MS
+    await paper.control_tape(TapeAction(seek_time_ns=first_ns))
+    assert fills(await paper.place_order(order("EUR/USD", 1, "12000"))) == [("1.08", "5000")]
+    await paper.control_tape(TapeAction(seek_time_ns=first_ns + 120 * 1000 * MS))
+    await settle()
+    assert fills(reader.reports) == [("1.08", "5000"), ("1.08", "2000")]
+    await paper.close()
+    await reader.task

@@ -27,7 +27,7 @@ BAD: list[tuple[str, str | bytes, str]] = [
     ("backwards", QUOTES.replace("10:00:00.5", "09:59:00"), "line 3: time runs backwards by 60.000 s"),
     ("truncated", gzip.compress((QUOTES + f"{QUOTE}\n" * 400).encode())[:-12], "the compressed file is truncated"),
     ("no column", QUOTES.replace(",ask,", ",x,"), "neither quotes, trades, bars nor books"),
-    ("no volume", BARS.replace("volume", "x"), "line 1: bars need the column volume, which is missing"),
+    ("volume by another name", BARS.replace("volume", "tick_vol"), "line 1: bars need the column volume where"),
     ("nan", quotes("NaN"), "line 3: price 'NaN' is not a plain decimal"),
     ("infinite", quotes("inf"), "line 3: price 'inf'"),
     ("nothing", quotes(""), "line 3: price '' is not a plain decimal"),

@@ -97,6 +97,39 @@ def test_the_span_of_bars_is_found(tmp_path: Path, bar_time: BarTime) -> None:
     assert {update.span_ns for update in played if isinstance(update, BarUpdate)} == {60_000_000_000}
 
 
+NO_COLUMN = "time,o,h,l,c\n2024-05-06 10:00,1.1,1.2,1,1.1\n2024-05-06 10:01,1.1,1.2,1,1.1\n"
+ZEROS = "time,o,h,l,c,v\n2024-05-06 10:00,1.1,1.2,1,1.1,0\n2024-05-06 10:01,1.1,1.2,1,1.1,0\n"
+
+
+@pytest.mark.parametrize("text", [NO_COLUMN, ZEROS])
+@pytest.mark.parametrize(("size", "assumed"), [(None, 1_000_000), ("2500", 2500)])
+def test_of_bars_without_volumes_the_quote_size_can_be_had(
+    tmp_path: Path, text: str, size: str | None, assumed: int
+) -> None:
+    """Whether there is no column or nothing but zeros in it; a lot is one."""
+    overrides = TapeOverrides("EUR/USD", quote_size=None if size is None else Decimal(size))
+    tape = open_tape(table(tmp_path, text), overrides)
+    assert tape.survey().assumed_sizes == {"EUR/USD": assumed}
+    bars = [update for update in tape.updates() if isinstance(update, BarUpdate)]
+    assert [(bar.volume, bar.assumed) for bar in bars] == [(0, assumed)] * 2
+
+
+def test_a_bar_without_trades_among_others_brings_nothing(tmp_path: Path) -> None:
+    """Instruments are judged apart: of one that ever told a volume nothing is assumed."""
+    rows = [("AAPL", "10:00", 0), ("EUR/USD", "10:00", 0), ("AAPL", "10:01", 300), ("EUR/USD", "10:01", 0)]
+    text = "symbol,time,o,h,l,c,v\n" + "".join(
+        f"{symbol},2024-05-06T{time}Z,1,1,1,1,{volume}\n" for symbol, time, volume in rows
+    )
+    tape = open_tape(table(tmp_path, text))
+    assert tape.survey().assumed_sizes == {"EUR/USD": 1_000_000}
+    bars = [update for update in tape.updates() if isinstance(update, BarUpdate)]
+    assert {(bar.symbol, bar.volume > 0, bar.assumed) for bar in bars} == {
+        ("AAPL", False, 0),
+        ("AAPL", True, 0),
+        ("EUR/USD", False, 1_000_000),
+    }
+
+
 def test_the_real_days_of_apple_are_played_as_they_are(aapl_daily: Path) -> None:
     """754 bars and 10 dividends. Its prices are adjusted to the split of 2014: it does not count again."""
     tape = open_tape(aapl_daily)

@@ -26,11 +26,13 @@ def desk_with(percent: str | None = "10", **terms: object) -> Desk:
     return Desk(terms=AccountTerms(RICH, fills=FillTerms(participation_percent=part, **terms)))  # type: ignore[arg-type]
 
 
-def bar(desk: Desk, open_: int, high: int, low: int, close: int, volume: int = 1000) -> list[Report]:
+def bar(
+    desk: Desk, open_: int, high: int, low: int, close: int, volume: int = 1000, assumed: int = 0
+) -> list[Report]:
     """The next bar: it opens now, and all that the desk did before it was there."""
     opened = desk.now_ns
     desk.now_ns += SPAN
-    return desk.market(BarUpdate(opened + SPAN, desk.symbol, SPAN, open_, high, low, close, volume))
+    return desk.market(BarUpdate(opened + SPAN, desk.symbol, SPAN, open_, high, low, close, volume, assumed))
 
 
 def makers(desk: Desk) -> list[bool]:
@@ -56,6 +58,15 @@ def test_our_orders_share_a_bar() -> None:
     assert desk.fills(desk.buy(5)) == []
     assert desk.fills(bar(desk, 101, 101, 101, 101, 300)) == [("c2", 101, 21), ("c3", 101, 5)]
     assert desk.fills(desk.buy(5)) == [("c4", 101, 4)]
+
+
+def test_of_a_bar_of_unknown_volume_our_orders_get_what_is_assumed() -> None:
+    """All together, whatever the participation is; VOLUME_SHARE slips by its limit, as where nothing is told."""
+    desk = desk_with("1", slippage=VolumeShareSlippage(price_impact=D(10), volume_limit=D("0.1")))
+    bar(desk, 100, 100, 100, 100, 0, 80)
+    assert desk.fills(desk.buy(50)) == [("c1", 110, 50)]
+    assert desk.fills(desk.sell(50)) == [("c2", 90, 30)]
+    assert desk.fills(bar(desk, 100, 100, 100, 100, 0, 80)) == [("c2", 90, 20)]
 
 
 def test_a_limit_needs_more_than_a_touch() -> None:
