@@ -184,6 +184,25 @@ def test_filling_waiting_and_falling_are_what_orders_and_equity_say(ran: Run) ->
     assert f"{summary['end_equity']} USDT" in ran.text
 
 
+def test_an_order_of_an_account_with_latency_fills_so_much_later(btc: Path, tmp_path: Path) -> None:
+    """A market order meets the book of its arrival; each of its fills is of that moment."""
+    (tmp_path / "orders.csv").write_text(
+        "time,command,client_order_id,symbol,side,type,quantity\n+10s,place,take,BTC/USDT,buy,market,5\n"
+    )
+    moments = {}
+    for latency in ("0", "20", "700"):
+        done = brokergate(
+            *("replay", "--tape", btc, "--orders", "orders.csv", "--json", "out.json"),
+            *("--paper", f"latency_ms={latency}", "--paper", "initial_balance={USDT: 2000000}"),
+            cwd=tmp_path,
+        )
+        assert (done.status, done.stderr) == (0, "")
+        results = json.loads((tmp_path / "out.json").read_text("utf-8"))
+        (moments[latency],) = {nanoseconds(fill["time"]) for fill in results["fills"]}
+    assert moments["20"] - moments["0"] == 20_000_000
+    assert moments["700"] - moments["0"] == 700_000_000
+
+
 def test_two_processes_give_the_same_bytes(btc: Path, tmp_path: Path) -> None:
     """Also in folders of other names, and with another order of hashes."""
     made = []

@@ -88,6 +88,7 @@ def replay(
     # What plays and draws is loaded after what may be wrong with the options.
     from brokergate.adapters.paper.broker import account_terms
     from brokergate.backtest import results
+    from brokergate.backtest.line import line_of
     from brokergate.backtest.loading import StrategyError, load_strategy, parse_settings
     from brokergate.backtest.market import open_market
     from brokergate.backtest.orders_file import OrdersFileError, read_orders
@@ -112,6 +113,7 @@ def replay(
             account_terms(paper_config, market.survey),
             script=script or (),
             strategy=loaded,
+            line=line_of(paper_config.link),
             until_ns=until_ns,
             seed=seed,
         )()
