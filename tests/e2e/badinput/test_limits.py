@@ -208,13 +208,14 @@ def _huge(rpc: str) -> Iterator[tuple[str, bytes]]:
         field: Any = leaf.field
         if not field.is_repeated or "." in leaf.path:
             continue
-        tag = field.number << 3
+        base, tag = makers(Scene())[rpc]().SerializeToString(), field.number << 3
+        room = MAX_MESSAGE - len(base) - 16
         if field.enum_type is not None:
-            count = MAX_MESSAGE - 100
+            count = room
             body = bytes((tag | 2,)) + _varint(count) + b"\x63" * count
         else:
-            body = bytes((tag | 2, 0)) * (MAX_MESSAGE // 2 - 50)
-        yield leaf.path, makers(Scene())[rpc]().SerializeToString() + body
+            body = bytes((tag | 2, 0)) * (room // 2)
+        yield leaf.path, base + body
 
 
 def _varint(value: int) -> bytes:

@@ -379,7 +379,9 @@ class Line:
     # Time
 
     def progress(self, now_ns: int) -> None:
-        """It is `now_ns` at the venue: what arrives by then does so."""
+        """It is `now_ns` at the venue: what arrives by then does so. Nothing, before the line leads anywhere."""
+        if self._venue is None:
+            return
         until_ns = _FOREVER_NS if self._feed is not None and self._feed.stands else now_ns
         self._arrive(until_ns, now_ns)
         self.deliver(until_ns)

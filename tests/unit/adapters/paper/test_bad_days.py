@@ -68,6 +68,27 @@ async def test_faults_take_an_account_across_a_line_and_it_loses_nothing(tmp_pat
     await house.close()
 
 
+async def test_an_account_can_be_read_on_its_way_across_a_line(tmp_path: Path) -> None:
+    """A dashboard asks all the time; no moment of the change is one at which the venue cannot be seen."""
+    house = await LineHouse(tmp_path).open()
+    await house.push(quote("99", "100"))
+    await house.place("before", 1, "1")
+    task = asyncio.create_task(house.set_faults(Fault(FaultKind.DUPLICATED_EVENTS)))
+    seen: set[tuple[bool, bool]] = set()
+
+    async def watch() -> None:
+        while not task.done():
+            assert await house.broker.list_instruments()
+            seen.add((house.broker.in_process, house.connected))
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    await given(task, house)
+    await watching
+    assert {(True, True), (False, False)} <= seen
+    await house.close()
+
+
 async def test_the_same_request_sets_the_same_faults_once(tmp_path: Path) -> None:
     house = await faulty(tmp_path, Fault(FaultKind.REJECTION))
     first = await house.set_faults(Fault(FaultKind.MUTE_STREAM), request_id="one")
