@@ -36,7 +36,8 @@ from brokergate.ports.broker import Accepted, RestoredState
 from brokergate.sim.feeds.opening import open_tape
 from brokergate.sim.feeds.synthetic import SyntheticFeed
 from brokergate.sim.market import MarketUpdate
-from brokergate.sim.venue import AccountTerms, Venue
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
 from tests.benchmarks.servers import resident_mib
 
 RECORDING = Path(__file__).parents[2] / "../shared/data/crypto_l2/binance_spot_btcusdt_20240808.gz"

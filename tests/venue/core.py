@@ -35,7 +35,8 @@ from brokergate.ports.broker import (
 )
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.market import MarketUpdate
-from brokergate.sim.venue import AccountTerms, Venue
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
 from tests.venue.log import Entry, EntryKind
 
 EMPTY = RestoredState(open_orders=(), positions=(), balances=(), fills=0, orders=0)

@@ -41,7 +41,8 @@ from brokergate.ports.broker import (
     RestoredState,
     VenueOrder,
 )
-from brokergate.sim.venue import AccountTerms, Venue
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
 
 MAX_AT_ONCE = 100_000
 """Events of one moment: more is a strategy that answers itself for ever."""

@@ -86,8 +86,8 @@ class Filling(ABC):
         """The gateway's time of it."""
         self.halted = False
         """Whether the venue is closed by its hours: the market is told, and nothing fills."""
-        self._bids = RestingSide(1)
-        self._asks = RestingSide(-1)
+        self.bids = RestingSide(1)
+        self.asks = RestingSide(-1)
         self._waiting = 0
         """How many stops have not been set off."""
         self._takers: dict[int, WorkingOrder] = {}
@@ -153,7 +153,7 @@ class Filling(ABC):
             return
         else:
             return
-        if self._bids.keys or self._asks.keys or self._waiting or self._takers:
+        if self.bids.keys or self.asks.keys or self._waiting or self._takers:
             self._moved(update)
 
     @property
@@ -191,12 +191,12 @@ class Filling(ABC):
         if book.distrust or self.halted:
             return
         for own, shown, other in (
-            (self._bids, book.bids, book.asks),
-            (self._asks, book.asks, book.bids),
+            (self.bids, book.bids, book.asks),
+            (self.asks, book.asks, book.bids),
         ):
             if own.keys:
                 if isinstance(update, BookDelta):
-                    levels = update.bids if own is self._bids else update.asks
+                    levels = update.bids if own is self.bids else update.asks
                     self._shorten(own, [own.sign * price for price, _ in levels], shown)
                 else:
                     self._shorten(own, own.keys, shown)
@@ -242,7 +242,7 @@ class Filling(ABC):
             return
         left = trade.size
         part = left if self._part is None else left * self._part[0] // self._part[1]
-        for own, shown, taker in ((self._bids, self.book.bids, -1), (self._asks, self.book.asks, 1)):
+        for own, shown, taker in ((self.bids, self.book.bids, -1), (self.asks, self.book.asks, 1)):
             if own.keys and own.keys[-1] >= own.sign * trade.price:
                 given = self._traded(own, shown, trade, left, part, at_limit=trade.aggressor in (0, taker))
                 left -= given
@@ -280,7 +280,7 @@ class Filling(ABC):
 
     # Taking and giving
 
-    def _walk(self, order: WorkingOrder) -> Walk:
+    def walk(self, order: WorkingOrder) -> Walk:
         """What an order would take now, best first, at the prices that it would pay. Takes nothing."""
         book = self.book
         if book.distrust:
@@ -312,7 +312,7 @@ class Filling(ABC):
         nobody knows."""
 
     def _take(self, order: WorkingOrder, walk: Walk, time_ns: int) -> None:
-        """Executes what `_walk` found: the order takes it from the market, one execution a level."""
+        """Executes what `walk` found: the order takes it from the market, one execution a level."""
         if self.book.distrust:
             self._take_print(sum([lots for _, lots in walk]))
         else:
@@ -343,14 +343,14 @@ class Filling(ABC):
         if order.limit is None:
             self._takers[order.number] = order
         else:
-            (self._bids if order.side > 0 else self._asks).add(order)
+            (self.bids if order.side > 0 else self.asks).add(order)
 
     def _leave(self, order: WorkingOrder) -> None:
         """Takes an order out of where `_stand` put it."""
         if order.limit is None:
             del self._takers[order.number]
         else:
-            (self._bids if order.side > 0 else self._asks).remove(order)
+            (self.bids if order.side > 0 else self.asks).remove(order)
 
     def _give(self, order: WorkingOrder, lots: int, time_ns: int, price: int | None = None) -> None:
         """A resting order fills at its limit, as maker; where `price` is given, at that, as taker."""

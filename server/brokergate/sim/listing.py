@@ -163,7 +163,11 @@ class Listing:
         """Halts the market outside its sessions."""
         self.market.halted = not self.calendar.is_open(now_ns)
 
-    def closed(self, time_in_force: TimeInForce, now_ns: int) -> Refusal | None:
+    def shut(self, time_in_force: TimeInForce, now_ns: int, limit_ns: int | None) -> Refusal | None:
+        """Why the market takes no such order now: it is closed, or was not heard of for more than `limit_ns`."""
+        return self._closed(time_in_force, now_ns) or self._stale(now_ns, limit_ns)
+
+    def _closed(self, time_in_force: TimeInForce, now_ns: int) -> Refusal | None:
         """Why an order is refused that comes outside the calendar's sessions; orders for an auction wait for it."""
         since_ns = self.market.updated_ns
         if self._outside is Outside.IGNORE or time_in_force in _AUCTIONS:
@@ -179,7 +183,7 @@ class Listing:
             f"{_moment(opens_ns)}; place the order then",
         )
 
-    def stale(self, now_ns: int, limit_ns: int | None) -> Refusal | None:
+    def _stale(self, now_ns: int, limit_ns: int | None) -> Refusal | None:
         """Why orders are refused where the market was last heard of more than `limit_ns` ago; None for no limit."""
         since_ns = self.market.updated_ns
         if limit_ns is None or not since_ns or now_ns - since_ns <= limit_ns:
@@ -194,7 +198,7 @@ class Listing:
     def preview(self, spec: OrderSpec, shut: Refusal | None, now_ns: int) -> Preview:
         """What an order would do now; why no order is taken at all comes before the market's own."""
         order = working_order(self, None, spec, spec.quantity or ZERO, "", now_ns)
-        walk, refusal = self.market.look(order)
+        walk, refusal = self.market.entrance.look(order)
         funds, quote = self.funds, self.funds.quote
         if excess := funds.excess(order, walk):
             raise Excess(excess)
@@ -205,7 +209,7 @@ class Listing:
         notional = sum(parts) + rest_price * (order.leaves - taken) * funds.unit
         refusal = shut or refusal
         waits = order.waiting or (order.special is not None and order.special.auction_ns)
-        rest = order.leaves - taken if waits or self.market.may_stay(order) else 0
+        rest = order.leaves - taken if waits or self.market.entrance.may_stay(order) else 0
         account, needed = funds.needs(order, walk, rest)
         unit_cost = multiply(self.quantity(taken), self.instrument.multiplier)
         return Preview(

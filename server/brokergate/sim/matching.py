@@ -1,7 +1,7 @@
 """One instrument's matching: the life of orders. Pure, in integers; what happens goes to a list.
 
-How orders fill is in `filling`, what the fill of one does to others in `links`. Here is what becomes of them
-otherwise:
+How orders fill is in `filling`, what the fill of one does to others in `links`, what one that comes would do and why it
+is refused in `entrance`. Here is what becomes of them otherwise:
 
 - **Triggers.** A stop is set off once, by the price of its source: the last trade's; the ask (buy) or bid (sell); or
   the mark price, which is the venue's own where the feed tells one, else the mid (one that lies between two ticks
@@ -12,13 +12,6 @@ otherwise:
   trigger first, and moves it only then, and never back.
 - **Replace.** Less of the same keeps its place in the queue. Anything else (a price, a trail, more, another display
   quantity, another end) is a new order that comes now, and loses it. A trailing stop keeps the best price it saw.
-- **Self-trade prevention.** Our orders never fill each other. A taker meets an order of ours where that stands at a
-  price at least as good as what it would take next of the market, or would rest at. CANCEL_MAKER, which also holds
-  where nothing is said, cancels ours and goes on; CANCEL_TAKER keeps what was taken before and cancels the rest, or
-  refuses the order where that is all; CANCEL_BOTH does both.
-- **Post-only** is refused (WOULD_TAKE) where it would take, or meet an order of ours. Once it rests it only gives.
-- **Quote quantity.** A market order for an amount gets the lots that the amount pays for level by level, rounded
-  down.
 - **Auctions.** AT_OPEN comes with the first book at or after the opening, behind orders that rest already; AT_CLOSE
   comes at the instant of the close, against the book as it stands, before anything else of that instant. What they do
   not get is cancelled.
@@ -28,36 +21,27 @@ otherwise:
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass
-from decimal import Decimal
 
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
-from brokergate.domain.money import format_decimal, multiply
-from brokergate.domain.orders import SelfTradePrevention, TimeInForce, TriggerSource
-from brokergate.sim.book import NO_MARKET
+from brokergate.domain.orders import TimeInForce
+from brokergate.sim.entrance import MEETING, Entrance
 from brokergate.sim.filling import DEFAULT_FILLS, FillTerms
 from brokergate.sim.funds import InstrumentFunds, Walk
-from brokergate.sim.links import Group, Linked
+from brokergate.sim.groups import link
+from brokergate.sim.links import Linked
 from brokergate.sim.market import MarketUpdate, MarkUpdate
-from brokergate.sim.orders import Changed, Happening, Refusal, WorkingOrder
+from brokergate.sim.orders import (
+    Changed,
+    Happening,
+    Refusal,
+    WorkingOrder,
+    renewed,
+    same_but_less,
+    take_over,
+)
 from brokergate.sim.packing import Packer, Unpacker
-from brokergate.sim.triggers import Triggers, direction, first_trigger, is_trailing
-
-_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK, TimeInForce.AT_OPEN, TimeInForce.AT_CLOSE)
-_MEETING = "an order of the same account stands in its way"
-
-
-@dataclass(slots=True)
-class Meeting:
-    """A taker meets orders of ours."""
-
-    walk: Walk
-    """What it takes of the market."""
-    makers: list[WorkingOrder]
-    """Those that are cancelled."""
-    cut: bool
-    """Whether what is left of the taker is cancelled."""
+from brokergate.sim.triggers import Triggers, is_trailing
 
 
 class Market(Linked):
@@ -71,6 +55,7 @@ class Market(Linked):
         fills: FillTerms = DEFAULT_FILLS,
     ) -> None:
         super().__init__(symbol, funds, happenings, fills)
+        self.entrance = Entrance(self)
         self._triggers = Triggers()
         self._due: dict[WorkingOrder, None] = {}
         """Orders that are set off and whose turn has not come."""
@@ -82,7 +67,7 @@ class Market(Linked):
 
     def apply(self, update: MarketUpdate) -> None:
         super().apply(update)
-        if self._waiting and isinstance(update, MarkUpdate) and not self.halted and self._tradable():
+        if self._waiting and isinstance(update, MarkUpdate) and not self.halted and self.tradable():
             self._set_off(update.time_ns)
         if self._opens and self._opens[0][0] <= update.time_ns:
             self._open(update.time_ns)
@@ -90,7 +75,7 @@ class Market(Linked):
             self.wake(update.time_ns)
 
     def _set_off(self, time_ns: int) -> None:
-        reached = self._triggers.reached(self._price_of)
+        reached = self._triggers.reached(self.price_of)
         if not reached:
             return
         self._waiting -= len(reached)
@@ -100,15 +85,6 @@ class Market(Linked):
                 del self._due[order]
                 self._triggered(order, time_ns)
 
-    def _price_of(self, source: TriggerSource, side: int, rising: int) -> int | None:
-        """The price of a source for orders of a side that wait for a rise (+1) or a fall (-1)."""
-        if source is TriggerSource.LAST or (source is TriggerSource.UNSPECIFIED and self.last is not None):
-            return self._last(rising)
-        if source is TriggerSource.MARK:
-            doubled = self.mark()
-            return None if doubled is None else rising * (rising * doubled // 2)
-        return (self.book.asks if side > 0 else self.book.bids).best()
-
     def _triggered(self, order: WorkingOrder, time_ns: int) -> None:
         order.waiting = False
         order.arrived_ns = time_ns
@@ -116,7 +92,7 @@ class Market(Linked):
             order.special.placed = False
         self._happenings.append(Changed(OrderEventType.TRIGGERED, order, time_ns))
         self._release(order)
-        walk, refusal = self.look(order)
+        walk, refusal = self.entrance.look(order)
         if refusal is not None:
             self._end(order, time_ns, refusal.reason, refusal.message)
         else:
@@ -140,40 +116,10 @@ class Market(Linked):
 
     # Orders come
 
-    def look(self, order: WorkingOrder) -> tuple[Walk, Refusal | None]:
-        """What an order that comes now would take, and why it would be refused. Changes nothing but the order, which
-        gets the size and the trigger that it would come with."""
-        special = order.special
-        if special is not None:
-            refusal = self._prepare(order)
-            if refusal is not None:
-                return [], refusal
-            if special.auction_ns:
-                if order.limit is None:
-                    order.reference = self.last or 0
-                return [], self.funds.shortfall(order, [], order.leaves)
-        if order.waiting and not self._reached(order):
-            return [], self.funds.shortfall(order, [], order.leaves)
-        walk = self._walk(order)
-        meeting = self._meeting(order, walk)
-        if special is not None and special.post_only and (walk or meeting):
-            price = meeting.makers[0].limit if meeting else walk[0][0]
-            return [], Refusal(
-                ErrorReason.WOULD_TAKE,
-                f"{self.symbol}: it would take at {self._shown_price(price)}, and is post_only",
-            )
-        if meeting is None:
-            return walk, self._refusal(order, walk)
-        if meeting.cut and not meeting.walk and not meeting.makers:
-            return [], Refusal(
-                ErrorReason.SELF_TRADE, f"{self.symbol}: {_MEETING}; cancel that one or keep away from it"
-            )
-        return meeting.walk, self._refusal(order, meeting.walk, meeting)
-
     def place(self, order: WorkingOrder, time_ns: int) -> Refusal | None:
         """Takes an order, or says why not."""
         asked = order.leaves
-        walk, refusal = self.look(order)
+        walk, refusal = self.entrance.look(order)
         if refusal is None:
             if order.leaves != asked:
                 self._tell(order, time_ns)
@@ -191,25 +137,18 @@ class Market(Linked):
         cut: list[WorkingOrder] = []
         for order in orders[:1] if bracket else orders:
             asked = order.leaves
-            walk, refusal = self.look(order)
+            walk, refusal = self.entrance.look(order)
             if refusal is not None:
                 return order, refusal
             if order.leaves != asked:
                 cut.append(order)
         for order in cut:
             self._tell(order, time_ns)
-        legs = orders[1:] if bracket else orders
-        group = Group(list(legs), orders[0] if bracket else None)
-        for order in legs:
-            assert order.special is not None
-            order.special.asleep = orders[0].leaves if bracket else order.leaves
-            order.leaves = 0
-            if bracket:
-                # Of what is held, not short, the holding itself says how much can be sold.
-                order.special.reduce_only = self.funds.positional
-        for order in orders:
-            assert order.special is not None
-            order.special.group = group
+        group = link(orders, bracket=bracket)
+        for leg in group.orders if bracket else ():
+            assert leg.special is not None
+            # Of what is held, not short, the holding itself says how much can be sold.
+            leg.special.reduce_only = self.funds.positional
         if bracket:
             self._accept(orders[0], walk, time_ns)
         else:
@@ -218,73 +157,6 @@ class Market(Linked):
             self.wake(time_ns)
         return None
 
-    def _prepare(self, order: WorkingOrder) -> Refusal | None:
-        """Gives an order that asks for something special the size and the trigger that it comes with."""
-        special = order.special
-        assert special is not None
-        if special.quote:
-            refusal = self._measure(order, special.quote)
-            if refusal is not None:
-                return refusal
-        if special.reduce_only:
-            closable = self.closable(order)
-            order.leaves = min(order.leaves, closable)
-            order.free = order.free or self._unpaid(order)
-            if not closable:
-                side = "long" if order.side < 0 else "short"
-                return Refusal(
-                    ErrorReason.NOTHING_TO_REDUCE,
-                    f"{self.symbol}: reduce_only, and there is no {side} position that it could close",
-                )
-        if order.waiting and is_trailing(order):
-            return self._begin_trail(order)
-        return None
-
-    def _begin_trail(self, order: WorkingOrder) -> Refusal | None:
-        best = self._best_seen(order)
-        if best is None or not self._tradable():
-            return self._no_market() or Refusal(
-                ErrorReason.NO_REFERENCE_PRICE,
-                f"{self.symbol}: there is no price that the stop could trail yet",
-            )
-        trigger = first_trigger(order, best)
-        if trigger <= 0:
-            return Refusal(
-                ErrorReason.INVALID_FIELD,
-                f"{self.symbol}: the stop would trail {self._shown_price(best)} at zero or below; trail nearer",
-            )
-        order.stop = trigger
-        return None
-
-    def _best_seen(self, order: WorkingOrder) -> int | None:
-        """The best price that a trailing stop has seen: the present one where it comes now."""
-        crest = order.special.crest if order.special else None
-        if crest is not None:
-            return crest.price
-        return self._price_of(order.source, order.side, direction(order))
-
-    def _measure(self, order: WorkingOrder, amount: int) -> Refusal | None:
-        """The lots that an amount of quote currency pays for, or that raise it, rounded down."""
-        unit = self.funds.unit
-        order.leaves = max(1, amount // unit)
-        lots, left = 0, amount
-        for price, size in self._walk(order):
-            part = min(size, left // (price * unit))
-            lots += part
-            left -= part * price * unit
-            if part < size:
-                break
-        else:
-            if not lots:
-                order.leaves = 1
-                return None
-        order.leaves = lots
-        if lots:
-            return None
-        return Refusal(
-            ErrorReason.QUANTITY_OUT_OF_RANGE, f"{self.symbol}: quote_quantity comes to less than one lot"
-        )
-
     def _accept(self, order: WorkingOrder, walk: Walk, time_ns: int) -> None:
         order.arrived_ns = time_ns
         special = order.special
@@ -292,8 +164,8 @@ class Market(Linked):
             self._park(order)
             return
         if order.waiting:
-            if not self._reached(order):
-                self._wait(order, self._best_seen(order) if is_trailing(order) else None)
+            if not self.entrance.reached(order):
+                self._wait(order, self.entrance.best_seen(order) if is_trailing(order) else None)
                 return
             order.waiting = False
             self._happenings.append(Changed(OrderEventType.TRIGGERED, order, time_ns))
@@ -301,7 +173,7 @@ class Market(Linked):
 
     def _come(self, order: WorkingOrder, time_ns: int) -> None:
         asked = order.leaves
-        walk, refusal = self.look(order)
+        walk, refusal = self.entrance.look(order)
         if refusal is not None:
             self._end(order, time_ns, refusal.reason, refusal.message)
             return
@@ -369,7 +241,7 @@ class Market(Linked):
     def force(self, order: WorkingOrder, time_ns: int) -> int:
         """A market order of the venue's own takes what the book has, whatever the account can pay; returns its
         notional. What it cannot take at once is not part of it."""
-        walk = [] if self.halted else self._walk(order)
+        walk = [] if self.halted else self.walk(order)
         order.leaves = sum([lots for _, lots in walk])
         if walk:
             self._take(order, walk, time_ns)
@@ -396,9 +268,9 @@ class Market(Linked):
         entry = group is not None and order is group.entry
         asleep = order.left - order.leaves
         if not order.leaves:
-            _take_over(order, change)
+            take_over(order, change)
             self._happenings.append(Changed(OrderEventType.REPLACED, order, time_ns))
-        elif _same_but_less(order, change, left):
+        elif same_but_less(order, change, left):
             self._release(order)
             order.leaves = left - asleep
             if order.special is not None:
@@ -419,90 +291,27 @@ class Market(Linked):
     def _renew(self, order: WorkingOrder, change: WorkingOrder, leaves: int, time_ns: int) -> Refusal | None:
         """A replace that is a new order in the place of the old one."""
         self._release(order)
-        wanted = _renewed(order, change, leaves)
-        walk, refusal = self.look(wanted)
+        wanted = renewed(order, change, leaves)
+        walk, refusal = self.entrance.look(wanted)
         if refusal is not None:
             self._reserve(order)
             return refusal
-        best = self._best_seen(order) if is_trailing(order) else None
+        best = self.entrance.best_seen(order) if is_trailing(order) else None
         self._remove(order)
-        _take_over(order, change)
+        take_over(order, change)
         order.leaves, order.stop = wanted.leaves, wanted.stop
         self._happenings.append(Changed(OrderEventType.REPLACED, order, time_ns))
         if order.leaves != leaves:
             self._tell(order, time_ns)
-        if order.waiting and best is not None and not self._reached(order):
+        if order.waiting and best is not None and not self.entrance.reached(order):
             self._wait(order, best)
         else:
             self._accept(order, walk, time_ns)
         return None
 
-    def _reached(self, order: WorkingOrder) -> bool:
-        """Whether an order's source has reached its trigger already."""
-        assert order.stop is not None
-        if not self._tradable():
-            return False
-        rising = direction(order)
-        price = self._price_of(order.source, order.side, rising)
-        return price is not None and rising * price >= rising * order.stop
-
-    def _meeting(self, order: WorkingOrder, walk: Walk) -> Meeting | None:
-        """What an order that would take `walk` meets of ours; None for nothing."""
-        own, side, limit = self._asks if order.side > 0 else self._bids, order.side, order.limit
-        if not own.keys or (limit is not None and side * limit < -own.keys[-1]):
-            return None
-        prevention = order.special.prevention if order.special is not None else None
-        makers: list[WorkingOrder] = []
-        for maker in own.reaching(-side * own.keys[0] if limit is None else limit):
-            assert maker.limit is not None
-            before = [level for level in walk if side * level[0] < side * maker.limit]
-            if sum([lots for _, lots in before]) >= order.leaves:
-                break
-            if prevention is SelfTradePrevention.CANCEL_TAKER:
-                return Meeting(before, makers, cut=True)
-            makers.append(maker)
-            if prevention is SelfTradePrevention.CANCEL_BOTH:
-                return Meeting(before, makers, cut=True)
-        return Meeting(walk, makers, cut=False) if makers else None
-
-    def _tradable(self) -> bool:
-        """Whether there is a market to trade at: a trusted book, or the last of trades or bars."""
-        return not self.book.distrust or self.prints
-
-    def _no_market(self) -> Refusal | None:
-        """Why nothing can be done at the market's prices; None where it can."""
-        distrust = self.book.distrust
-        if not distrust:
-            return None
-        return Refusal(
-            ErrorReason.STALE_MARKET_DATA if distrust != NO_MARKET else ErrorReason.NO_REFERENCE_PRICE,
-            f"{self.symbol}: {distrust}; try again when the market is back",
-        )
-
-    def _refusal(self, order: WorkingOrder, walk: Walk, meeting: Meeting | None = None) -> Refusal | None:
-        """Why an order that would take `walk` cannot go in."""
-        at_once = not self.may_stay(order)
-        if at_once and not self._tradable():
-            return self._no_market()
-        if order.limit is None and not at_once:
-            order.reference = self.last or 0
-        if order.limit is None and not walk and at_once and meeting is None:
-            side = "asks" if order.side > 0 else "bids"
-            return Refusal(
-                ErrorReason.NO_REFERENCE_PRICE, f"{self.symbol}: nobody {side}; place a limit order or wait"
-            )
-        taken = sum([lots for _, lots in walk])
-        if order.time_in_force is TimeInForce.FOK and taken < order.leaves:
-            size = format_decimal(multiply(self.funds.instrument.quantity_increment, Decimal(taken)))
-            return Refusal(
-                ErrorReason.NOT_FILLABLE, f"{self.symbol}: at that price or better the book has only {size}"
-            )
-        rest = 0 if at_once or (meeting is not None and meeting.cut) else order.leaves - taken
-        return self.funds.shortfall(order, walk, rest)
-
     def _enter(self, order: WorkingOrder, walk: Walk, time_ns: int) -> None:
         """Takes `walk`; the rest rests, or ends where it may not."""
-        meeting = self._meeting(order, walk)
+        meeting = self.entrance.meeting(order, walk)
         if meeting is not None:
             for maker in meeting.makers:
                 if maker.left:
@@ -512,8 +321,8 @@ class Market(Linked):
         if not order.leaves:
             return
         if meeting is not None and meeting.cut:
-            self._end(order, time_ns, ErrorReason.SELF_TRADE, f"{_MEETING}; the rest is cancelled")
-        elif not self.may_stay(order):
+            self._end(order, time_ns, ErrorReason.SELF_TRADE, f"{MEETING}; the rest is cancelled")
+        elif not self.entrance.may_stay(order):
             what = "a market order" if order.limit is None else f"an {order.time_in_force.name} order"
             self._end(
                 order,
@@ -577,10 +386,6 @@ class Market(Linked):
             self._waiting -= 1
             self._triggers.remove(order)
 
-    def may_stay(self, order: WorkingOrder) -> bool:
-        """Whether what it does not get at once rests, or waits for the next trade or bar."""
-        return order.time_in_force not in _AT_ONCE and (order.limit is not None or self.prints)
-
     def _reserve(self, order: WorkingOrder) -> None:
         """Sets aside what an order needs that is in its place now."""
         special = order.special
@@ -588,7 +393,7 @@ class Market(Linked):
             special.placed = True
             if special.reduce_only:
                 self._reduces(order)
-                order.free = self._unpaid(order)
+                order.free = self.unpaid(order)
             if special.group is not None and order is not special.group.entry:
                 self._fund(special.group)
                 return
@@ -619,45 +424,3 @@ class Market(Linked):
         self._happenings.append(Changed(kind, order, time_ns, reason, message))
         if special is not None and special.group is not None:
             self._unlink(order, time_ns)
-
-    def _shown_price(self, ticks: int | None) -> str:
-        return format_decimal(multiply(self.funds.instrument.price_increment, Decimal(ticks or 0)))
-
-
-def _same_but_less(order: WorkingOrder, change: WorkingOrder, left: int) -> bool:
-    """Whether `change` only takes lots from an order."""
-    return (
-        change.limit == order.limit
-        and change.stop == order.stop
-        and change.expire_ns in (None, order.expire_ns)
-        and left <= order.left
-        and not (order.special is not None and order.special.differs(change.special))
-    )
-
-
-def _take_over(order: WorkingOrder, change: WorkingOrder) -> None:
-    """Gives an order what `change` asks for, but for its size."""
-    order.limit, order.stop = change.limit, change.stop
-    if change.expire_ns is not None:
-        order.expire_ns = change.expire_ns
-    if order.special is not None:
-        order.special.take_over(change.special)
-
-
-def _renewed(order: WorkingOrder, change: WorkingOrder, leaves: int) -> WorkingOrder:
-    """What a working order would be after a replace: to look at."""
-    wanted = WorkingOrder(
-        order.client_order_id,
-        order.broker_order_id,
-        order.symbol,
-        order.side,
-        order.type,
-        order.time_in_force,
-        leaves,
-        change.limit,
-        change.stop,
-        order.source,
-        None if order.special is None else order.special.renewed(change.special),
-    )
-    wanted.waiting, wanted.filled, wanted.free = order.waiting, order.filled, order.free
-    return wanted

@@ -156,6 +156,45 @@ class Refusal:
     message: str
 
 
+def same_but_less(order: WorkingOrder, change: WorkingOrder, left: int) -> bool:
+    """Whether `change` only takes lots from an order."""
+    return (
+        change.limit == order.limit
+        and change.stop == order.stop
+        and change.expire_ns in (None, order.expire_ns)
+        and left <= order.left
+        and not (order.special is not None and order.special.differs(change.special))
+    )
+
+
+def take_over(order: WorkingOrder, change: WorkingOrder) -> None:
+    """Gives an order what `change` asks for, but for its size."""
+    order.limit, order.stop = change.limit, change.stop
+    if change.expire_ns is not None:
+        order.expire_ns = change.expire_ns
+    if order.special is not None:
+        order.special.take_over(change.special)
+
+
+def renewed(order: WorkingOrder, change: WorkingOrder, leaves: int) -> WorkingOrder:
+    """What a working order would be after a replace: to look at."""
+    wanted = WorkingOrder(
+        order.client_order_id,
+        order.broker_order_id,
+        order.symbol,
+        order.side,
+        order.type,
+        order.time_in_force,
+        leaves,
+        change.limit,
+        change.stop,
+        order.source,
+        None if order.special is None else order.special.renewed(change.special),
+    )
+    wanted.waiting, wanted.filled, wanted.free = order.waiting, order.filled, order.free
+    return wanted
+
+
 _NO_BILL = (0, 0, 0, 0)
 
 

@@ -30,6 +30,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from brokergate.domain.errors import ErrorReason
+from brokergate.domain.orders import TriggerSource
 from brokergate.sim.book import NO_MARKET
 from brokergate.sim.filling import DEFAULT_PARTICIPATION, Filling, FillTerms, share_of
 from brokergate.sim.funds import InstrumentFunds, Walk
@@ -137,6 +138,19 @@ class PrintFilling(Filling):
         low, high = self._range
         return high if rising == self._within else low
 
+    def price_of(self, source: TriggerSource, side: int, rising: int) -> int | None:
+        """The price of a source for orders of a side that wait for a rise (+1) or a fall (-1)."""
+        if source is TriggerSource.LAST or (source is TriggerSource.UNSPECIFIED and self.last is not None):
+            return self._last(rising)
+        if source is TriggerSource.MARK:
+            doubled = self.mark()
+            return None if doubled is None else rising * (rising * doubled // 2)
+        return (self.book.asks if side > 0 else self.book.bids).best()
+
+    def tradable(self) -> bool:
+        """Whether there is a market to trade at: a trusted book, or the last of trades or bars."""
+        return not self.book.distrust or self.prints
+
     def _open_for(self, lots: int, assumed: int = 0) -> None:
         numerator, denominator = self._share
         self._offered = assumed or lots * numerator // denominator
@@ -157,7 +171,7 @@ class PrintFilling(Filling):
 
     def _serve(self, order: WorkingOrder, time_ns: int) -> None:
         """A waiting market order takes what it can get; it ends where the account cannot pay for it any more."""
-        walk = self._walk(order)
+        walk = self.walk(order)
         if not walk or order.number not in self._takers:
             return
         self.funds.release(order)
@@ -175,7 +189,7 @@ class PrintFilling(Filling):
 
     def _gapped(self, price: int, arrived_ns: int, time_ns: int) -> None:
         """Limits that the open passed get the open."""
-        for own in (self._bids, self._asks):
+        for own in (self.bids, self.asks):
             for order in own.reaching(price):
                 if not self._offered or order.limit == price:
                     break
@@ -184,7 +198,7 @@ class PrintFilling(Filling):
 
     def _beyond(self, low: int, high: int, arrived_ns: int, time_ns: int) -> None:
         """Limits that came at `arrived_ns` or before and that prices went strictly beyond fill at their limit."""
-        for own, price in ((self._bids, low), (self._asks, high)):
+        for own, price in ((self.bids, low), (self.asks, high)):
             for order in own.reaching(price):
                 if not self._offered or order.limit == price:
                     break

@@ -9,7 +9,7 @@ from brokergate.domain.orders import SelfTradePrevention
 from brokergate.sim.packing import Packer, Unpacker
 
 if TYPE_CHECKING:
-    from brokergate.sim.links import Group
+    from brokergate.sim.groups import Group
     from brokergate.sim.triggers import Crest
 
 WHOLE = 10**20
@@ -114,7 +114,7 @@ def special_of(wishes: Mapping[str, int]) -> Special | None:
 
 def save_special(pack: Packer, specials: Mapping[int, Special]) -> None:
     """Writes down what orders asked for and where it stands, by the order's place in a list. Groups are written by
-    `links.save_groups`."""
+    `groups.save_groups`."""
     rows = list(specials.items())
     pack.column([place for place, _ in rows])
     for name in _WISHES:

@@ -8,9 +8,8 @@ executions `X1`; they go on after a restart.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal
-from heapq import heapify, heappop, heappush
 
 from brokergate.domain.accounts import (
     BrokerAccountInfo,
@@ -22,14 +21,12 @@ from brokergate.domain.accounts import (
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.fills import Money
-from brokergate.domain.instruments import Instrument, InstrumentKind
+from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, QuoteView
 from brokergate.domain.money import ZERO
-from brokergate.domain.orders import Order, OrderSpec, OrderState, TimeInForce
-from brokergate.domain.values import changed
+from brokergate.domain.orders import Order, OrderSpec, TimeInForce
 from brokergate.ports.broker import (
     Accepted,
-    FillReport,
     GroupKind,
     OrderGroup,
     OrderReport,
@@ -40,74 +37,27 @@ from brokergate.ports.broker import (
     Report,
     RestoredState,
 )
-from brokergate.sim.clearing import CLEARED, Clearing, FundingTerms
+from brokergate.sim.clearing import CLEARED, Clearing
 from brokergate.sim.diary import Diary
-from brokergate.sim.fees import FeeSchedule
-from brokergate.sim.filling import DEFAULT_FILLS, FillTerms
+from brokergate.sim.groups import misfits, outcomes
 from brokergate.sim.history import History
 from brokergate.sim.intake import NotHere, journalled_order, working_order
-from brokergate.sim.ledger import Ledger, MoneyRules
-from brokergate.sim.links import load_groups, misfits, save_groups
+from brokergate.sim.ledger import Ledger
 from brokergate.sim.listing import Listing
-from brokergate.sim.margin import MarginTerms
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.matching import Market
+from brokergate.sim.open_orders import OpenOrders
 from brokergate.sim.orders import (
-    Changed,
-    Executed,
     Happening,
     Refusal,
-    Told,
     WorkingOrder,
-    load_orders,
-    save_orders,
 )
 from brokergate.sim.packing import Packer, Unpacker
 from brokergate.sim.positions import load_positions, save_positions
-from brokergate.sim.sessions import Hours
-from brokergate.sim.shorting import FREELY, ShortTerms
 from brokergate.sim.special import Special
+from brokergate.sim.telling import Telling
+from brokergate.sim.terms import AccountTerms
 from brokergate.sim.valuation import account_info
-
-SHORTABLE = frozenset({InstrumentKind.FOREX, InstrumentKind.EQUITY})
-"""Kinds whose positions may go short unless the terms say otherwise."""
-NO_FEES = FeeSchedule()
-USUAL_HOURS = Hours()
-_SLACK = 1024
-"""Ended orders that the list of expiries may hold beyond as many as are open before it is built anew."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountTerms:
-    """What an account is given: the conditions that it trades under."""
-
-    initial_balances: Mapping[str, Decimal]
-    fees: FeeSchedule = NO_FEES
-    shortable: frozenset[InstrumentKind] = SHORTABLE
-    base_currency: str = "USDT"
-    """What the account as a whole is valued in."""
-    fills: FillTerms = DEFAULT_FILLS
-    """How its orders fill."""
-    margin: MarginTerms | None = None
-    """None for a cash account."""
-    short: ShortTerms = FREELY
-    funding: FundingTerms | None = None
-    """Of perpetuals whose feed tells none."""
-    stale_after_ns: int | None = None
-    """The age of an instrument's latest update beyond which orders are refused; None for no limit."""
-    hours: Hours = USUAL_HOURS
-    """When its instruments trade."""
-
-    def money(self) -> MoneyRules:
-        """What the account's money goes by."""
-        return MoneyRules(self.fees, self.shortable, self.base_currency, self.margin, self.short)
-
-
-def _end_ns(order: WorkingOrder) -> int:
-    """When something becomes of an order by time alone; 0 for never."""
-    if order.time_in_force is TimeInForce.AT_CLOSE and order.special is not None:
-        return order.special.auction_ns
-    return order.expire_ns or 0
 
 
 class Venue:
@@ -127,17 +77,12 @@ class Venue:
         self.now_ns = now_ns
         self.terms = terms
         self.instruments = tuple(sorted(instruments, key=lambda instrument: instrument.symbol))
-        self._session = session
-        self._entries = 0
         self.diary = Diary()
         self.history: History | None = None
         """What it remembers for a gateway across a line; None where the gateway misses nothing."""
         self._orders = state.orders
-        self._fills = state.fills
         self._happenings: list[Happening] = []
-        self._open: dict[str, WorkingOrder] = {}
-        self._expiries: list[tuple[int, int, WorkingOrder]] = []
-        self._reports: list[Report] = []
+        self._open = OpenOrders()
         symbols = {instrument.symbol for instrument in instruments}
         self._foreign = tuple(position for position in state.positions if position.symbol not in symbols)
         known = state.orders or state.balances
@@ -153,12 +98,13 @@ class Venue:
             )
             for instrument in self.instruments
         }
+        self._telling = Telling(self._happenings, self.listings, self._open, session, state.fills)
         self._clearing = Clearing(
-            self.listings, self._open, self._happenings, self._ledger_entry, terms.funding, session
+            self.listings, self._open.by_name, self._happenings, self._ledger_entry, terms.funding, session
         )
         self._clearing.begin(now_ns)
         if not known:
-            self._deposit(LedgerEntryKind.DEPOSIT, 1, "initial balance")
+            self._telling.deposit(self._ledger, LedgerEntryKind.DEPOSIT, 1, "initial balance", self.now_ns)
         for order in state.open_orders:
             self._restore(order)
         self._restored = [*self._happened(), *self.changed_holdings()]
@@ -205,7 +151,7 @@ class Venue:
         happenings = self._happenings
         for order in orders:
             answer = self._place(order)
-            reports = self._happened() if happenings or self._reports else ()
+            reports = self._happened() if happenings else ()
             if isinstance(answer, Refusal):
                 outcomes.append(Rejected(answer.reason, answer.message, reports))
             else:
@@ -228,29 +174,16 @@ class Venue:
             refused = self.enter_group(orders, bracket=bracket)
             if refused is not None:
                 refusals = [refused[1] if order is refused[0] else None for order in orders]
-        reports: list[Report] = self._happened()
-        outcomes: list[Outcome] = []
-        for place in range(len(group.orders)):
-            told = reports if not place else ()
-            refusal = refusals[place]
-            if not any(refusals):
-                outcomes.append(Accepted(orders[place].broker_order_id, told))
-            elif refusal is not None:
-                outcomes.append(Rejected(refusal.reason, refusal.message, told))
-            else:
-                outcomes.append(
-                    Rejected(ErrorReason.LINKED_ORDER, "another order of its group is refused", told)
-                )
-        return outcomes
+        return outcomes(orders, refusals, self._happened())
 
     def replace(self, command: ReplaceCommand, now_ns: int) -> Outcome:
         """Changes a working order in one step; see `Market.replace`."""
         self._arrive(now_ns)
-        order = self._open.get(command.order.client_order_id)
+        order = self._open.by_name.get(command.order.client_order_id)
         if order is None:
             return self._unknown(command.order)
         listing = self.listings[order.symbol]
-        shut = self._shut(listing, command.spec.time_in_force, self.now_ns)
+        shut = listing.shut(command.spec.time_in_force, self.now_ns, self.terms.stale_after_ns)
         if shut is not None:
             return Rejected(shut.reason, shut.message, self._happened())
         try:
@@ -267,7 +200,7 @@ class Venue:
     def cancel(self, order: Order, now_ns: int) -> Outcome:
         """Cancels a working order."""
         self._arrive(now_ns)
-        working = self._open.get(order.client_order_id)
+        working = self._open.by_name.get(order.client_order_id)
         if working is None:
             return self._unknown(order)
         self.withdraw(working)
@@ -279,20 +212,23 @@ class Venue:
         if listing is None:
             raise ValueError(f"the venue has no instrument {spec.symbol!r}")
         now_ns = max(now_ns, self.now_ns)
-        return listing.preview(spec, self._shut(listing, spec.time_in_force, now_ns), now_ns)
+        return listing.preview(
+            spec, listing.shut(spec.time_in_force, now_ns, self.terms.stale_after_ns), now_ns
+        )
 
     def reset(self, balances: Mapping[str, Decimal] | None, now_ns: int) -> list[Report]:
         """Cancels what is open and starts anew with `balances`, the first ones when None. Ids go on."""
         self._arrive(now_ns)
         balances = self.terms.initial_balances if balances is None else balances
         self.diary.reset(balances)
-        for order in list(self._open.values()):
+        for order in list(self._open.by_name.values()):
             if order.left:
                 self.listings[order.symbol].market.cancel(order, self.now_ns)
         self._open.clear()
-        self._expiries.clear()
-        self._reports = self._happened()
-        self._deposit(LedgerEntryKind.RESET, -1, "reset of the paper account")
+        reports = self._happened()
+        self._telling.deposit(
+            self._ledger, LedgerEntryKind.RESET, -1, "reset of the paper account", self.now_ns
+        )
         held = [funds.instrument.symbol for funds in self._ledger.funds.values() if funds.position.traded]
         currencies = set(self._ledger.currencies)
         flat = [
@@ -305,10 +241,10 @@ class Venue:
         for symbol, listing in self.listings.items():
             listing.move(self._ledger.funds[symbol])
             listing.funds.position.traded = listing.funds.changed = symbol in held
-        self._deposit(LedgerEntryKind.DEPOSIT, 1, "initial balance")
+        self._telling.deposit(self._ledger, LedgerEntryKind.DEPOSIT, 1, "initial balance", self.now_ns)
         gone = sorted(currencies - set(self._ledger.currencies))
         zeros = [BrokerBalance(currency, ZERO, ZERO, self.now_ns) for currency in gone]
-        return [*self._happened(), *self.changed_holdings(), *flat, *zeros]
+        return [*reports, *self._happened(), *self.changed_holdings(), *flat, *zeros]
 
     # Commands in ticks and lots: what a diary can do again
 
@@ -323,7 +259,7 @@ class Venue:
         self._orders += 1
         self.diary.placed(working, lots)
         if working.left:
-            self._keep(working, self.listings[working.symbol], self.now_ns)
+            self._open.keep(working, self.listings[working.symbol], self.now_ns)
         return None
 
     def enter_group(
@@ -342,7 +278,7 @@ class Venue:
         self.diary.placed_group(orders, lots, bracket=bracket)
         for order in orders:
             if order.left:
-                self._keep(order, self.listings[order.symbol], self.now_ns)
+                self._open.keep(order, self.listings[order.symbol], self.now_ns)
         return None
 
     def refuse(self, count: int) -> None:
@@ -357,9 +293,9 @@ class Venue:
         expire_ns = order.expire_ns
         refusal = self.listings[order.symbol].market.replace(order, change, self.now_ns)
         if refusal is None:
-            self._settle(order)
+            self._open.settle(order)
             if order.left and order.expire_ns is not None and order.expire_ns != expire_ns:
-                self._expire_at(order, order.expire_ns)
+                self._open.end_at(order, order.expire_ns)
         else:
             order.broker_order_id = before
         return refusal
@@ -367,31 +303,31 @@ class Venue:
     def withdraw(self, order: WorkingOrder) -> None:
         """Cancels an order."""
         self.diary.cancelled(order.client_order_id)
-        del self._open[order.client_order_id]
+        del self._open.by_name[order.client_order_id]
         self.listings[order.symbol].market.cancel(order, self.now_ns)
 
     def working(self, client_order_id: str) -> WorkingOrder | None:
         """The working order; None where there is none."""
-        return self._open.get(client_order_id)
+        return self._open.by_name.get(client_order_id)
 
     # Keeping
 
     def save(self, pack: Packer) -> None:
         """Writes down all that the venue is, between two calls and after `changed_holdings`."""
-        pack.put(self.now_ns, self._session, self._entries, self._orders, self._fills)
+        telling = self._telling
+        pack.put(self.now_ns, telling.session, telling.entries, self._orders, telling.fills)
         save_positions(pack, self._foreign)
         self._ledger.save(pack)
         for listing in self.listings.values():
             listing.market.save(pack)
         self._clearing.save(pack)
-        orders = list(self._open.values())
-        save_orders(pack, orders, list(self.listings))
-        save_groups(pack, orders)
+        self._open.save(pack, list(self.listings))
 
     def load(self, kept: Unpacker) -> None:
         """Becomes what `save` wrote: of the venue as it was made, only instruments and terms stay."""
-        self.now_ns, self._session = kept.integer(), kept.text()
-        self._entries, self._orders, self._fills = [kept.integer() for _ in range(3)]
+        telling = self._telling
+        self.now_ns, telling.session = kept.integer(), kept.text()
+        telling.entries, self._orders, telling.fills = [kept.integer() for _ in range(3)]
         self._foreign = load_positions(kept)
         self._ledger = Ledger.kept(kept, self.instruments, self.terms.money())
         for symbol, listing in self.listings.items():
@@ -399,22 +335,11 @@ class Venue:
             listing.market.load(kept)
             if listing.strict:
                 listing.keep_hours(listing.market.updated_ns)
-        self._clearing.session = self._session
+        self._clearing.session = telling.session
         self._clearing.load(kept, self.now_ns)
-        self._open.clear()
-        self._expiries.clear()
-        orders, bests = load_orders(kept, list(self.listings))
-        load_groups(kept, orders)
-        for order in sorted(orders, key=lambda order: order.number):
-            self.listings[order.symbol].market.put_back(order, bests.get(order))
-        for order in orders:
-            self._open[order.client_order_id] = order
-            end_ns = _end_ns(order)
-            if end_ns:
-                self._expiries.append((end_ns, int(order.placed[1:]), order))
-        heapify(self._expiries)
+        self._open.load(kept, self.listings)
         self._restored = []
-        self._happenings.clear()
+        self._telling.forget()
 
     def take_terms(self, terms: AccountTerms) -> None:
         """From now on the account trades under `terms`."""
@@ -429,20 +354,20 @@ class Venue:
     @property
     def counts(self) -> tuple[int, int]:
         """How many orders and executions had an id of the venue."""
-        return self._orders, self._fills
+        return self._orders, self._telling.fills
 
     @property
     def size(self) -> int:
         """About how many numbers `save` writes: what a snapshot costs."""
         books = sum(listing.market.size for listing in self.listings.values())
         lots = sum(len(funds.position.entries) for funds in self._ledger.funds.values())
-        return 2 * books + 3 * lots + 17 * len(self._open)
+        return 2 * books + 3 * lots + 17 * len(self._open.by_name)
 
     # Queries
 
     def open_orders(self) -> list[WorkingOrder]:
         """The orders that work, oldest first."""
-        return list(self._open.values())
+        return list(self._open.by_name.values())
 
     def positions(self) -> list[BrokerPosition]:
         """Positions that are or were, at the present marks, by symbol."""
@@ -480,7 +405,7 @@ class Venue:
             raise ValueError(f"the venue has no instrument {update.symbol!r}")
         if update.time_ns > self.now_ns:
             self.now_ns = update.time_ns
-            if self._expiries and self._expiries[0][0] <= self.now_ns:
+            if self._open.next_ns <= self.now_ns:
                 self._expire()
             if self._clearing.due_ns <= self.now_ns:
                 self._pay_funding()
@@ -506,11 +431,11 @@ class Venue:
         listing = self.listings.get(spec.symbol)
         if listing is None:
             return Refusal(ErrorReason.INSTRUMENT_NOT_FOUND, f"the venue has no instrument {spec.symbol!r}")
-        if order.client_order_id in self._open:
+        if order.client_order_id in self._open.by_name:
             return Refusal(
                 ErrorReason.CLIENT_ORDER_ID_REUSED, f"an order {order.client_order_id!r} is open already"
             )
-        shut = self._shut(listing, spec.time_in_force, self.now_ns)
+        shut = listing.shut(spec.time_in_force, self.now_ns, self.terms.stale_after_ns)
         if shut is not None:
             return shut
         try:
@@ -520,29 +445,6 @@ class Venue:
         except ValueError as error:
             return Refusal(ErrorReason.INVALID_FIELD, str(error))
 
-    def _shut(self, listing: Listing, time_in_force: TimeInForce, now_ns: int) -> Refusal | None:
-        """Why the market takes no such order now: it is closed, or was not heard of for too long."""
-        return listing.closed(time_in_force, now_ns) or listing.stale(now_ns, self.terms.stale_after_ns)
-
-    def _keep(self, working: WorkingOrder, listing: Listing, since_ns: int) -> None:
-        """Remembers an order that rests, and when it expires."""
-        self._open[working.client_order_id] = working
-        if working.time_in_force is TimeInForce.DAY:
-            working.expire_ns = listing.calendar.day_end_ns(since_ns)
-        end_ns = _end_ns(working)
-        if end_ns:
-            self._expire_at(working, end_ns)
-
-    def _expire_at(self, working: WorkingOrder, end_ns: int) -> None:
-        if len(self._expiries) > 2 * len(self._open) + _SLACK:
-            self._expiries[:] = [entry for entry in self._expiries if entry[2].left]
-            heapify(self._expiries)
-        heappush(self._expiries, (end_ns, int(working.placed[1:]), working))
-
-    def _settle(self, working: WorkingOrder) -> None:
-        if not working.left:
-            self._open.pop(working.client_order_id, None)
-
     def _unknown(self, order: Order) -> Rejected:
         message = f"the venue has no working order {order.client_order_id!r}; it has ended"
         return Rejected(ErrorReason.ORDER_ENDED, message, self._happened())
@@ -551,7 +453,7 @@ class Venue:
         if now_ns > self.now_ns:
             self.now_ns = now_ns
             self.diary.advanced(now_ns)
-        if self._expiries and self._expiries[0][0] <= self.now_ns:
+        if self._open.next_ns <= self.now_ns:
             self._expire()
         if self._clearing.due_ns <= self.now_ns:
             self._pay_funding()
@@ -565,11 +467,7 @@ class Venue:
     def _expire(self) -> None:
         """Ends the orders whose time is over, and matches those whose close has come: before anything else of the same
         instant."""
-        expiries = self._expiries
-        while expiries and expiries[0][0] <= self.now_ns:
-            end_ns, _, order = heappop(expiries)
-            if not order.left or _end_ns(order) != end_ns:
-                continue
+        for order in self._open.due(self.now_ns):
             market = self.listings[order.symbol].market
             if order.time_in_force is TimeInForce.AT_CLOSE:
                 market.match(order, self.now_ns)
@@ -585,7 +483,7 @@ class Venue:
                 raise ValueError(f"the feed no longer has the instrument {order.spec.symbol!r}")
             working = journalled_order(listing, order, min(order.create_time_ns, self.now_ns))
         except ValueError as error:
-            self._reports.append(
+            self._telling.tell(
                 OrderReport(
                     OrderEventType.CANCELED,
                     order.client_order_id,
@@ -598,58 +496,17 @@ class Venue:
             return
         listing.market.restore(working)
         # A tape's clock may stand before the gateway's: its day is the one it is in.
-        self._keep(working, listing, min(order.create_time_ns, self.now_ns))
+        self._open.keep(working, listing, min(order.create_time_ns, self.now_ns))
 
     def _new_ledger(self, balances: Mapping[str, Decimal], positions: Sequence[BrokerPosition]) -> Ledger:
         return Ledger(self.instruments, self.terms.money(), balances, positions)
 
-    def _deposit(self, kind: LedgerEntryKind, sign: int, description: str) -> None:
-        """Ledger entries that bring in (+1) or take out (-1) what the ledger holds."""
-        for account in self._ledger.currencies.values():
-            account.changed = True
-            if account.total:
-                money = Money(account.amount(sign * account.total), account.currency)
-                self._reports.append(self._ledger_entry(kind, money, "", description))
-
     def _ledger_entry(
         self, kind: LedgerEntryKind, money: Money, symbol: str, description: str
     ) -> LedgerEntry:
-        self._entries += 1
-        entry_id = f"L{self._session}-{self._entries}"
-        return LedgerEntry(entry_id, kind, money, self.now_ns, symbol, description)
+        return self._telling.entry(kind, money, self.now_ns, symbol, description)
 
     def _happened(self) -> list[Report]:
         """What happened since the last call, as reports."""
-        reports, self._reports = self._reports, []
         self.diary.eventful = True
-        for happening in self._happenings:
-            if isinstance(happening, Told):
-                reports.append(happening.report)
-                continue
-            order = happening.order
-            if isinstance(happening, Executed):
-                self._fills += 1
-                reports.append(self.listings[order.symbol].fill_report(happening, f"X{self._fills}"))
-            else:
-                reports.append(self.listings[order.symbol].change_report(happening))
-            if not order.leaves:
-                self._settle(order)
-            if self.history is not None:
-                self._remember(self.history, happening, reports[-1])
-        self._happenings.clear()
-        return reports
-
-    def _remember(self, history: History, happening: Executed | Changed, report: Report) -> None:
-        order = happening.order
-        if isinstance(report, FillReport):
-            history.execution(report)
-        if order.left:
-            return
-        state, reason, message = OrderState.FILLED, ErrorReason.UNSPECIFIED, ""
-        if not isinstance(happening, Executed):
-            state = OrderState.EXPIRED if happening.kind is OrderEventType.EXPIRED else OrderState.CANCELED
-            reason, message = happening.reason, happening.message
-        shown = self.listings[order.symbol].shown(order)
-        history.end(
-            changed(shown, state=state, update_time_ns=happening.time_ns, reason=reason, message=message)
-        )
+        return self._telling.take(self.history)

@@ -15,7 +15,7 @@ from brokergate.backtest.market import SYNTHETIC_START_NS, synthetic_market
 from brokergate.backtest.page import embedded, render
 from brokergate.backtest.runner import Finished, Run
 from brokergate.domain.orders import OrderSpec, OrderType, Side
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 
 HOSTILE = "</script><script>alert(1)</script><!-- {data} &amp; \u2028"
 

@@ -24,7 +24,7 @@ from brokergate.ports.broker import FillReport
 from brokergate.sim.latency import ConstantLatency, RecordedLatency
 from brokergate.sim.margin import MarginTerms, Rates
 from brokergate.sim.market import BookDelta, BookSnapshot, MarketUpdate, TradeUpdate
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 
 START = 1_700_000_000_000_000_000
 MS = 1_000_000

@@ -17,7 +17,7 @@ from brokergate.sim.commission import Volumes
 from brokergate.sim.fees import FeeSchedule, Tier, TierBasis, read_schedule
 from brokergate.sim.packing import Packer, Unpacker
 from brokergate.sim.presets import PRESETS
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import IOC, Desk
 
 D = Decimal

@@ -14,7 +14,7 @@ from brokergate.domain.events import OrderEventType
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.ports.broker import OrderReport
 from brokergate.sim.market import CorporateAction, CorporateActionKind
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import Desk
 
 D = Decimal

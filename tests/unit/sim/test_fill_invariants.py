@@ -14,7 +14,7 @@ from brokergate.ports.broker import Accepted, FillReport, Report
 from brokergate.sim.filling import FillTerms
 from brokergate.sim.queue import ConservativeQueue, ProbabilisticQueue, QueueFunction
 from brokergate.sim.slippage import FixedSlippage, MarketImpactSlippage, PercentageSlippage
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import GTC, IOC, RICH, Desk
 
 D = Decimal

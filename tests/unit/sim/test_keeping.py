@@ -45,7 +45,8 @@ from brokergate.sim.queue import ProbabilisticQueue
 from brokergate.sim.replay import replay
 from brokergate.sim.shorting import ShortTerms
 from brokergate.sim.slippage import FixedSlippage
-from brokergate.sim.venue import AccountTerms, Venue
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
 from tests.unit.sim.matching.desk import AAPL, BTC, DAY, EUR, FOK, GTC, IOC, NEW, price, quantity
 from tests.unit.sim.portrait import difference
 

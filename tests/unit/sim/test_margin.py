@@ -19,7 +19,7 @@ from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.margin import MarginTerms, Rates
 from brokergate.sim.market import FundingUpdate, MarkUpdate
 from brokergate.sim.shorting import ShortTerms
-from brokergate.sim.venue import SHORTABLE, AccountTerms
+from brokergate.sim.terms import SHORTABLE, AccountTerms
 from tests.unit.sim.matching.desk import AAPL, EUR, IOC, LOT, TICK, Desk
 
 D = Decimal

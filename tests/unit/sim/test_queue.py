@@ -14,7 +14,7 @@ from brokergate.sim.book import UNKNOWN
 from brokergate.sim.filling import FillTerms
 from brokergate.sim.orders import WorkingOrder
 from brokergate.sim.queue import ConservativeQueue, ProbabilisticQueue, QueueFunction, QueueModel
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import RICH, Desk
 
 LINEAR = ProbabilisticQueue(QueueFunction.POWER, 1.0)

@@ -21,7 +21,7 @@ from brokergate.sim.slippage import (
     VolumeShareSlippage,
     slipped_ticks,
 )
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import BTC, FOK, IOC, RICH, Desk
 
 D = Decimal

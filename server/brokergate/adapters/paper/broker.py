@@ -84,7 +84,8 @@ from brokergate.sim.history import History, name_of
 from brokergate.sim.intake import FORCES, SOURCES, NotHere
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.mishaps import Mishaps
-from brokergate.sim.venue import AccountTerms, Venue
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
 
 CAPABILITIES = Capabilities(
     order_types=FORCES,

@@ -26,7 +26,8 @@ from brokergate.sim.history import History
 from brokergate.sim.packing import Packer, Unpacker, Unreadable
 from brokergate.sim.replay import replay
 from brokergate.sim.shorting import FREELY
-from brokergate.sim.venue import AccountTerms, Venue
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
 
 KIND, VERSION = "brokergate-paper-venue", 2
 CHECKPOINT_S = 5.0

@@ -20,7 +20,8 @@ from brokergate.domain.orders import (
 from brokergate.ports.broker import Accepted, GroupKind, OrderGroup, Outcome, ReplaceCommand, Report
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.market import BookDelta, BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
-from brokergate.sim.venue import AccountTerms, Venue
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
 from tests.unit.sim.invariants.judge import Judge
 from tests.unit.sim.matching.desk import BTC, EUR, NEW, price, quantity
 

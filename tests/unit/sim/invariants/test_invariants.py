@@ -27,7 +27,7 @@ from brokergate.sim.filling import FillTerms
 from brokergate.sim.market import BookSnapshot
 from brokergate.sim.queue import ProbabilisticQueue
 from brokergate.sim.slippage import FixedSlippage, PercentageSlippage, SlippageModel
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.invariants.script import FEES, START, WIDTH, Day, Row, rows
 from tests.unit.sim.matching.desk import IOC, RICH, Desk
 

@@ -23,7 +23,8 @@ from brokergate.ports.broker import (
     RestoredState,
 )
 from brokergate.sim.market import BookDelta, BookSnapshot, FeedGap, MarketUpdate, QuoteUpdate, TradeUpdate
-from brokergate.sim.venue import AccountTerms, Venue
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
 
 TICK, LOT = Decimal("0.01"), Decimal("0.001")
 BTC = Instrument("BTC/USDT", "BTCUSDT", InstrumentKind.SPOT, "BTC", "USDT", TICK, LOT)

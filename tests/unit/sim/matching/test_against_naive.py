@@ -12,7 +12,7 @@ from brokergate.domain.fills import Liquidity
 from brokergate.domain.orders import SelfTradePrevention, TriggerSource
 from brokergate.ports.broker import Accepted, FillReport, Rejected
 from brokergate.sim.fees import FeeSchedule
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import DAY, FOK, GTC, IOC, Desk
 from tests.unit.sim.matching.naive import NaiveOrder, NaiveVenue
 

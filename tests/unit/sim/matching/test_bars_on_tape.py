@@ -12,7 +12,7 @@ from brokergate.sim.feeds.opening import open_tape
 from brokergate.sim.filling import FillTerms
 from brokergate.sim.market import BarUpdate
 from brokergate.sim.orders import Executed, WorkingOrder
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import Desk
 
 RICH = {"USD": Decimal(10) ** 15}

@@ -17,7 +17,7 @@ from brokergate.sim.filling import FillTerms
 from brokergate.sim.market import BookDelta, BookSnapshot, MarketUpdate, TradeUpdate
 from brokergate.sim.orders import Executed, WorkingOrder
 from brokergate.sim.queue import ConservativeQueue, ProbabilisticQueue, QueueFunction, QueueModel
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import RICH, Desk
 
 Fill = tuple[str, int, int, bool, int]

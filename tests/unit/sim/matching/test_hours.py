@@ -9,7 +9,7 @@ from brokergate.domain.instruments import InstrumentKind
 from brokergate.domain.orders import TimeInForce
 from brokergate.ports.broker import Accepted, Outcome, Rejected
 from brokergate.sim.sessions import Hours, Outside
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import AAPL, BTC, DAY, EUR, IOC, RICH, Desk
 from tests.unit.sim.test_sessions import new_york
 

@@ -17,7 +17,7 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.orders import Order, OrderState, OrderType, TimeInForce, TriggerSource
 from brokergate.ports.broker import Accepted, Rejected, RestoredState
 from brokergate.sim.fees import FeeSchedule
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import AAPL, BTC, DAY, EUR, IOC, Desk, price, quantity
 
 

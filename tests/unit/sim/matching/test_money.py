@@ -17,7 +17,7 @@ from brokergate.domain.money import total
 from brokergate.ports.broker import Accepted, FillReport, Rejected
 from brokergate.sim.fees import Commission, FeeSchedule
 from brokergate.sim.positions import MAX_ENTRIES, FifoPosition
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import AAPL, BTC, EUR, GTC, Desk
 
 trades = st.lists(
@@ -314,7 +314,7 @@ def test_what_is_held_is_what_orders_and_short_positions_need(seed: int) -> None
         desk.trade(middle, random.randint(1, 900))
         if random.random() < 0.5:
             desk.cancel(random.choice(list(desk.orders)))
-        working = list(desk.venue._open.values())
+        working = list(desk.venue._open.by_name.values())
         short = -2 * funds.position.cost if funds.position.lots < 0 else 0
         assert funds.quote.held == sum(order.hold for order in working) + short
         for side in (1, -1):

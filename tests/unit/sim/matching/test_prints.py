@@ -14,7 +14,7 @@ from brokergate.ports.broker import Accepted, FillReport, Rejected, Report
 from brokergate.sim.filling import FillTerms
 from brokergate.sim.market import BarUpdate, CorporateAction, CorporateActionKind
 from brokergate.sim.slippage import FixedSlippage, VolumeShareSlippage
-from brokergate.sim.venue import AccountTerms
+from brokergate.sim.terms import AccountTerms
 from tests.unit.sim.matching.desk import AAPL, FOK, IOC, RICH, Desk
 
 SPAN = 1_000_000
