@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from brokergate.adapters.paper.broker import ACROSS_A_LINE, CAPABILITIES, PaperTradingBroker
+from brokergate.adapters.paper.abilities import ACROSS_A_LINE, CAPABILITIES
+from brokergate.adapters.paper.broker import PaperTradingBroker
 from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.domain.market import BookView, TradeView
 from brokergate.domain.orders import Side

@@ -13,7 +13,7 @@ from decimal import Decimal
 from heapq import heappop, heappush
 from random import Random
 
-from brokergate.adapters.paper.broker import CAPABILITIES
+from brokergate.adapters.paper.abilities import CAPABILITIES
 from brokergate.backtest.blotter import Blotter, Notice, OrderRecord, name_of
 from brokergate.backtest.commands import Cancel, Command, Given, Place, Replace
 from brokergate.backtest.line import NO_WAY, Line

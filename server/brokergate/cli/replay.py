@@ -86,7 +86,7 @@ def replay(
         raise Failure("a replay plays no faults, and the account has some; add --paper 'faults=[]'", status=2)
 
     # What plays and draws is loaded after what may be wrong with the options.
-    from brokergate.adapters.paper.broker import account_terms
+    from brokergate.adapters.paper.opening import account_terms
     from brokergate.backtest import results
     from brokergate.backtest.line import line_of
     from brokergate.backtest.loading import StrategyError, load_strategy, parse_settings

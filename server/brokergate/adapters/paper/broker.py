@@ -20,15 +20,16 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
+from brokergate.adapters.paper.abilities import ACROSS_A_LINE, CAPABILITIES
 from brokergate.adapters.paper.config import MAX_BALANCE, PaperTradingConfig
 from brokergate.adapters.paper.follow import AccountFeed
-from brokergate.adapters.paper.instruments_config import SyntheticConfig
 from brokergate.adapters.paper.keeping import Keeper, PaperFeed, take_up
 from brokergate.adapters.paper.line import CANCEL, PLACE, REPLACE, Act, Line, lanes_of
 from brokergate.adapters.paper.link_config import DEFAULT_SEED
 from brokergate.adapters.paper.listeners import Listeners
-from brokergate.adapters.paper.live import PushClock, SyntheticPlayer
-from brokergate.adapters.paper.missed import as_asked, missed
+from brokergate.adapters.paper.live import PushClock
+from brokergate.adapters.paper.missed import fills_after, found, missed
+from brokergate.adapters.paper.opening import Ears, Opening
 from brokergate.adapters.paper.outbox import Outbox
 from brokergate.adapters.paper.player import TapePlayer
 from brokergate.adapters.paper.push import parse_pushed
@@ -39,7 +40,6 @@ from brokergate.domain.accounts import (
     ConnectionState,
     Environment,
 )
-from brokergate.domain.capabilities import Capabilities, ReplaceSupport
 from brokergate.domain.errors import (
     BrokerError,
     ErrorReason,
@@ -51,15 +51,13 @@ from brokergate.domain.errors import (
 from brokergate.domain.faults import FaultPlan
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
-from brokergate.domain.orders import Order, OrderSpec, SelfTradePrevention, TimeInForce
+from brokergate.domain.orders import Order, OrderSpec
 from brokergate.ports.broker import (
-    Absent,
     AbstractBroker,
     ConnectionReport,
     Failed,
     FillPage,
     FindResult,
-    Found,
     OrderGroup,
     Outcome,
     Preview,
@@ -76,52 +74,16 @@ from brokergate.ports.broker import (
     VenueStep,
 )
 from brokergate.ports.clock import Clock
-from brokergate.ports.market import MarketOf, MarketSource, no_markets
-from brokergate.sim.feeds.opening import open_tape
-from brokergate.sim.feeds.tape import Tape, TapeError, TapeSurvey
+from brokergate.ports.market import MarketOf, no_markets
+from brokergate.sim.feeds.tape import TapeError
 from brokergate.sim.funds import Excess
-from brokergate.sim.history import History, name_of
-from brokergate.sim.intake import FORCES, SOURCES, NotHere
+from brokergate.sim.history import History
+from brokergate.sim.intake import NotHere
 from brokergate.sim.market import MarketUpdate
 from brokergate.sim.mishaps import Mishaps
-from brokergate.sim.terms import AccountTerms
 from brokergate.sim.venue import Venue
 
-CAPABILITIES = Capabilities(
-    order_types=FORCES,
-    replace=ReplaceSupport.ATOMIC,
-    default_time_in_force=TimeInForce.GTC,
-    native_oco=True,
-    native_bracket=True,
-    native_idempotency=True,
-    absence_after_ms=0,
-    post_only=True,
-    reduce_only=True,
-    display_quantity=True,
-    trigger_sources=SOURCES,
-    self_trade_prevention=(
-        SelfTradePrevention.CANCEL_MAKER,
-        SelfTradePrevention.CANCEL_TAKER,
-        SelfTradePrevention.CANCEL_BOTH,
-    ),
-    streams_quotes=True,
-    streams_trades=True,
-    streams_book=True,
-    short_selling=True,
-)
-"""What the paper venue does. AT_OPEN and AT_CLOSE need hours with auctions, which the order's instrument may lack. An
-order that says nothing of self-trade prevention gets the first way of it."""
-
-ACROSS_A_LINE = replace(CAPABILITIES, replays_fills=True)
-"""The same, where the gateway may miss something. What is under way to the venue is known to be, so that its silence
-about an order proves at once that it never had it."""
-
-FILLS_A_PAGE = 1_000
 T = TypeVar("T")
-DEFAULT_STALE_MS = 60_000
-Followed = tuple[MarketSource, tuple[Instrument, ...]]
-"""Another account's market, and what of it is traded here."""
-
 _NOT_TAKEN_UP = (
     "the market begins anew, orders and holdings are the journal's, and lots and places in the queue are lost, because "
     "what was kept of the venue cannot be taken up"
@@ -191,14 +153,13 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
     async def _open(self, state: RestoredState) -> None:
         config, clock = self._config, self._clock
         self._failure = ""
-        # Surveying a long recording takes seconds: not on the event loop.
-        tape = await asyncio.to_thread(_surveyed, config.feed.tape, config) if config.feed.tape else None
-        if tape is not None and (repairs := tape.survey().repairs):
-            told = ", ".join(f"{count} {kind}" for kind, count in repairs.items())
-            self._outbox.add([ConnectionReport(ConnectionState.CONNECTED, f"the tape was repaired: {told}")])
-        followed = await self._followed(config.feed.account) if config.feed.account else None
-        terms = account_terms(config, tape.survey() if tape else None)
-        venue, feed = None, self._new_feed(tape, followed)
+        opening = await Opening.load(config, self._market_of)
+        if repairs := opening.repairs():
+            self._outbox.add(
+                [ConnectionReport(ConnectionState.CONNECTED, f"the tape was repaired: {repairs}")]
+            )
+        ears = Ears(self._play, self._push, self._advance, self._fail)
+        terms, venue, feed = opening.terms(), None, opening.new_feed(clock, ears)
         line = self._line
         if line is not None:
             line.equip(await asyncio.to_thread(lanes_of, config.link))
@@ -208,7 +169,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                     take_up, state.venue, state, feed, terms, self._listeners.date, line
                 )
             except Exception as error:  # noqa: BLE001 - whatever is wrong with what was kept, the account opens
-                feed = self._new_feed(tape, followed)
+                feed = opening.new_feed(clock, ears)
                 self._outbox.add([ConnectionReport(ConnectionState.CONNECTED, f"{_NOT_TAKEN_UP}: {error}")])
         if venue is None:
             now_ns = feed.start_ns if isinstance(feed, TapePlayer) else clock.now_ns()
@@ -223,38 +184,6 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             venue.history = None
         self._keeper = Keeper(venue, feed, self._listeners.dates, clock, line)
         self._tell(venue.opening())
-
-    async def _followed(self, account: str) -> Followed:
-        """The other account's market. `TemporaryConnectionError` while its broker is away."""
-        source = self._market_of(account)
-        absence = source.absence()
-        if absence is not None:
-            raise TemporaryConnectionError(f"the market of account {account!r} is away: {absence.reason}")
-        instruments = {instrument.symbol: instrument for instrument in await source.broker.list_instruments()}
-        wanted = self._config.feed.instruments or tuple(instruments)
-        missing = [symbol for symbol in wanted if symbol not in instruments]
-        if missing:
-            raise BrokerError(f"account {account!r} has no instrument {missing[0]!r}")
-        return source, tuple(instruments[symbol] for symbol in wanted)
-
-    def _new_feed(self, tape: Tape | None, followed: Followed | None) -> PaperFeed:
-        feed, clock = self._config.feed, self._clock
-        if tape is not None:
-            return TapePlayer(
-                tape,
-                clock,
-                self._play,
-                self._advance,
-                self._fail,
-                speed=feed.speed or "1",
-                paused=bool(feed.paused),
-            )
-        if followed is not None:
-            return AccountFeed(feed.account or "", *followed, clock, self._push, self._advance, self._fail)
-        if feed.push is not None:
-            return PushClock(feed.push.listed(), clock, self._advance, self._fail)
-        synthetic = feed.synthetic or SyntheticConfig()
-        return SyntheticPlayer(synthetic.seed, synthetic.profiles(), clock, self._play, self._fail)
 
     async def close(self) -> None:
         """Ends `events()`. In process the market stops, and what is to be kept of the venue is asked for once more
@@ -285,42 +214,34 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         refused = self._refused()
         if refused is not None:
             return [refused for _ in orders]
-        if self._line is not None:
-            names = [order.client_order_id for order in orders]
-            act: Act = lambda venue, now_ns: venue.place(orders, now_ns)  # noqa: E731
-            return await self._line.command(PLACE, names, act, len(orders))
-        venue, now_ns = self._now()
-        return self._answers(venue.place(orders, now_ns))
+        return await self._done(PLACE, orders, lambda venue, now_ns: venue.place(orders, now_ns))
 
     async def place_group(self, group: OrderGroup) -> Sequence[Outcome]:
         refused = self._refused()
         if refused is not None:
             return [refused for _ in group.orders]
-        if self._line is not None:
-            names = [order.client_order_id for order in group.orders]
-            act: Act = lambda venue, now_ns: venue.place_group(group, now_ns)  # noqa: E731
-            return await self._line.command(PLACE, names, act, len(names))
-        venue, now_ns = self._now()
-        return self._answers(venue.place_group(group, now_ns))
+        return await self._done(PLACE, group.orders, lambda venue, now_ns: venue.place_group(group, now_ns))
 
     async def replace_order(self, command: ReplaceCommand) -> Outcome:
         refused = self._refused()
         if refused is not None:
             return refused
-        if self._line is not None:
-            names = [command.order.client_order_id]
-            act: Act = lambda venue, now_ns: [venue.replace(command, now_ns)]  # noqa: E731
-            return (await self._line.command(REPLACE, names, act, 1))[0]
-        venue, now_ns = self._now()
-        return self._answers([venue.replace(command, now_ns)])[0]
+        act: Act = lambda venue, now_ns: [venue.replace(command, now_ns)]  # noqa: E731
+        return (await self._done(REPLACE, [command.order], act))[0]
 
     async def cancel_order(self, order: Order) -> Outcome:
         if self._venue is None:
             return Rejected(ErrorReason.BROKER_UNAVAILABLE, "the paper account is not connected")
+        act: Act = lambda venue, now_ns: [venue.cancel(order, now_ns)]  # noqa: E731
+        return (await self._done(CANCEL, [order], act))[0]
+
+    async def _done(self, kind: str, orders: Sequence[Order], act: Act) -> Sequence[Outcome]:
+        """Has the venue do something with `orders`: at once, or when the command has come there."""
         if self._line is not None:
-            return (await self.cancel_all_orders([order]))[0]
+            names = [order.client_order_id for order in orders]
+            return await self._line.command(kind, names, act, len(names))
         venue, now_ns = self._now()
-        return self._answers([venue.cancel(order, now_ns)])[0]
+        return self._answers(act(venue, now_ns))
 
     async def cancel_all_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
         line = self._line
@@ -366,23 +287,9 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         process there is nothing to miss, and no memory of ended orders: the answer is Failed. What the venue never
         accepted is Absent."""
         try:
-            return await self._asked(lambda venue: self._found(venue, order))
+            return await self._asked(lambda venue: found(venue, order, self._line))
         except BrokerError as error:
             return Failed(str(error))
-
-    def _found(self, venue: Venue, order: Order) -> FindResult:
-        name, history = order.client_order_id, venue.history
-        if self._line is not None and self._line.under_way(name):
-            return Failed(f"a command on order {name!r} is still on its way to the paper venue")
-        working = venue.working(name)
-        if working is not None:
-            return Found(venue.listings[working.symbol].shown(working))
-        ended = history.ended(name_of(order)) if history is not None else None
-        if ended is not None:
-            return Found(as_asked(ended, order))
-        if order.broker_order_id or (history is not None and not history.complete):
-            return Failed(f"order {name!r} has ended; the paper venue no longer keeps it")
-        return Absent()
 
     async def list_open_orders(self) -> Sequence[VenueOrder]:
         return await self._asked(
@@ -398,8 +305,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                 return FillPage((), watermark, complete=True)
             known = int(watermark or 0)
             line.looked(venue, known)
-            fills, last = history.after(known, FILLS_A_PAGE)
-            return FillPage(fills, str(last), last == history.executed)
+            return fills_after(history, known)
 
         return await self._asked(page)
 
@@ -512,14 +418,16 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             return Rejected(ErrorReason.STALE_MARKET_DATA, gone)
         return None
 
-    def _answers(self, outcomes: list[Outcome]) -> list[Outcome]:
+    def _answers(self, outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
         """The outcomes, the first with what was told before and not yet taken."""
         pending = self._outbox.take()
-        if pending and outcomes:
-            outcomes[0] = replace(outcomes[0], reports=[*pending, *outcomes[0].reports])
-        elif pending:
+        if not pending:
+            return outcomes
+        if not outcomes:
             self._outbox.add(pending)
-        return outcomes
+            return outcomes
+        first, *others = outcomes
+        return [replace(first, reports=[*pending, *first.reports]), *others]
 
     def _play(self, updates: Sequence[MarketUpdate]) -> None:
         """Gives the feed's updates to the venue; what happens goes to the outbox."""
@@ -575,29 +483,3 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             self._venue.distrust(message)
             self._venue.diary.broke(message)
         self._outbox.add([ConnectionReport(ConnectionState.ERROR, message)])
-
-
-def _surveyed(source: Sequence[str], config: PaperTradingConfig) -> Tape:
-    tape = open_tape(source, config.feed.overrides())
-    tape.survey()
-    return tape
-
-
-def account_terms(config: PaperTradingConfig, survey: TapeSurvey | None = None) -> AccountTerms:
-    """The conditions that an account of this configuration trades under, on the tape of `survey` where it has one."""
-    stale_ms = config.stale_after_ms
-    if stale_ms is None:
-        # Between two bars nobody hears anything.
-        stale_ms = 0 if survey is not None and survey.barred else DEFAULT_STALE_MS
-    return AccountTerms(
-        initial_balances=config.initial_balance,
-        fees=config.fees(),
-        fills=config.fills(),
-        shortable=frozenset(config.allow_short),
-        base_currency=config.base_currency or next(iter(config.initial_balance)),
-        margin=None if config.margin is None else config.margin.terms(),
-        short=config.short.terms(),
-        funding=None if config.funding is None else config.funding.terms(),
-        stale_after_ns=stale_ms * 1_000_000 or None,
-        hours=config.hours.hours(),
-    )

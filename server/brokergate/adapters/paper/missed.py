@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.orders import Order, OrderState, PendingActionKind
 from brokergate.domain.values import changed
-from brokergate.ports.broker import OrderReport, Report, RestoredState, VenueOrder
+from brokergate.ports.broker import (
+    Absent,
+    Failed,
+    FillPage,
+    FindResult,
+    Found,
+    OrderReport,
+    Report,
+    RestoredState,
+    VenueOrder,
+)
 from brokergate.sim.history import History, name_of
 from brokergate.sim.venue import Venue
 
+FILLS_A_PAGE = 1_000
 _LOST = "the gateway ended while it was on its way to the paper venue"
 
 
@@ -39,6 +52,36 @@ def as_asked(shown: VenueOrder, order: Order) -> VenueOrder:
         asked = replacing.replacement.quantity if replacing.replacement is not None else None
         quantity = quantity if asked is None else asked
     return changed(shown, quantity=max(quantity, shown.cum_quantity))
+
+
+class UnderWay(Protocol):
+    """A line, as far as it knows what is on it."""
+
+    def under_way(self, client_order_id: str) -> bool:
+        """Whether a command on this order has not yet come to the venue."""
+        ...
+
+
+def found(venue: Venue, order: Order, line: UnderWay | None) -> FindResult:
+    """What the venue knows of an order. See `PaperTradingBroker.find_order`."""
+    name, history = order.client_order_id, venue.history
+    if line is not None and line.under_way(name):
+        return Failed(f"a command on order {name!r} is still on its way to the paper venue")
+    working = venue.working(name)
+    if working is not None:
+        return Found(venue.listings[working.symbol].shown(working))
+    past = history.ended(name_of(order)) if history is not None else None
+    if past is not None:
+        return Found(as_asked(past, order))
+    if order.broker_order_id or (history is not None and not history.complete):
+        return Failed(f"order {name!r} has ended; the paper venue no longer keeps it")
+    return Absent()
+
+
+def fills_after(history: History, known: int) -> FillPage:
+    """The next executions after number `known`."""
+    fills, last = history.after(known, FILLS_A_PAGE)
+    return FillPage(fills, str(last), last == history.executed)
 
 
 def missed(venue: Venue, history: History, state: RestoredState) -> list[Report]:
