@@ -176,15 +176,12 @@ class Clearing:
         if not lots:
             return
         left = position.split(numerator, denominator)
-        funds.changed = True
         if left and mark is not None:
             cash = _rounded(mark * left * funds.unit, 2 * numerator, funds.quote)
         else:
             # Nobody knows a price: what is left over is given back at its cost.
             cash = _rounded(cost * abs(left), abs(lots) * numerator, funds.quote)
-        position.repay(cash)
-        if funds.margin is not None:
-            funds.margin.held(funds)
+        funds.repay(cash)
         self._pay(
             funds, LedgerEntryKind.SPLIT, cash, f"cash for what a split of {ratio} left over", always=True
         )

@@ -381,13 +381,26 @@ class InstrumentFunds:
         else:
             quote.total -= side * notional + fee
         if self.positional:
-            if self.margin is not None:
-                self.margin.held(self)
-            elif before < 0 or position.cost < 0:
-                quote.held += SHORT_TIE * (min(0, before) - min(0, position.cost))
+            self._tie(before)
             if position.claimed:
                 self._claim_again()
         return fee
+
+    def repay(self, cash: int) -> None:
+        """The position, split before, costs so much less (`FifoPosition.repay`)."""
+        before, self.changed = self.position.cost, True
+        self.position.repay(cash)
+        if self.positional:
+            self._tie(before)
+
+    def _tie(self, before: int) -> None:
+        """The position is another one: a short one of a cash account, whose cost was `before`, ties up what it should."""
+        if self.margin is not None:
+            self.margin.held(self)
+            return
+        cost = self.position.cost
+        if before < 0 or cost < 0:
+            self.quote.held += SHORT_TIE * (min(0, before) - min(0, cost))
 
     def _claim_again(self) -> None:
         """After the position shrank or turned, open orders can no longer count on closing what is not there."""

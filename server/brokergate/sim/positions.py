@@ -107,13 +107,16 @@ class FifoPosition:
 
     def repay(self, cash: int) -> None:
         """Cash for a part of a lot that a split left over: so much less has been paid for the rest (a short paid it:
-        `cash` is below zero). Where there is no rest, the difference to its cost is a profit."""
-        self.cost -= cash
-        if not self.lots:
-            self.realized -= self.cost
-            self.cost = 0
-        elif self.entries:
-            self.entries[-1][1] -= abs(cash)
+        `cash` is below zero), for the latest first. Where the rest cost less than that, the difference is a profit."""
+        left = abs(cash)
+        for entry in reversed(self.entries):
+            part = min(left, entry[1])
+            entry[1] -= part
+            left -= part
+        cost = self.cost
+        # What had no whole lot left has a cost and no entry: all of that is repaid.
+        self.cost = (-1 if self.lots < 0 else 1) * sum([entry[1] for entry in self.entries])
+        self.realized += cash - (cost - self.cost)
 
     def cost_of_first(self, lots: int) -> int:
         """What the oldest `lots` cost; at most all of them."""

@@ -136,3 +136,33 @@ def test_a_split_loses_nothing(side: int, buys: list[tuple[int, int]], new: int,
     entered = desk.venue.listings["XYZ"].funds.position.entries
     assert sum(entry[0] for entry in entered) == abs(position.quantity)
     assert sum(entry[1] for entry in entered) == abs(desk.venue.listings["XYZ"].funds.position.cost)
+
+
+def test_cash_for_a_fraction_of_a_short_frees_what_its_cost_tied_up() -> None:
+    """10 sold short at 33.33 tie up twice their cost; after 1 for 3 and cash for a third of a share, twice the lower
+    one; and covered, nothing."""
+    desk = desk_with(-1, (10, 3333))
+    act(desk, CorporateActionKind.SPLIT, (1, 3))
+    assert desk.balance("USD").held == -2 * desk.position().cost
+    desk.snapshot([(9999, DEEP)], [(9999 + 1, DEEP)])
+    desk.send(1, 3_000)
+    assert (desk.position().quantity, desk.balance("USD").held) == (D(0), D(0))
+
+
+@pytest.mark.parametrize("side", [1, -1])
+def test_cash_for_a_fraction_beyond_the_cost_of_the_rest_is_a_profit(side: int) -> None:
+    """8 at 0.10 are worth 100.00 each when 7 become one: a seventh of a share is 100.00, far above what all cost. The
+    cost stays at zero, no lot's goes below, and what the account has free is what it has."""
+    desk = desk_with(side, (8, 10))
+    cost = desk.position().cost
+    desk.snapshot([(9_999, DEEP)], [(10_001, DEEP)])
+    act(desk, CorporateActionKind.SPLIT, (1, 7))
+    position = desk.position()
+    assert (position.quantity, position.cost) == (side * D(1), D(0))
+    assert position.realized_pnl == side * D(100) - cost
+    desk.snapshot([(70_000, DEEP)], [(70_001, DEEP)])
+    desk.send(-side, 1_000)
+    assert desk.balance("USD").held == 0
+    position = desk.position()
+    assert (position.quantity, position.cost) == (D(0), D(0))
+    assert desk.balance("USD").total == D(10**6) + position.realized_pnl
