@@ -275,7 +275,8 @@ class Linked(PrintFilling):
             if group is not None:
                 self._fund(group)
             return
-        group.closed += order.leaves - closable
+        # What is to wake was filled before the position shrank: it counts as well.
+        group.closed = group.filled - closable
         for leg in list(group.orders):
             self._fit(leg, group, time_ns, _CLOSED)
         self._fund(group)

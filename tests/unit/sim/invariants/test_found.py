@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from brokergate.ports.broker import Accepted, GroupKind, OrderGroup, OrderReport, ReplaceCommand
-from tests.unit.sim.matching.desk import Desk, price, quantity
+import pytest
+
+from brokergate.domain.errors import ErrorReason
+from brokergate.domain.orders import SelfTradePrevention, TimeInForce
+from brokergate.ports.broker import Accepted, GroupKind, OrderGroup, OrderReport, Rejected, ReplaceCommand
+from tests.unit.sim.matching.desk import EUR, Desk, price, quantity
 
 
 def test_a_bracket_whose_entry_grows_and_fills_in_one_step_grows_its_legs() -> None:
@@ -26,3 +30,49 @@ def test_a_bracket_whose_entry_grows_and_fills_in_one_step_grows_its_legs() -> N
     assert desk.fills(desk.trade(104, 7, 1)) == [("c2", 103, 7)]
     shown = {order.client_order_id: (order.filled, order.left) for order in desk.venue.open_orders()}
     assert shown == {"c2": (7, 1), "c3": (0, 1)}
+
+
+def test_a_leg_that_waits_to_wake_is_held_back_with_the_position() -> None:
+    """One trade fills the entry, and sells what is held: the leg kept more than the position (invariant 8)."""
+    desk = Desk(EUR)
+    desk.trade(100, 20)
+    entry, profit = desk.order(1, 3), desk.order(-1, 3, 105)
+    loss = desk.order(-1, 3, stop=50)
+    desk.venue.place_group(OrderGroup(GroupKind.BRACKET, (entry, profit, loss)), desk.tick())
+    desk.cancel("c3")
+    desk.trade(100, 20)
+    desk.sell(2)
+    desk.trade(100, 30)
+    assert desk.position().quantity == quantity(1)
+    shown = {order.client_order_id: order.left for order in desk.venue.open_orders()}
+    assert shown == {"c2": 1}
+    assert desk.fills(desk.trade(106, 500)) == [("c2", 105, 1)]
+    assert desk.position().quantity == 0
+
+
+@pytest.mark.parametrize("kind", [SelfTradePrevention.CANCEL_TAKER, SelfTradePrevention.CANCEL_MAKER])
+def test_a_post_only_order_that_meets_ones_own_is_refused(kind: SelfTradePrevention) -> None:
+    """With CANCEL_TAKER nobody is cancelled, and the message looked for his price: an IndexError."""
+    desk = Desk()
+    desk.snapshot([(99, 5)], [(109, 5)])
+    desk.sell(3, 105)
+    outcome = desk.send(1, 3, 105, post_only=True, self_trade_prevention=kind)
+    assert isinstance(outcome, Rejected)
+    assert (outcome.reason, "1.05" in outcome.message) == (ErrorReason.WOULD_TAKE, True)
+
+
+def test_an_order_that_ended_as_its_cancel_came_ends_once() -> None:
+    """The cancel comes at the instant at which its time is over, or later: EXPIRED and then CANCELED was told."""
+    desk = Desk()
+    desk.snapshot([(99, 5)], [(109, 5)])
+    end_ns = desk.now_ns + 10_000
+    for _ in range(2):
+        desk.send(1, 3, 90, tif=TimeInForce.GTD, expire_time_ns=end_ns)
+    desk.now_ns = end_ns
+    outcome = desk.cancel("c1")
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is ErrorReason.ORDER_ENDED
+    outcome = desk.replace("c2", 3, 91)
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is ErrorReason.ORDER_ENDED
+    assert desk.changes() == [("c1", "EXPIRED"), ("c2", "EXPIRED")]
