@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 
@@ -74,11 +75,22 @@ def _columns(value: object) -> object:
 
 
 def _time_format(value: str) -> str:
-    if value == ISO or value in EPOCHS or "%" in value:
+    if value == ISO or value in EPOCHS or ("%" in value and _is_pattern(value)):
         return value
     raise ValueError(
         f"is no format; write {ISO}, {', '.join(EPOCHS)}, or a pattern of strptime such as %d.%m.%Y"
     )
+
+
+def _is_pattern(value: str) -> bool:
+    """Whether strptime knows all of its directives."""
+    try:
+        datetime.strptime("", value)  # noqa: DTZ007 - nothing becomes of it
+    except re.error:  # a directive twice
+        return False
+    except ValueError as error:
+        return str(error).startswith("time data")
+    return True
 
 
 def _span_text(value: object) -> object:

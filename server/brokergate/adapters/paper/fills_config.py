@@ -203,7 +203,7 @@ def own_model(name: str, options: Mapping[str, str]) -> SlippageModel:
     try:
         made: SlippageModel = getattr(importlib.import_module(module_name), class_name)(**options)
         slipped_ticks(made, _SAMPLE)
-    except Exception as error:  # a user's code may fail in any way
+    except (Exception, SystemExit) as error:  # a user's code may fail in any way, and may end the process
         reason = f"{type(error).__name__}: {error}"[:200]
         raise ValueError(
             f"names the model {name}, which cannot be used ({reason}); see docs/paper-venue.md for what a model is"

@@ -79,6 +79,15 @@ class RecordedLatencyConfig(Section):
     def read(self) -> list[int]:
         """The latencies in nanoseconds. `ValueError` naming file and line, `OSError`."""
         path = Path(self.file)
+        try:
+            latencies = self._read(path)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is not UTF-8 text ({error.reason})") from None
+        if not latencies:
+            raise ValueError(f"{path} has no latency in it")
+        return latencies
+
+    def _read(self, path: Path) -> list[int]:
         with path.open(newline="", encoding="utf-8") as lines:
             if self.column is None:
                 rows = ((number, line.strip()) for number, line in enumerate(lines, 1))
@@ -93,8 +102,6 @@ class RecordedLatencyConfig(Section):
                     latencies.append(self._nanoseconds(f"{path}: line {number}", text))
                 if len(latencies) > MAX_RECORDED:
                     raise ValueError(f"{path} has more than {MAX_RECORDED} latencies")
-        if not latencies:
-            raise ValueError(f"{path} has no latency in it")
         return latencies
 
     def _nanoseconds(self, where: str, text: str) -> int:

@@ -105,6 +105,7 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"slippage": {"model": "no_such_package.slip:Mine"}}, "ModuleNotFoundError"),
     ({"slippage": {"model": "decimal:Mine"}}, "AttributeError"),
     ({"slippage": {"model": "decimal:Decimal"}}, "no attribute 'slip'"),
+    ({"slippage": {"model": "sys:exit"}}, "cannot be used (SystemExit"),
     ({"queue": {"model": "optimistic"}}, "write conservative or probabilistic"),
     ({"queue": {"exponent": "2"}}, "which conservative does not know"),
     ({"queue": {"model": "probabilistic", "function": "log", "exponent": "2"}}, "which log does not know"),
@@ -125,6 +126,8 @@ BAD: list[tuple[dict[str, object], str]] = [
     ({"feed": {"tape": "a", "columns": {"bit": "b"}}}, "names a column for what is none"),
     ({"feed": {"tape": "a", "kind": "ticks"}}, "'quotes', 'trades', 'bars' or 'books'"),
     ({"feed": {"tape": "a", "time_format": "unix"}}, "is no format; write iso, epoch_s"),
+    ({"feed": {"tape": "a", "time_format": "%Q"}}, "is no format"),
+    ({"feed": {"tape": "a", "time_format": "%d.%d"}}, "is no format"),
     ({"feed": {"tape": "a", "timezone": "Mars/Olympus"}}, "time zone"),
     ({"feed": {"tape": "a", "session": "16:00-09:30"}}, "is not a session"),
     ({"feed": {"tape": "a", "session": "20:00-24:30"}}, "is not a session"),
@@ -216,13 +219,14 @@ def test_a_line_that_cannot_be_is_refused(settings: dict[str, object], problem: 
         ("time,delay\n1,2\n", "latency", "line 1 has no column 'latency'"),
         ("time,delay\n1,2\n2,-4\n", "delay", "line 3: the latency -4 is below 0"),
         ("60001\n", None, "above 60000 ms"),
+        ("1\n\udcff\n", None, "is not UTF-8 text"),
     ],
 )
 async def test_a_recorded_latency_that_cannot_be_names_file_and_line(
     tmp_path: Path, text: str, column: str | None, problem: str
 ) -> None:
     file = tmp_path / "latency.csv"
-    file.write_text(text)
+    file.write_bytes(text.encode(errors="surrogateescape"))
     recorded = {"file": str(file), **({} if column is None else {"column": column})}
     made = broker(HandClock(), {"push": {}}, latency={"request": {"recorded": recorded}})
     with pytest.raises(BrokerError) as refused:
