@@ -64,7 +64,7 @@ class Entrance:
         walk = market.walk(order)
         meeting = self.meeting(order, walk)
         if special is not None and special.post_only and (walk or meeting):
-            price = meeting.makers[0].limit if meeting else walk[0][0]
+            price = walk[0][0] if walk else order.limit
             return [], Refusal(
                 ErrorReason.WOULD_TAKE,
                 f"{market.symbol}: it would take at {self._shown_price(price)}, and is post_only",

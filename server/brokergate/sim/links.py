@@ -76,10 +76,12 @@ class Linked(PrintFilling):
         if special is not None:
             if special.display and rests:
                 self._show(order, lots)
+            if not order.leaves:
+                # What of it still sleeps is in no place.
+                special.placed = False
+                self._reducers.pop(order.client_order_id, None)
             if special.group is not None:
                 self._count_for(order, special.group, lots, time_ns)
-            if not order.left:
-                self._reducers.pop(order.client_order_id, None)
         if self._reducers:
             self._hold_back(time_ns)
 

@@ -180,7 +180,7 @@ class Venue:
         """Changes a working order in one step; see `Market.replace`."""
         self._arrive(now_ns)
         order = self._open.by_name.get(command.order.client_order_id)
-        if order is None:
+        if order is None or not order.left:
             return self._unknown(command.order)
         listing = self.listings[order.symbol]
         shut = listing.shut(command.spec.time_in_force, self.now_ns, self.terms.stale_after_ns)
@@ -201,7 +201,7 @@ class Venue:
         """Cancels a working order."""
         self._arrive(now_ns)
         working = self._open.by_name.get(order.client_order_id)
-        if working is None:
+        if working is None or not working.left:
             return self._unknown(order)
         self.withdraw(working)
         return Accepted(working.broker_order_id, self._happened())

@@ -9,7 +9,10 @@ import pytest
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.orders import SelfTradePrevention, TimeInForce
 from brokergate.ports.broker import Accepted, GroupKind, OrderGroup, OrderReport, Rejected, ReplaceCommand
-from tests.unit.sim.matching.desk import EUR, Desk, price, quantity
+from brokergate.sim.packing import Packer, Unpacker
+from brokergate.sim.venue import Venue
+from tests.unit.sim.matching.desk import EUR, NEW, Desk, price, quantity
+from tests.unit.sim.portrait import difference
 
 
 def test_a_bracket_whose_entry_grows_and_fills_in_one_step_grows_its_legs() -> None:
@@ -76,3 +79,21 @@ def test_an_order_that_ended_as_its_cancel_came_ends_once() -> None:
     assert isinstance(outcome, Rejected)
     assert outcome.reason is ErrorReason.ORDER_ENDED
     assert desk.changes() == [("c1", "EXPIRED"), ("c2", "EXPIRED")]
+
+
+def test_a_leg_that_filled_what_was_awake_is_in_no_place() -> None:
+    """It counted as placed, so that funds were set aside for it while it took; a venue that was kept and taken up
+    again was another one."""
+    desk = Desk(EUR)
+    desk.snapshot([(99, 5)], [(101, 9)])
+    entry, profit = desk.order(1, 4, 98), desk.order(-1, 4, 103)
+    loss = desk.order(-1, 4, stop=95)
+    desk.venue.place_group(OrderGroup(GroupKind.BRACKET, (entry, profit, loss)), desk.tick())
+    desk.trade(97, 2, -1)
+    assert desk.fills(desk.trade(104, 9, 1)) == [("c2", 103, 2)]
+    desk.venue.changed_holdings()
+    pack = Packer("found", 1)
+    desk.venue.save(pack)
+    again = Venue((EUR,), desk.terms, NEW, 0)
+    again.load(Unpacker(pack.document(), "found", 1))
+    assert difference(desk.venue, again) == ""
