@@ -316,6 +316,73 @@ def test_the_examples_of_the_documentation_run(project_root: Path, tmp_path: Pat
     assert results["position_steps"]["EUR/USD"][-1][1] == "500003"
 
 
+@pytest.fixture
+def example(project_root: Path, tmp_path: Path) -> str:
+    """The example of docs/paper-venue.md, its files written; gives the text."""
+    text = (project_root / "docs" / "paper-venue.md").read_text("utf-8")
+    (tmp_path / "market").mkdir()
+    for name, heading in (
+        ("market/books.csv", "time,symbol,bid_price_0"),
+        ("market/trades.csv", "time,symbol,price"),
+        ("orders.csv", "time,client_order_id"),
+    ):
+        (tmp_path / name).write_text(heading + text.split(f"```\n{heading}")[1].split("```")[0])
+    return text
+
+
+def play(folder: Path, *options: str) -> tuple[str, dict[str, Any]]:
+    """What a replay of the files in `folder` prints, and its results."""
+    asked = ("replay", "--tape", "market", "--orders", "orders.csv", "--json", "out.json")
+    done = brokergate(*asked, *options, cwd=folder)
+    assert (done.status, done.stderr) == (0, "")
+    return done.text, json.loads((folder / "out.json").read_text("utf-8"))
+
+
+def shown(fill: dict[str, Any]) -> tuple[str, ...]:
+    """A fill as the table of docs/paper-venue.md has it."""
+    seconds = f"+{int(fill['time'][17:19])} s"
+    price = f"{fill['quantity']} at {fill['price']}, {fill['liquidity'].lower()}"
+    return seconds, f"`{fill['client_order_id']}`", price, fill["fees"][0]["amount"]
+
+
+def test_the_example_of_the_paper_venue_fills_as_its_table_says(example: str, tmp_path: Path) -> None:
+    rows = [tuple(cell.strip() for cell in f"+{row}".split("|")[:4]) for row in example.split("\n| +")[1:]]
+    _, results = play(tmp_path, *FEES)
+    assert [shown(fill) for fill in results["fills"]] == rows
+    assert len(rows) == 6
+
+
+def test_an_order_acts_a_latency_after_it_was_given(example: str, tmp_path: Path) -> None:
+    """The market is that of the example: `walks`, given at 1 s, comes to the book of 3 s."""
+    _, results = play(tmp_path, "--paper", "latency_ms=2500")
+    fills = {fill["client_order_id"]: fill["time"][17:21] for fill in results["fills"]}
+    assert fills == {"walks": "03.5", "again": "06.5", "rests": "07.0", "grown": "11.5"}
+    _, later = play(tmp_path, "--paper", "latency={response: {constant_ms: 2500}}")
+    assert [fill["time"][17:21] for fill in later["fills"]] == [
+        "01.0",
+        "01.0",
+        "04.0",
+        "06.0",
+        "07.0",
+        "09.0",
+    ]
+
+
+def test_slippage_of_the_example(example: str, tmp_path: Path) -> None:
+    options = ("slippage.model=PERCENTAGE", "slippage.percent=0.05")
+    _, results = play(tmp_path, *(part for option in options for part in ("--paper", option)))
+    first, *_ = results["fills"]
+    assert (first["client_order_id"], first["quantity"], first["price"]) == ("walks", "1", "100.2")
+    assert [fill["time"][17:19] for fill in results["fills"]].count("01") == 1
+
+
+def test_commands_after_the_end_are_told(example: str, tmp_path: Path) -> None:
+    text, results = play(tmp_path, "--until", "+3s")
+    said = "2 of 4 commands were not given: their time is after the end of the run"
+    assert results["notices"] == [["2024-05-01T10:00:03.000000000Z", said]]
+    assert f"{said}\n" in text
+
+
 def test_an_account_of_a_configuration_is_what_is_run(tmp_path: Path) -> None:
     (tmp_path / "brokergate.yaml").write_text(
         "accounts:\n"

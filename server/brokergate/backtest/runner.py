@@ -102,6 +102,12 @@ class Run:
         # Whether what the venue tells now begins a message: an answer and all that it brought travel as one.
         self._message = True
         self._at_once = 0
+        late = sum([given.time_ns > self.end_ns for given in script])
+        if late:
+            message = (
+                f"{late} of {len(script)} commands were not given: their time is after the end of the run"
+            )
+            self.blotter.notices.append(Notice(self.end_ns, message))
         for given in script:
             self.at(given.time_ns, self._giver(given.command))
 

@@ -249,6 +249,7 @@ def summary(document: dict[str, Any]) -> list[str]:
         f"{'drawdown':10}{fall['amount'] if fall else 0} {base}",
         f"{'fees':10}{', '.join(f'{amount} {currency}' for currency, amount in found['fees'].items()) or 0}",
         f"{'slippage':10}{', '.join(costs) or 0}",
+        *(f"{'notice':10}{time_text}: {message}" for time_text, message in document["notices"]),
     ]
 
 
