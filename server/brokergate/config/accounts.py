@@ -82,7 +82,7 @@ CredentialName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63
 
 
 class ConnectionConfig(Section):
-    """The connection to the broker; a paper account has none."""
+    """The connection to the broker. A paper account has one where it has latency or faults."""
 
     request_timeout_ms: Annotated[Count, Field(ge=1, le=600_000)] = 5000
     """Milliseconds after which a request that was not answered counts as lost. Default 5000."""

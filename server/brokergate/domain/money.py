@@ -91,8 +91,15 @@ def quotient(dividend: Decimal, divisor: Decimal) -> Decimal:
 
 
 def round_places(value: Decimal, places: int) -> Decimal:
-    """`value` rounded half to even to `places` digits after the point. Fees round here, once, by their currency."""
+    """`value` rounded half to even to `places` digits after the point."""
     return _ROUNDING.quantize(value, Decimal(1).scaleb(-places))
+
+
+def half_even(numerator: int, denominator: int) -> int:
+    """The whole number nearest to the quotient, of two that are equally near the even one. `denominator` is above 0."""
+    whole, rest = divmod(numerator, denominator)
+    doubled = 2 * rest
+    return whole + (doubled > denominator or (doubled == denominator and whole & 1))
 
 
 def round_down(value: Decimal, step: Decimal) -> Decimal:

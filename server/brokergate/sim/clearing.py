@@ -34,7 +34,7 @@ from brokergate.domain.accounts import LedgerEntry, LedgerEntryKind
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import InstrumentKind
-from brokergate.domain.money import format_decimal, multiply, normal
+from brokergate.domain.money import format_decimal, half_even, multiply, normal
 from brokergate.domain.orders import OrderState, OrderType, Side, TimeInForce, TriggerSource
 from brokergate.ports.broker import MarginReport, VenueOrder
 from brokergate.sim.currency import CurrencyAccount
@@ -334,7 +334,4 @@ def _figures(standing: Standing, margin: MarginAccount) -> str:
 def _rounded(numerator: int, denominator: int, account: CurrencyAccount) -> int:
     """A quotient in units, half to even to the currency's own scale."""
     step = int(10 ** (account.places - currency_places(account.currency)))
-    steps, rest = divmod(numerator, denominator * step)
-    if 2 * rest > denominator * step or (2 * rest == denominator * step and steps & 1):
-        steps += 1
-    return steps * step
+    return half_even(numerator, denominator * step) * step

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from brokergate.domain.instruments import Instrument
-from brokergate.domain.money import CONTEXT, multiply
+from brokergate.domain.money import CONTEXT, half_even, multiply
 from brokergate.sim.fees import AT_PAR, Commission, FeeSchedule, Tier, TierBasis, currency_places
 from brokergate.sim.orders import WorkingOrder
 from brokergate.sim.packing import Packer, Unpacker
@@ -177,10 +177,7 @@ class OrderCharges:
             fine = min(fine, notional * self._cap)
         fine += self._fixed
         step = self._step
-        steps, rest = divmod(fine, step)
-        if 2 * rest > step or (2 * rest == step and steps & 1):
-            steps += 1
-        steps += -(-self._levies(side, notional, lots) // step)
+        steps = half_even(fine, step) - (-self._levies(side, notional, lots) // step)
         return steps * (step // _ONE)
 
     def _levies(self, side: int, notional: int, lots: int) -> int:

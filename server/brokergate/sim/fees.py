@@ -12,24 +12,25 @@ from enum import Enum
 from typing import Any
 
 from brokergate.domain.instruments import InstrumentKind
-from brokergate.domain.money import ZERO, format_decimal
+from brokergate.domain.money import ZERO, format_decimal, half_even
 
 # fmt: off
-CURRENCY_PLACES = {
-    "AUD": 2, "BRL": 2, "CAD": 2, "CHF": 2, "CNY": 2, "CZK": 2, "DKK": 2, "EUR": 2, "GBP": 2, "HKD": 2, "HUF": 2,
-    "INR": 2, "JPY": 0, "KRW": 0, "MXN": 2, "NOK": 2, "NZD": 2, "PLN": 2, "SEK": 2, "SGD": 2, "TRY": 2, "USD": 2,
-    "ZAR": 2, "BTC": 8, "ETH": 8, "USDC": 8, "USDT": 8,
+MINOR_UNITS = {
+    "AUD": 2, "BRL": 2, "CAD": 2, "CHF": 2, "CNH": 2, "CNY": 2, "CZK": 2, "DKK": 2, "EUR": 2, "GBP": 2, "HKD": 2,
+    "HUF": 2, "ILS": 2, "INR": 2, "JPY": 0, "KRW": 0, "MXN": 2, "NOK": 2, "NZD": 2, "PLN": 2, "RON": 2, "SEK": 2,
+    "SGD": 2, "THB": 2, "TRY": 2, "TWD": 2, "USD": 2, "ZAR": 2,
 }
 # fmt: on
-"""Places after the point that fees of a currency are rounded to: ISO 4217's minor unit, 8 for crypto assets."""
+"""Currencies of states, with the places after the point that fees in them are rounded to: ISO 4217's minor unit; the
+offshore yuan's is the yuan's."""
 
 DEFAULT_PLACES = 8
-"""For a currency that is not listed."""
+"""Of any other currency: a crypto asset."""
 
 
 def currency_places(currency: str) -> int:
     """Places after the point that a fee in `currency` has."""
-    return CURRENCY_PLACES.get(currency, DEFAULT_PLACES)
+    return MINOR_UNITS.get(currency, DEFAULT_PLACES)
 
 
 class TierBasis(Enum):
@@ -165,10 +166,7 @@ class Commission:
         """The fee on `notional`, half to even to the currency's scale."""
         if not self._numerator:
             return 0
-        steps, rest = divmod(notional * self._numerator, self._denominator)
-        if 2 * rest > self._denominator or (2 * rest == self._denominator and steps & 1):
-            steps += 1
-        return steps * self._step
+        return half_even(notional * self._numerator, self._denominator) * self._step
 
     def at_most(self, notional: int) -> int:
         """The fee rounded up: what is set aside for a fill to come."""

@@ -1,7 +1,7 @@
 """What the market brings to one instrument's orders: how they fill. The life of orders is `matching.Market`'s.
 
-When an order fills (the first form of the model; sources are in the project's fill-model notes on hftbacktest and
-nautilus):
+When an order fills, after hftbacktest (hftbacktest/src/backtest/models/queue.rs) and nautilus (docs/concepts/
+backtesting.md); `docs/paper-venue.md` tells it step by step:
 
 - What can take at once walks the other side's book level by level, one execution a level, and consumes it.
 - The rest of a limit order rests and gives at its own limit, never better, and never more than the market brought:

@@ -394,7 +394,7 @@ class InstrumentFunds:
             self._tie(before)
 
     def _tie(self, before: int) -> None:
-        """The position is another one, whose cost was `before`: a short one of a cash account ties up what it should."""
+        """The position is another one, whose cost was `before`: a short one in a cash account ties up what it must."""
         if self.margin is not None:
             self.margin.held(self)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 from decimal import Decimal
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -86,6 +87,17 @@ def test_a_quotient_is_rounded_to_18_places_half_to_even() -> None:
     assert str(money.quotient(Decimal(1), Decimal(3))) == "0.333333333333333333"
     assert money.round_places(Decimal("0.125"), 2) == Decimal("0.12")
     assert money.round_places(Decimal("0.135"), 2) == Decimal("0.14")
+
+
+@given(st.integers(-(10**40), 10**40), st.integers(1, 10**20))
+def test_the_nearest_whole_number_is_the_decimal_one(numerator: int, denominator: int) -> None:
+    """Python's own rounding of the exact fraction."""
+    assert money.half_even(numerator, denominator) == round(Fraction(numerator, denominator))
+
+
+@pytest.mark.parametrize(("halves", "whole"), [(1, 0), (3, 2), (5, 2), (-1, 0), (-3, -2), (-5, -2)])
+def test_halves_go_to_the_even_one(halves: int, whole: int) -> None:
+    assert money.half_even(7 * halves, 14) == whole
 
 
 @pytest.mark.parametrize(

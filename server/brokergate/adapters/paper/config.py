@@ -47,7 +47,7 @@ class PaperTradingConfig(Section):
     )
     """What the account starts with, by currency. Default 1000000 USDT and 1000000 USD."""
     base_currency: Currency | None = None
-    """What the account as a whole is valued in. Default: the first currency of `initial_balance`."""
+    """What the account as a whole is valued in, its margin too. Default: the first currency of `initial_balance`."""
     taker_fee_percent: Percent = Decimal(0)
     """Commission on what takes liquidity, in per cent of the notional. Default 0."""
     maker_fee_percent: Rebate = Decimal(0)

@@ -21,7 +21,8 @@ class CalendarName(StrEnum):
 class HoursConfig(Section):
     """When instruments trade, by kind: which calendar (`always`, round the clock, days end at midnight UTC; `week`,
     Sunday 17:00 to Friday 17:00 New York; `XNYS`, New York's stocks 09:30 to 16:00 with holidays and early closes;
-    `XNYS_EXTENDED`, the same days 04:00 to 20:00). DAY orders end with the calendar's day."""
+    `XNYS_EXTENDED`, the same days 04:00 to 20:00). Perpetuals trade round the clock. DAY orders end with the calendar's
+    day."""
 
     spot: CalendarName = CalendarName.ALWAYS
     """Of pairs such as BTC/USDT. Default `always`."""

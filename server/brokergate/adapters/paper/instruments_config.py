@@ -84,7 +84,7 @@ class SyntheticInstrumentConfig(MadeInstrument):
     levels: Annotated[Count, Field(ge=1, le=1000)] = 20
     """Levels of each side. Default 20."""
     updates_per_second: Annotated[Count, Field(ge=1, le=1000)] = 10
-    """How often it changes. Default 10."""
+    """How often it changes, in each second of the market's time. Default 10."""
     trades_percent: PositiveAmount = Decimal(25)
     """How many of the changes begin with a trade, in per cent, at most 100. Default 25."""
 

@@ -71,7 +71,7 @@ class RecordedLatencyConfig(Section):
     column: Text | None = None
     """The header of the column to read. Default: the file has one number a line and no header."""
     unit: Annotated[str, BeforeValidator(_unit)] = "ms"
-    """What the numbers count: `ns`, `us`, `ms` or `s`. Default `ms`."""
+    """What the numbers count: `ns`, `us`, `ms` or `s`; at most a minute each. Default `ms`."""
     order: Annotated[str, BeforeValidator(_order)] = "recorded"
     """`recorded`: one after another, from the beginning again after the last. `random`: any of them, by the seed.
     Default `recorded`."""

@@ -83,13 +83,13 @@ class TierConfig(Section):
     """The rates from a volume on, in place of those of the schedule."""
 
     above: Volume
-    """The volume from which they count, by the schedule's `tiers_by`."""
+    """The volume from which they count: in the quote currency or in units, as the schedule's `tiers_by` says."""
     taker_percent: Percent = Decimal(0)
     """Commission on what takes liquidity, in per cent of the notional. Default 0."""
     maker_percent: Rebate = Decimal(0)
     """Commission on what rested, in per cent of the notional; below zero is a rebate. Default 0."""
     per_unit: Cost = Decimal(0)
-    """Commission a share or contract, in the quote currency. Default 0."""
+    """Commission a unit (share, contract, coin), in the quote currency. Default 0."""
 
 
 class CommissionConfig(Section):
@@ -103,14 +103,15 @@ class CommissionConfig(Section):
     maker_percent: Rebate = Decimal(0)
     """Commission on what rested, in per cent of the notional; below zero is a rebate. Default 0."""
     per_unit: Cost = Decimal(0)
-    """Commission a share or contract, in the quote currency. Default 0."""
+    """Commission a unit (share, contract, coin), in the quote currency. Default 0."""
     minimum: Cost = Decimal(0)
     """The least that an order costs which fills at all, in the quote currency; its first execution pays it. Default
     0."""
     maximum: Cost | None = None
     """The most that an order costs, in the quote currency. Default: no limit."""
     maximum_percent: Percent | None = None
-    """The most that an order costs, in per cent of its notional; it counts above `minimum`. Default: no limit."""
+    """The most that an order costs, in per cent of its notional; where that is less than `minimum`, it counts. Default:
+    no limit."""
     fixed: Cost = Decimal(0)
     """What an order costs on top that fills at all, in the quote currency. Default 0."""
     tiers: Annotated[tuple[TierConfig, ...], Field(max_length=32)] = ()
@@ -267,7 +268,8 @@ class ShortConfig(Section):
     not_shortable: tuple[str, ...] = ()
     """Instruments that may not go short. Default none."""
     available: Annotated[dict[str, Lendable], Field(max_length=1024)] = Field(default_factory=dict)
-    """How much of an instrument can be borrowed in all; open short positions and orders count. Default: no limit."""
+    """How many units of an instrument can be borrowed in all, by symbol; open short positions and orders count.
+    Default: no limit."""
 
     @model_validator(mode="after")
     def _agree(self) -> ShortConfig:
@@ -286,7 +288,7 @@ class FundingConfig(Section):
     """Funding of perpetuals by a schedule, for a feed that tells none: longs pay shorts."""
 
     interval_hours: Annotated[Count, Field(ge=1, le=168)] = 8
-    """How often, counted from midnight UTC. Default 8."""
+    """Hours from one to the next, counted from midnight UTC. Default 8."""
     rate_percent: FundingPercent
     """What is paid each time, in per cent of the position at its mark; below zero shorts pay longs."""
 

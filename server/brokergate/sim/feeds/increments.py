@@ -13,7 +13,7 @@ from enum import Enum
 from math import gcd
 from types import MappingProxyType
 
-from brokergate.domain.money import CONTEXT, normal
+from brokergate.domain.money import CONTEXT, half_even, normal
 
 PLACES = 18
 """Decimal places that a text may have (the contract's own limit, DESIGN section 3)."""
@@ -110,11 +110,11 @@ class RoundedSteps(dict[str, int]):
         self.step = int(CONTEXT.scaleb(increment, PLACES))
 
     def __missing__(self, text: str) -> int:
-        count, rest = divmod(units(self.noun, text), self.step)
-        if rest:
-            twice = 2 * rest
-            nearest = twice > self.step or (twice == self.step and count % 2 == 1)
-            count += self.rounding is Rounding.UP or (self.rounding is Rounding.NEAREST and nearest)
+        parts = units(self.noun, text)
+        if self.rounding is Rounding.NEAREST:
+            count = half_even(parts, self.step)
+        else:
+            count = parts // self.step if self.rounding is Rounding.DOWN else -(-parts // self.step)
         if len(self) >= MAX_TABLE_ENTRIES:
             self.clear()
         self[text] = count

@@ -6,13 +6,9 @@ import re
 from decimal import Decimal
 
 from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument, InstrumentKind
+from brokergate.sim.fees import MINOR_UNITS
 
-# fmt: off
-FIAT = frozenset({
-    "AUD", "BRL", "CAD", "CHF", "CNH", "CNY", "CZK", "DKK", "EUR", "GBP", "HKD", "HUF", "ILS", "INR", "JPY", "KRW",
-    "MXN", "NOK", "NZD", "PLN", "RON", "SEK", "SGD", "THB", "TRY", "TWD", "USD", "ZAR",
-})
-# fmt: on
+FIAT = frozenset(MINOR_UNITS)
 """Currencies of states: a pair of two of them is foreign exchange, any other pair is spot."""
 
 _is_symbol = re.compile(SYMBOL_PATTERN, re.ASCII).fullmatch
