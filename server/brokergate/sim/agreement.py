@@ -32,7 +32,7 @@ def _orders(venue: Venue, journalled: Iterable[Order]) -> str:
         order.client_order_id: (
             order.broker_order_id,
             venue.listings[order.symbol].quantity(order.filled),
-            venue.listings[order.symbol].quantity(order.leaves),
+            venue.listings[order.symbol].quantity(order.left),
             order.stop is not None and not order.waiting,
         )
         for order in venue.open_orders()

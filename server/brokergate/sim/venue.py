@@ -19,7 +19,6 @@ from brokergate.domain.accounts import (
     LedgerEntryKind,
 )
 from brokergate.domain.errors import ErrorReason
-from brokergate.domain.events import OrderEventType
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, QuoteView
@@ -29,7 +28,6 @@ from brokergate.ports.broker import (
     Accepted,
     GroupKind,
     OrderGroup,
-    OrderReport,
     Outcome,
     Preview,
     Rejected,
@@ -41,7 +39,7 @@ from brokergate.sim.clearing import CLEARED, Clearing
 from brokergate.sim.diary import Diary
 from brokergate.sim.groups import misfits, outcomes
 from brokergate.sim.history import History
-from brokergate.sim.intake import NotHere, journalled_order, working_order
+from brokergate.sim.intake import NotHere, working_order
 from brokergate.sim.ledger import Ledger
 from brokergate.sim.listing import Listing
 from brokergate.sim.market import MarketUpdate
@@ -54,6 +52,7 @@ from brokergate.sim.orders import (
 )
 from brokergate.sim.packing import Packer, Unpacker
 from brokergate.sim.positions import load_positions, save_positions
+from brokergate.sim.restoring import Restoring
 from brokergate.sim.special import Special
 from brokergate.sim.telling import Telling
 from brokergate.sim.terms import AccountTerms
@@ -105,8 +104,7 @@ class Venue:
         self._clearing.begin(now_ns)
         if not known:
             self._telling.deposit(self._ledger, LedgerEntryKind.DEPOSIT, 1, "initial balance", self.now_ns)
-        for order in state.open_orders:
-            self._restore(order)
+        self._restore(state.open_orders)
         self._restored = [*self._happened(), *self.changed_holdings()]
 
     def opening(self) -> list[Report]:
@@ -474,29 +472,15 @@ class Venue:
             else:
                 market.expire(order, self.now_ns)
 
-    def _restore(self, order: Order) -> None:
-        if not order.broker_order_id:
-            return
-        listing = self.listings.get(order.spec.symbol)
-        try:
-            if listing is None:
-                raise ValueError(f"the feed no longer has the instrument {order.spec.symbol!r}")
-            working = journalled_order(listing, order, min(order.create_time_ns, self.now_ns))
-        except ValueError as error:
-            self._telling.tell(
-                OrderReport(
-                    OrderEventType.CANCELED,
-                    order.client_order_id,
-                    order.broker_order_id,
-                    self.now_ns,
-                    ErrorReason.INSTRUMENT_NOT_FOUND,
-                    f"not taken up after the restart: {error}",
-                )
-            )
-            return
-        listing.market.restore(working)
-        # A tape's clock may stand before the gateway's: its day is the one it is in.
-        self._open.keep(working, listing, min(order.create_time_ns, self.now_ns))
+    def _restore(self, orders: Iterable[Order]) -> None:
+        """Takes up what the journal says of open orders."""
+        restoring = Restoring(orders, self.listings, self.now_ns)
+        for report in restoring.reports:
+            self._telling.tell(report)
+        for working, order in restoring.orders.items():
+            listing = self.listings[working.symbol]
+            listing.market.restore(working)
+            self._open.keep(working, listing, min(order.create_time_ns, self.now_ns))
 
     def _new_ledger(self, balances: Mapping[str, Decimal], positions: Sequence[BrokerPosition]) -> Ledger:
         return Ledger(self.instruments, self.terms.money(), balances, positions)

@@ -14,6 +14,8 @@ from brokergate.domain.orders import Order, OrderSpec, OrderState
 from brokergate.ports.broker import (
     Accepted,
     FillReport,
+    GroupKind,
+    OrderGroup,
     OrderReport,
     Outcome,
     ReplaceCommand,
@@ -110,7 +112,13 @@ class Books:
         if report.event is OrderEventType.TRIGGERED:
             self.open[report.client_order_id] = replace(order, triggered=True)
         elif report.event is OrderEventType.REPLACED:
-            self.open[report.client_order_id] = replace(order, broker_order_id=report.broker_order_id)
+            total = order.quantity if report.quantity is None else report.quantity
+            self.open[report.client_order_id] = replace(
+                order,
+                broker_order_id=report.broker_order_id,
+                quantity=total,
+                leaves_quantity=total - order.cum_quantity,
+            )
         else:
             del self.open[report.client_order_id]
 
@@ -143,6 +151,16 @@ class Desk:
         self.books.placed(order, outcome)
         return outcome
 
+    async def place_group(self, kind: GroupKind, *orders: Order) -> Sequence[Outcome]:
+        """Places orders that are linked under the id of the first."""
+        linked = tuple([replace(order, group_id=orders[0].order_id) for order in orders])
+        outcomes = await self.broker.place_group(OrderGroup(kind, linked))
+        for order, outcome in zip(linked, outcomes, strict=True):
+            self.books.placed(order, replace(outcome, reports=()))
+        for outcome in outcomes:
+            self.books.told(outcome.reports)
+        return outcomes
+
     async def cancel(self, client_order_id: str) -> Outcome:
         outcome = await self.broker.cancel_order(self.books.open[client_order_id])
         self.books.told(outcome.reports)
@@ -167,6 +185,12 @@ class Desk:
         self.books = self.durable.copy()
         self.broker = PaperTradingBroker(self.config, self.clock)
         await self.broker.connect(self.durable.state())
+
+    async def lose(self) -> None:
+        """Dies, and with it what was kept of the venue: only orders and holdings are left."""
+        self.durable.snapshot, self.durable.steps = None, []
+        await self.die()
+        self.commit()
 
     async def close(self) -> None:
         """Ends in order."""
