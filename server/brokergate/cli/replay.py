@@ -19,7 +19,6 @@ from brokergate.config import ConfigError, Overrides
 from brokergate.config.accounts import PAPER
 
 DEMO = "brokergate.backtest.examples:MarketMaker"
-DEMO_SYMBOL = "BTC/USDT"
 
 
 def replay(

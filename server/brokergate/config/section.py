@@ -14,7 +14,7 @@ import re
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from brokergate.domain.money import parse_decimal
 
@@ -73,6 +73,21 @@ Count = Annotated[int, BeforeValidator(_count)]
 
 Amount = Annotated[Decimal, BeforeValidator(_amount)]
 """An exact decimal in the contract's notation."""
+
+
+def within(
+    low: Decimal | int, high: Decimal | int, expected: str, *, above: bool = False, below: bool = False
+) -> AfterValidator:
+    """For an amount from `low` to `high`; with `above` it is not `low`, with `below` not `high`. `expected` says so in
+    words."""
+
+    def check(value: Decimal) -> Decimal:
+        if (low < value if above else low <= value) and (value < high if below else value <= high):
+            return value
+        raise ValueError(f"is out of range; write {expected}")
+
+    return AfterValidator(check)
+
 
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 Identifier = Annotated[str, StringConstraints(pattern=ID_PATTERN)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from brokergate.adapters.paper.feed_config import FeedConfig
 from brokergate.adapters.paper.fills_config import Part, QueueConfig, SlippageConfig, fill_terms
@@ -21,7 +21,7 @@ from brokergate.adapters.paper.money_config import (
     ShortConfig,
 )
 from brokergate.config.accounts import Currency
-from brokergate.config.section import Amount, Count, Section
+from brokergate.config.section import Amount, Count, Section, within
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.filling import FillTerms
@@ -30,13 +30,7 @@ MAX_BALANCE = Decimal(10) ** 18
 """Of one currency: leaves room for what trading brings, in the twenty digits that can be told."""
 
 
-def _balance(value: Decimal) -> Decimal:
-    if not 0 < value <= MAX_BALANCE:
-        raise ValueError("is out of range; write an amount above zero and at most 10^18")
-    return value
-
-
-Balance = Annotated[Amount, AfterValidator(_balance)]
+Balance = Annotated[Amount, within(0, MAX_BALANCE, "an amount above zero and at most 10^18", above=True)]
 
 
 class PaperTradingConfig(Section):

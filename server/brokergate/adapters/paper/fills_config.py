@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from brokergate.config.section import Amount, Section
+from brokergate.config.section import Amount, Section, within
 from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.sim.filling import FillTerms
 from brokergate.sim.queue import ConservativeQueue, ProbabilisticQueue, QueueFunction, QueueModel
@@ -72,26 +72,24 @@ def _function(value: object) -> object:
     raise ValueError("is no function of a queue; write power or log")
 
 
-def _between(low: Decimal, high: Decimal, *, zero: bool) -> AfterValidator:
-    def check(value: Decimal) -> Decimal:
-        if low < value <= high or (zero and value == low):
-            return value
-        least = f"at least {low:f}" if zero else f"above {low:f}"
-        raise ValueError(f"is out of range; write a number {least} and at most {high:f}")
-
-    return AfterValidator(check)
+def _at_least_0(high: Decimal) -> AfterValidator:
+    return within(0, high, f"a number at least 0 and at most {high:f}")
 
 
-_ZERO, _HUNDRED = Decimal(0), Decimal(100)
+def _above_0(high: Decimal) -> AfterValidator:
+    return within(0, high, f"a number above 0 and at most {high:f}", above=True)
+
+
+_HUNDRED = Decimal(100)
 ModelName = Annotated[str, BeforeValidator(_slippage_model)]
 QueueName = Annotated[str, BeforeValidator(_queue_model)]
 Function = Annotated[QueueFunction, BeforeValidator(_function)]
-Slip = Annotated[Amount, _between(_ZERO, MAX_SLIPPAGE_AMOUNT, zero=True)]
-Share = Annotated[Amount, _between(_ZERO, _HUNDRED, zero=True)]
-Part = Annotated[Amount, _between(_ZERO, _HUNDRED, zero=False)]
-Volume = Annotated[Amount, _between(_ZERO, MAX_VOLUME, zero=False)]
-Seconds = Annotated[Amount, _between(_ZERO, MAX_SECONDS, zero=False)]
-Exponent = Annotated[Amount, _between(_ZERO, MAX_EXPONENT, zero=False)]
+Slip = Annotated[Amount, _at_least_0(MAX_SLIPPAGE_AMOUNT)]
+Share = Annotated[Amount, _at_least_0(_HUNDRED)]
+Part = Annotated[Amount, _above_0(_HUNDRED)]
+Volume = Annotated[Amount, _above_0(MAX_VOLUME)]
+Seconds = Annotated[Amount, _above_0(MAX_SECONDS)]
+Exponent = Annotated[Amount, _above_0(MAX_EXPONENT)]
 
 
 class SlippageConfig(Section):

@@ -7,9 +7,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from brokergate.config.section import Amount, Count, Section, Text
+from brokergate.config.section import Amount, Count, Section, Text, within
 from brokergate.domain.faults import Fault, FaultKind
 from brokergate.domain.money import parse_decimal
 from brokergate.sim.dice import Dice
@@ -28,24 +28,12 @@ _DELAYED = LASTING | {FaultKind.DELAYED_EVENTS, FaultKind.REORDERED_EVENTS}
 _UNITS = {"ns": Decimal(1), "us": Decimal(1_000), "ms": Decimal(NS_PER_MS), "s": Decimal(1_000_000_000)}
 
 
-def _milliseconds(value: Decimal) -> Decimal:
-    if not 0 <= value <= MAX_LATENCY_MS:
-        raise ValueError(f"is out of range; write milliseconds, at least 0 and at most {MAX_LATENCY_MS}")
-    return value
-
-
 def _kind(value: object) -> object:
     if isinstance(value, FaultKind):
         return value
     if isinstance(value, str) and value in _KINDS:
         return _KINDS[value]
     raise ValueError(f"is no fault; write one of {', '.join(_KINDS)}")
-
-
-def _rate(value: Decimal) -> Decimal:
-    if not 0 < value <= 100:
-        raise ValueError("is out of range; write per cent, above 0 and at most 100")
-    return value
 
 
 def _order(value: object) -> object:
@@ -60,7 +48,9 @@ def _unit(value: object) -> object:
     raise ValueError(f"is no unit; write one of {', '.join(_UNITS)}")
 
 
-Milliseconds = Annotated[Amount, AfterValidator(_milliseconds)]
+Milliseconds = Annotated[
+    Amount, within(0, MAX_LATENCY_MS, f"milliseconds, at least 0 and at most {MAX_LATENCY_MS}")
+]
 
 
 class RecordedLatencyConfig(Section):
@@ -172,7 +162,9 @@ class FaultConfig(Section):
     kind: Annotated[FaultKind, BeforeValidator(_kind)]
     """`lost_acknowledgement`, `delayed_events`, `duplicated_events`, `reordered_events`, `mute_stream`, `disconnect`,
     `rejection` or `maintenance`."""
-    rate_percent: Annotated[Amount, AfterValidator(_rate)] = Decimal(100)
+    rate_percent: Annotated[Amount, within(0, 100, "per cent, above 0 and at most 100", above=True)] = (
+        Decimal(100)
+    )
     """How often, in per cent of the occasions. Default 100."""
     delay_ms: Annotated[Count, Field(ge=0, le=MAX_DELAY_MS)] | None = None
     """How late an event comes (delayed_events, reordered_events), or how long it lasts (disconnect, maintenance; 0

@@ -5,15 +5,17 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from brokergate.config.section import Amount, Count, Section
+from brokergate.config.section import Amount, Count, Section, within
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.sim.clearing import FundingTerms
 from brokergate.sim.fees import FeeSchedule, Tier, TierBasis
 from brokergate.sim.margin import MarginTerms, Rates
 from brokergate.sim.presets import PRESETS
 from brokergate.sim.shorting import ShortTerms
+
+MAX_QUANTITY = Decimal(10) ** 18
 
 KINDS = {
     "spot": InstrumentKind.SPOT,
@@ -32,30 +34,6 @@ def _kind(value: object) -> object:
     raise ValueError(f"is not a kind of instrument; write {', '.join(KINDS)}")
 
 
-def _percent(value: Decimal) -> Decimal:
-    if not 0 <= value < 100:
-        raise ValueError("is out of range; write per cent, at least 0 and below 100")
-    return value
-
-
-def _rebate(value: Decimal) -> Decimal:
-    if not -100 < value < 100:
-        raise ValueError("is out of range; write per cent above -100 and below 100; below zero is a rebate")
-    return value
-
-
-def _cost(value: Decimal) -> Decimal:
-    if not 0 <= value <= 1_000_000:
-        raise ValueError("is out of range; write an amount from 0 to 1000000")
-    return value
-
-
-def _volume(value: Decimal) -> Decimal:
-    if not 0 < value <= Decimal(10) ** 18:
-        raise ValueError("is out of range; write a volume above zero and at most 10^18")
-    return value
-
-
 def _preset(value: object) -> object:
     if isinstance(value, str) and value in PRESETS:
         return value
@@ -71,10 +49,13 @@ def _basis(value: object) -> object:
 
 
 Kind = Annotated[InstrumentKind, BeforeValidator(_kind)]
-Percent = Annotated[Amount, AfterValidator(_percent)]
-Rebate = Annotated[Amount, AfterValidator(_rebate)]
-Cost = Annotated[Amount, AfterValidator(_cost)]
-Volume = Annotated[Amount, AfterValidator(_volume)]
+Percent = Annotated[Amount, within(0, 100, "per cent, at least 0 and below 100", below=True)]
+Rebate = Annotated[
+    Amount,
+    within(-100, 100, "per cent above -100 and below 100; below zero is a rebate", above=True, below=True),
+]
+Cost = Annotated[Amount, within(0, 1_000_000, "an amount from 0 to 1000000")]
+Volume = Annotated[Amount, within(0, MAX_QUANTITY, "a volume above zero and at most 10^18", above=True)]
 Preset = Annotated[str, BeforeValidator(_preset)]
 Basis = Annotated[TierBasis, BeforeValidator(_basis)]
 
@@ -153,45 +134,20 @@ class CommissionConfig(Section):
         )
 
 
-def _leverage(value: Decimal) -> Decimal:
-    if not 1 <= value <= 1000:
-        raise ValueError(
-            "is out of range; write how many times its equity the account may carry, from 1 to 1000"
-        )
-    return value
-
-
-def _margin_percent(value: Decimal) -> Decimal:
-    if not 0 < value <= 100:
-        raise ValueError("is out of range; write per cent of the notional, above zero and at most 100")
-    return value
-
-
-def _ratio(value: Decimal) -> Decimal:
-    if not 1 <= value <= 10_000:
-        raise ValueError("is out of range; write per cent of the maintenance margin, from 1 to 10000")
-    return value
-
-
-def _lendable(value: Decimal) -> Decimal:
-    if not 0 <= value <= Decimal(10) ** 18:
-        raise ValueError("is out of range; write a quantity from 0 to 10^18")
-    return value
-
-
-def _funding_percent(value: Decimal) -> Decimal:
-    if not -100 < value < 100:
-        raise ValueError(
-            "is out of range; write per cent above -100 and below 100; below zero shorts pay longs"
-        )
-    return value
-
-
-Leverage = Annotated[Amount, AfterValidator(_leverage)]
-MarginPercent = Annotated[Amount, AfterValidator(_margin_percent)]
-Ratio = Annotated[Amount, AfterValidator(_ratio)]
-Lendable = Annotated[Amount, AfterValidator(_lendable)]
-FundingPercent = Annotated[Amount, AfterValidator(_funding_percent)]
+Leverage = Annotated[
+    Amount, within(1, 1000, "how many times its equity the account may carry, from 1 to 1000")
+]
+MarginPercent = Annotated[
+    Amount, within(0, 100, "per cent of the notional, above zero and at most 100", above=True)
+]
+Ratio = Annotated[Amount, within(1, 10_000, "per cent of the maintenance margin, from 1 to 10000")]
+Lendable = Annotated[Amount, within(0, MAX_QUANTITY, "a quantity from 0 to 10^18")]
+FundingPercent = Annotated[
+    Amount,
+    within(
+        -100, 100, "per cent above -100 and below 100; below zero shorts pay longs", above=True, below=True
+    ),
+]
 
 
 class MarginRatesConfig(Section):

@@ -148,11 +148,6 @@ class SyntheticMarket:
         self._bids = _Side(-1)
         self._asks = _Side(1)
 
-    @property
-    def mid_price(self) -> float:
-        """The middle of its quotes, in ticks."""
-        return self._best_bid + self._width / 2
-
     def advance(self, until_ns: int) -> list[MarketUpdate]:
         """What has happened since the last call and up to `until_ns`, which is included; first of all a
         snapshot.
