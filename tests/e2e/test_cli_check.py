@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,33 @@ def test_a_template_is_a_configuration(tmp_path: Path, template: str) -> None:
     checked = brokergate("check", "brokergate.yaml", cwd=tmp_path)
     assert (checked.status, checked.stderr) == (0, "")
     assert f"profile   {template}\n" in checked.text
+
+
+def documented(project_root: Path) -> dict[str, str]:
+    """The configurations that the documentation shows, each made whole."""
+    heads = {"accounts:": "", "paper:": "accounts:\n  a:\n    broker: paper\n", "slippage:": ""}
+    heads["slippage:"] = f"{heads['paper:']}    paper:\n"
+    found = {}
+    for page in sorted((project_root / "docs").glob("*.md")):
+        for number, block in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)):
+            key = block.split(maxsplit=1)[0]
+            depth = {"accounts:": 0, "paper:": 4, "slippage:": 6}[key]
+            found[f"{page.stem}-{number}.yaml"] = heads[key] + textwrap.indent(block, " " * depth)
+    return found
+
+
+def test_what_the_documentation_shows_is_accepted(project_root: Path, tmp_path: Path) -> None:
+    """With the model of one's own that it shows, where it says that it belongs."""
+    page = (project_root / "docs" / "paper-venue.md").read_text("utf-8")
+    (tmp_path / "my_models").mkdir()
+    (tmp_path / "my_models" / "slips.py").write_text(page.split("```python\n")[1].split("```")[0])
+    (tmp_path / "latency.csv").write_text("response_ns\n40000000\n")
+    shown = documented(project_root)
+    assert len(shown) >= 5
+    for name, text in shown.items():
+        (tmp_path / name).write_text(text)
+        checked = brokergate("check", name, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path)})
+        assert (checked.status, checked.stderr) == (0, ""), text
 
 
 def test_the_template_for_production_names_what_it_needs(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_the_example_is_a_configuration_with_every_limit(page: str, tmp_path: Pa
     assert found is not None
     file = tmp_path / "brokergate.yaml"
     file.write_text(found[1], "utf-8")
-    config = load_config([file], brokers={"binance": Anything}, environment={}, overrides=Overrides())
-    limits = config.accounts["binance-main"].risk_limits
+    config = load_config([file], brokers={"paper": Anything}, environment={}, overrides=Overrides())
+    limits = config.accounts["desk"].risk_limits
     assert sorted(limits.model_fields_set) == LIMITS
     assert limits.policy()
