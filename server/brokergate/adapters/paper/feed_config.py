@@ -12,10 +12,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from brokergate.adapters.paper.instruments_config import (
     MAX_INSTRUMENTS,
     PushInstrumentConfig,
-    Symbol,
     SyntheticConfig,
 )
-from brokergate.config.accounts import Currency, PositiveAmount, TimeZone
+from brokergate.config.accounts import Currency, PositiveAmount, Symbol, TimeZone
 from brokergate.config.section import Flag, Section, Text
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import parse_decimal

@@ -5,11 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from brokergate.config.accounts import Currency, PositiveAmount
+from brokergate.config.accounts import Currency, PositiveAmount, Symbol
 from brokergate.config.section import Count, Section
-from brokergate.domain.instruments import SYMBOL_PATTERN, Instrument
+from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import is_multiple, multiply, steps
 from brokergate.sim.feeds.profiles import PROFILES, SyntheticProfile
 from brokergate.sim.feeds.symbols import instrument_of, problem_of
@@ -20,8 +20,6 @@ MAX_SEED = 2**64 - 1
 MAX_VOLATILITY_PERCENT = Decimal(1000)
 WIDEST = 12
 """The widest spread, in ordinary ones."""
-
-Symbol = Annotated[str, StringConstraints(pattern=f"^{SYMBOL_PATTERN}$")]
 
 
 class MadeInstrument(Section):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from brokergate.config.accounts import Symbol
 from brokergate.config.section import Amount, Count, Section, within
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.sim.clearing import FundingTerms
@@ -180,7 +181,9 @@ class MarginConfig(MarginRatesConfig):
 
     kinds: dict[Kind, MarginRatesConfig] = Field(default_factory=dict)
     """Other margin for a kind of instrument: `forex`, `equity`, `perpetual`. Default none."""
-    instruments: Annotated[dict[str, MarginRatesConfig], Field(max_length=1024)] = Field(default_factory=dict)
+    instruments: Annotated[dict[Symbol, MarginRatesConfig], Field(max_length=1024)] = Field(
+        default_factory=dict
+    )
     """Other margin for an instrument, by its symbol. Default none."""
     call_percent: Ratio = Decimal(125)
     """Equity below this, in per cent of the maintenance margin, is a margin call. Default 125."""
@@ -219,11 +222,11 @@ class MarginConfig(MarginRatesConfig):
 class ShortConfig(Section):
     """What can be borrowed to be sold short, of the kinds that `allow_short` names."""
 
-    shortable: tuple[str, ...] | None = None
+    shortable: tuple[Symbol, ...] | None = None
     """The only instruments that may go short. Default: all."""
-    not_shortable: tuple[str, ...] = ()
+    not_shortable: tuple[Symbol, ...] = ()
     """Instruments that may not go short. Default none."""
-    available: Annotated[dict[str, Lendable], Field(max_length=1024)] = Field(default_factory=dict)
+    available: Annotated[dict[Symbol, Lendable], Field(max_length=1024)] = Field(default_factory=dict)
     """How many units of an instrument can be borrowed in all, by symbol; open short positions and orders count.
     Default: no limit."""
 
