@@ -215,6 +215,9 @@ class Clearing:
         standing, terms = margin.standing(), margin.terms
         if standing.unvalued:
             return
+        if self._liquidating and less(standing, terms.call_percent) < 0:
+            # The market came back, or the owner closed the position himself.
+            self._liquidating = self._called = False
         if self._liquidating or less(standing, terms.liquidation_percent) >= 0:
             self._liquidate(margin, standing, now_ns)
         elif less(standing, terms.call_percent) <= 0:

@@ -368,3 +368,22 @@ def test_funding_of_what_is_no_perpetual_is_an_error() -> None:
         desk.market(FundingUpdate(desk.tick(), "AAPL", D("0.01")))
     with pytest.raises(ValueError, match="mark price of 0"):
         desk.market(MarkUpdate(desk.tick(), "AAPL", 0))
+
+
+def test_a_liquidation_that_the_owner_ended_is_over() -> None:
+    """The book has nobody left to sell to; then the owner's own resting order closes the position. What is opened next
+    is healthy: it was liquidated on, and its orders were cancelled."""
+    desk = margined(AAPL)
+    desk.snapshot([(9_999, DEEP)], [(10_000, DEEP)])
+    desk.buy(40_000, 10_000)
+    desk.snapshot([], [(8_000, DEEP)])
+    desk.trade(7_900, 1)
+    assert [report.liquidation for report in told(desk, MarginReport)] == [True]  # type: ignore[attr-defined]
+    desk.sell(40_000, 8_100)
+    desk.trade(8_200, DEEP, 1)
+    assert desk.position().quantity == 0
+    desk.snapshot([(8_099, DEEP)], [(8_100, DEEP)])
+    desk.buy(1_000, 8_100)
+    desk.buy(1_000, 7_000)
+    desk.snapshot([(8_098, DEEP)], [(8_101, DEEP)])
+    assert [order.limit for order in desk.venue.open_orders()] == [7_000]
