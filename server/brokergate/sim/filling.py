@@ -18,6 +18,7 @@ backtesting.md); `docs/paper-venue.md` tells it step by step:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_left
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -199,7 +200,9 @@ class Filling(ABC):
                     levels = update.bids if own is self.bids else update.asks
                     self._shorten(own, [own.sign * price for price, _ in levels], shown)
                 else:
-                    self._shorten(own, own.keys, shown)
+                    # Nothing is told beyond the worst price shown, however many orders rest there.
+                    told = own.keys[bisect_left(own.keys, shown.keys[0]) :] if shown.keys else own.keys
+                    self._shorten(own, told, shown)
                 if other.keys and own.keys[-1] >= -other.keys[-1]:
                     self._cross(own, other, update.time_ns)
         if self._takers:
