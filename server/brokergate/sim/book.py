@@ -88,7 +88,11 @@ class BookSide:
     def shown(self, price: int) -> int:
         """The size at `price`; `UNKNOWN` beyond the worst level that the feed shows."""
         key = self.sign * price
-        if self.keys and key < self.keys[0]:
+        if self.keys:
+            if key < self.keys[0]:
+                return UNKNOWN
+        elif self.told and key < min(self.told):
+            # All that it shows was taken by us; what stands beyond is as unknown as before.
             return UNKNOWN
         return self.sizes.get(key, 0)
 

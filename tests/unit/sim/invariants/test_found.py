@@ -9,6 +9,7 @@ import pytest
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.orders import SelfTradePrevention, TimeInForce
 from brokergate.ports.broker import Accepted, GroupKind, OrderGroup, OrderReport, Rejected, ReplaceCommand
+from brokergate.sim.book import UNKNOWN
 from brokergate.sim.packing import Packer, Unpacker
 from brokergate.sim.venue import Venue
 from tests.unit.sim.matching.desk import EUR, NEW, Desk, price, quantity
@@ -97,3 +98,15 @@ def test_a_leg_that_filled_what_was_awake_is_in_no_place() -> None:
     again = Venue((EUR,), desk.terms, NEW, 0)
     again.load(Unpacker(pack.document(), "found", 1))
     assert difference(desk.venue, again) == ""
+
+
+def test_taking_all_that_is_shown_puts_nobody_in_front_of_the_queue_beyond() -> None:
+    """A quote shows one price. Once we had taken all of it, the prices below counted as empty, and an order there as
+    the first in its queue (invariant 5)."""
+    desk = Desk()
+    desk.quote((99, 5), (101, 5))
+    desk.buy(4, 95)
+    desk.sell(5)
+    desk.quote((99, 5), (101, 5))
+    assert [order.ahead for order in desk.venue.open_orders()] == [UNKNOWN]
+    assert desk.fills(desk.trade(95, 4, -1)) == []
