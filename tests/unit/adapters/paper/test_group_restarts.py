@@ -173,3 +173,20 @@ async def test_who_loses_the_venue_trades_as_who_does_not(settings: dict[str, ob
     assert desks[0].books.fills == desks[1].books.fills > 1
     for desk in desks:
         await desk.broker.close()
+
+
+@pytest.mark.parametrize("filled", [0, 3])
+async def test_an_entry_that_cannot_be_taken_up_leaves_what_it_filled(filled: int) -> None:
+    """Its price is off the tick of the instrument as it is now: it ends, and its legs close what there is."""
+    desk = await opened(**SPOT)
+    await place(desk, GroupKind.BRACKET, bracket())
+    if filled:
+        await pushed(desk, quote("98", "99", str(filled)))
+    entry = desk.durable.open["entry"]
+    off_tick = replace(entry.spec, limit_price=Decimal("98.0000000001"))
+    desk.durable.open["entry"] = replace(entry, spec=off_tick)
+    await desk.lose()
+    assert standing(desk) == ({"target": ("0", "3"), "guard": ("0", "3")} if filled else {})
+    await pushed(desk, quote("105", "106", "1"))
+    assert standing(desk) == ({"target": ("1", "2"), "guard": ("0", "2")} if filled else {})
+    await desk.broker.close()
