@@ -248,11 +248,12 @@ class Gateway(Reading):
             check_order(spec, instrument, broker.capabilities, broker.name, account.present_ns)
         preview = await broker.preview_order(changed(spec, take_profit=None, stop_loss=None))
         refusal = account.refusal(spec.symbol)
-        if refusal is None and account.risk is not None and spec.quantity is not None:
+        if refusal is None and account.risk is not None:
             if spec.bracket:
                 breach = account.risk.preview_group(specs, instrument)
             else:
-                breach = account.risk.preview(spec, spec.quantity, instrument)
+                quantity = broker.quantity_for(spec) if spec.quantity is None else spec.quantity
+                breach = account.risk.preview(spec, quantity, instrument)
             refusal = None if breach is None else (breach.reason, breach.message)
         return preview if refusal is None else replace(preview, rejection=refusal)
 

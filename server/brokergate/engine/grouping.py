@@ -123,7 +123,12 @@ def without(unit: Unit, cancelled: Sequence[Order]) -> tuple[Unit, Unit]:
 
 
 def check_quantity_is_free(order: Order) -> None:
-    """Raises INVALID_FIELD for a change of the quantity of linked orders: it is the group's."""
+    """Raises INVALID_FIELD for a change of the quantity of linked orders, which is the group's, and of an order by
+    `quote_quantity`, which is what that came to."""
+    if order.spec.quote_quantity is not None:
+        raise invalid_field(
+            "quantity", "is what the order's quote_quantity came to; cancel it and place another one"
+        )
     if order.group_id:
         raise invalid_field(
             "quantity", "is that of the order's group; cancel the group and place another one"

@@ -16,7 +16,7 @@ from brokergate.domain.values import changed
 from brokergate.engine.account import Account
 from brokergate.engine.control import Refusal
 from brokergate.engine.grouping import Unit, group_of, members_of, units_of, without
-from brokergate.engine.rules import check_order
+from brokergate.engine.rules import check_order, check_quantity
 from brokergate.ports.broker import Accepted, Outcome, Rejected, Unknown
 from brokergate.ports.journal import CommitUnknown, JournalError, NewOrder, Record
 
@@ -214,14 +214,19 @@ class Placing:
         group_id: str = "",
     ) -> Order:
         account = self._account
-        if spec.quantity is None:
-            raise invalid_field("order.quantity", "is missing; give the units of the instrument to trade")
+        quantity = spec.quantity
+        if quantity is None:
+            if group_id:
+                raise invalid_field("order.quantity", "is missing; give the units of the instrument to trade")
+            account.check_connected()
+            quantity = account.broker.quantity_for(spec)
+            check_quantity("order.quote_quantity", quantity, instrument)
         return lifecycle.intend(
             order_id=order_id or account.journal.next_order_id(account.account_id),
             client_order_id=client_order_id,
             account_id=account.account_id,
             spec=spec,
-            quantity=spec.quantity,
+            quantity=quantity,
             multiplier=instrument.multiplier,
             now_ns=now_ns,
             group_id=group_id,

@@ -40,7 +40,7 @@ def change(order: Order, command: ReplaceOrder) -> tuple[OrderSpec, Decimal]:
             f"order {order.order_id!r} is not known to be at the broker yet; wait for that, or cancel it"
         )
         raise GatewayError(ErrorReason.REPLACE_PENDING, problem)
-    if command.quantity is not None and command.quantity != order.quantity:
+    if command.quantity is not None and (order.spec.quote_quantity or command.quantity != order.quantity):
         check_quantity_is_free(order)
     quantity = order.quantity if command.quantity is None else command.quantity
     if quantity <= order.cum_quantity:

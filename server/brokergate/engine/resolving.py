@@ -159,8 +159,20 @@ class Resolver:
         if shown.state in (OrderState.NEW, OrderState.PARTIALLY_FILLED):
             order = account.tracker.acknowledged(order, shown.broker_order_id, payloads)
             return self._works(order, shown, asked_ns, payloads)
-        if shown.state is OrderState.FILLED:
+        if shown.state is OrderState.FILLED and shown.quantity >= order.quantity:
             self._short(order, shown)
+            return None
+        if shown.state is OrderState.FILLED:
+            # All of it is filled: the venue had cut its total, and the report of that was lost.
+            report = OrderReport(
+                OrderEventType.REPLACED,
+                order.client_order_id,
+                shown.broker_order_id,
+                shown.update_time_ns,
+                message="the venue shows it with this total",
+                quantity=shown.quantity,
+            )
+            payloads.extend(account.tracker.apply((report,)))
             return None
         rejected = shown.state is OrderState.REJECTED and not order.cum_quantity
         report = OrderReport(

@@ -21,7 +21,7 @@ from brokergate.domain.accounts import (
     LedgerEntry,
 )
 from brokergate.domain.capabilities import Capabilities
-from brokergate.domain.errors import ErrorReason
+from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.faults import FaultPlan
 from brokergate.domain.fills import FillOrigin, Liquidity, Money
@@ -314,6 +314,14 @@ class AbstractBroker(ABC):
     @abstractmethod
     async def preview_order(self, spec: OrderSpec) -> Preview:
         """What an order would do now."""
+
+    def quantity_for(self, spec: OrderSpec) -> Decimal:
+        """What the `quote_quantity` of `spec` comes to now, in units of the instrument, rounded down to its lot, at
+        least one lot: the quantity that the order is sent with. The venue counts the amount again when the order is
+        there; it fills no more than that and no more than it was sent with, and tells the new total (REPLACED) where
+        that is less. Asked only of a connected broker whose capabilities know `quote_quantity`; raises a
+        GatewayError."""
+        raise GatewayError(ErrorReason.UNSUPPORTED, f"{self.name} does not take quote_quantity")
 
     async def find_order(self, order: Order) -> FindResult:
         """What the venue knows of `order`, asked by its client id, and by the broker's where it has one. Raises for

@@ -156,9 +156,8 @@ class Entrance:
         return None
 
     def _measure(self, order: WorkingOrder, amount: int) -> Refusal | None:
-        """The lots that an amount of quote currency pays for, or that raise it, rounded down."""
+        """The lots that an amount of quote currency pays for, or that raise it, rounded down; no more than it has."""
         unit = self._market.funds.unit
-        order.leaves = max(1, amount // unit)
         lots, left = 0, amount
         for price, size in self._market.walk(order):
             part = min(size, left // (price * unit))
@@ -167,8 +166,10 @@ class Entrance:
             if part < size:
                 break
         else:
+            if not lots and self._market.prints:
+                message = f"{self._market.symbol}: nothing can be had now to count quote_quantity by; give quantity"
+                return Refusal(ErrorReason.NOT_FILLABLE, message)
             if not lots:
-                order.leaves = 1
                 return None
         order.leaves = lots
         if lots:

@@ -51,9 +51,10 @@ def working_order(
     broker_order_id: str,
     now_ns: int,
 ) -> WorkingOrder:
-    """The order in ticks and lots, at the venue's time `now_ns`. `ValueError` for one that the venue cannot hold: a
-    type or time in force that it has not, a price or quantity that is missing, off its increment or not above zero, an
-    end that has passed."""
+    """The order in ticks and lots, at the venue's time `now_ns`. Beside quote_quantity a quantity is the most that it
+    may come to, and may be zero: no such most. `ValueError` for one that the venue cannot hold: a type or time in force
+    that it has not, a price or quantity that is missing, off its increment or not above zero, an end that has
+    passed."""
     forces = FORCES.get(spec.type)
     if forces is None:
         raise ValueError(f"the venue has no {spec.type.name} orders")
@@ -64,7 +65,9 @@ def working_order(
     if side is None:
         raise ValueError("the side is missing")
     special = _special(listing, spec, time_in_force, now_ns)
-    lots = 1 if special is not None and special.quote else listing.lots(quantity)
+    lots = listing.lots(quantity)
+    if special is not None and special.quote and not lots:
+        lots = max(1, special.quote // listing.funds.unit)  # no price is below a tick
     limit = _ticks(listing, "limit_price", spec.limit_price, spec.type in _LIMITED)
     stop = _ticks(listing, "stop_price", spec.stop_price, spec.type in _TRIGGERED)
     if lots <= 0:

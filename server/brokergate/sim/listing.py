@@ -195,6 +195,13 @@ class Listing:
             f"are refused after {limit_ns / 1e9:.3f} s",
         )
 
+    def quantity_for(self, spec: OrderSpec, now_ns: int) -> Decimal:
+        """What the `quote_quantity` of an order comes to now; a lot where that is nothing, which the venue refuses."""
+        order = working_order(self, None, spec, ZERO, "", now_ns)
+        most = order.leaves
+        walk, _ = self.market.look(order)
+        return self.quantity(max(1, order.leaves) if walk or order.leaves < most else 1)
+
     def preview(self, spec: OrderSpec, shut: Refusal | None, now_ns: int) -> Preview:
         """What an order would do now; why no order is taken at all comes before the market's own."""
         order = working_order(self, None, spec, spec.quantity or ZERO, "", now_ns)

@@ -214,6 +214,11 @@ class Venue:
             spec, listing.shut(spec.time_in_force, now_ns, self.terms.stale_after_ns), now_ns
         )
 
+    def quantity_for(self, spec: OrderSpec, now_ns: int) -> Decimal:
+        """What an amount of quote currency comes to now. Changes nothing. `ValueError` for what the venue cannot
+        hold."""
+        return self.listings[spec.symbol].quantity_for(spec, max(now_ns, self.now_ns))
+
     def reset(self, balances: Mapping[str, Decimal] | None, now_ns: int) -> list[Report]:
         """Cancels what is open and starts anew with `balances`, the first ones when None. Ids go on."""
         self._arrive(now_ns)

@@ -123,7 +123,7 @@ SPECS: Final[Mapping[str, Form]] = {
     "OrderSpec.side": choice(1, 2, unspecified=False),
     "OrderSpec.type": choice(1, 2, 3, 4, 5, 6, 7, unspecified=False),
     "OrderSpec.quantity": QUANTITY.but(MISSING, BEYOND),
-    "OrderSpec.quote_quantity": ABOVE_ZERO.but(Wrong("not known to this broker", "100", "UNSUPPORTED")),
+    "OrderSpec.quote_quantity": ABOVE_ZERO,
     "OrderSpec.limit_price": PRICE.but(Wrong("missing in a limit order", MISSING.value)),
     "OrderSpec.stop_price": PRICE.but(Wrong("missing in a stop order", MISSING.value)),
     "OrderSpec.trail_amount": ABOVE_ZERO.but(Wrong("missing in a trailing stop", MISSING.value)),

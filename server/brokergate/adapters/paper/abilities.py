@@ -18,6 +18,7 @@ CAPABILITIES = Capabilities(
     absence_after_ms=0,
     post_only=True,
     reduce_only=True,
+    quote_quantity=True,
     display_quantity=True,
     trigger_sources=SOURCES,
     self_trade_prevention=(

@@ -272,6 +272,13 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         except ValueError as error:
             raise GatewayError(ErrorReason.INVALID_FIELD, str(error)) from error
 
+    def quantity_for(self, spec: OrderSpec) -> Decimal:
+        venue, now_ns = self._now()
+        try:
+            return venue.quantity_for(spec, now_ns)
+        except ValueError as error:
+            raise GatewayError(ErrorReason.INVALID_FIELD, str(error)) from error
+
     # Queries
 
     def untold(self) -> Sequence[Report]:

@@ -96,8 +96,12 @@ def missed(venue: Venue, history: History, state: RestoredState) -> list[Report]
 def _settled(venue: Venue, history: History, order: Order) -> list[Report]:
     """What came of what was under way on an order."""
     name, now_ns = order.client_order_id, venue.now_ns
-    if history.ended(name_of(order)) is not None:
-        return []
+    end = history.ended(name_of(order))
+    if end is not None:
+        cut = end.state is OrderState.FILLED and end.quantity < order.quantity
+        replaced = OrderEventType.REPLACED
+        broker_id = end.broker_order_id
+        return [OrderReport(replaced, name, broker_id, now_ns, quantity=end.quantity)] if cut else []
     working = venue.working(name)
     if working is None:
         if order.broker_order_id:

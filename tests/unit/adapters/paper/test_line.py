@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from brokergate.domain.commands import PlaceOrder
 from brokergate.domain.errors import ErrorReason, GatewayError
-from brokergate.domain.orders import OrderState, PendingActionKind, TimeInForce
+from brokergate.domain.orders import OrderSpec, OrderState, OrderType, PendingActionKind, Side, TimeInForce
 from tests.unit.adapters.paper.hand_clock import settle
 from tests.unit.adapters.paper.lines import LineHouse, quote
 from tests.unit.adapters.paper.test_tape import tape
@@ -230,4 +231,33 @@ async def test_latency_costs_what_the_market_moves_meanwhile(tmp_path: Path) -> 
     await house.push(quote("99.5", "100.5"))
     await house.clock.advance(40 * MS)
     assert (await placing).order.average_price == Decimal("100.5")
+    await house.close()
+
+
+@pytest.mark.parametrize(("ask", "quantity"), [("125", "8"), ("100", "10"), ("50", "10")])
+@pytest.mark.parametrize("heard", [True, False])
+async def test_an_amount_is_counted_again_where_it_arrives(
+    tmp_path: Path, ask: str, quantity: str, heard: bool
+) -> None:
+    """Never more than the amount, and never more than it was sent with; where nothing is heard of that, the polls find
+    the total that it came to."""
+    faults = [] if heard else [{"kind": "mute_stream"}]
+    house = await LineHouse(tmp_path, latency={"request": {"constant_ms": "40"}}, faults=faults).open()
+    await house.push(quote("49", "100", "10"))
+    spec = OrderSpec("BTC/USDT", Side.BUY, OrderType.MARKET, quote_quantity=Decimal(1000))
+    asked = PlaceOrder("main", "a", spec, b"body")
+    placing = asyncio.create_task(house.gateway.place_order(asked))
+    await settle()
+    assert house.order("a").quantity == 10
+    await house.push(quote("49", ask, "10"))
+    await house.clock.advance(60)
+    await placing
+    order = house.order("a")
+    assert order.state is OrderState.FILLED
+    assert order.quantity == order.cum_quantity == Decimal(quantity)
+    assert order.cum_notional <= 1000
+    assert not house.gateway.account("main").control.discrepancies
+    house.check_laws()
+    await house.die()
+    assert house.order("a").quantity == Decimal(quantity)
     await house.close()

@@ -106,10 +106,26 @@ def test_an_amount_buys_what_it_pays_for_rounded_down(
     desk: Desk, side: int, amount: str, fills: list[tuple[str, int, int]], lots: int
 ) -> None:
     """Worked out level by level; the total that it came to is told first."""
-    outcome = desk.send(side, 1, tif=IOC, quantity=None, quote_quantity=Decimal(amount))
+    outcome = desk.send(side, 1000, tif=IOC, quantity=None, quote_quantity=Decimal(amount))
     assert desk.fills(outcome) == fills
     (told,) = [report for report in outcome.reports if isinstance(report, OrderReport)]
     assert (told.event.name, told.quantity) == ("REPLACED", quantity(lots))
+
+
+def test_an_amount_buys_no_more_than_the_order_was_sent_with(desk: Desk) -> None:
+    """It would pay for five; what is sent counts as it was sent, and nothing else is told."""
+    outcome = desk.send(1, 3, tif=IOC, quantity=None, quote_quantity=Decimal("0.00505"))
+    assert desk.fills(outcome) == [("c1", 101, 3)]
+    assert not [report for report in outcome.reports if isinstance(report, OrderReport)]
+
+
+def test_an_amount_is_not_counted_where_nothing_can_be_had() -> None:
+    """A market of trades fills by those that come: how many lots an amount will be is not known."""
+    desk = Desk()
+    desk.trade(100, 5)
+    outcome = desk.send(1, 3, quantity=None, quote_quantity=Decimal("1"))
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is ErrorReason.NOT_FILLABLE
 
 
 def test_an_amount_below_a_lot_is_refused(desk: Desk) -> None:
