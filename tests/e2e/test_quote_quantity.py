@@ -96,5 +96,9 @@ async def test_what_an_amount_comes_to_is_held_to_the_limits(server: ServerProce
         assert taken.state is OrderState.FILLED
         with pytest.raises(InvalidRequestError):
             await gateway.place("limited", amount(Side.BUY, Decimal(-1)))
+        for ask in (gateway.place, gateway.preview):
+            with pytest.raises(InvalidRequestError) as nothing:
+                await ask("limited", amount(Side.BUY, Decimal("1e-18")))
+            assert [violation.field for violation in nothing.value.violations] == ["order.quote_quantity"]
         small = (await gateway.place("limited", amount(Side.BUY, Decimal("0.01")))).order
         assert (small.state, small.reject_reason) == (OrderState.REJECTED, ErrorReason.QUANTITY_OUT_OF_RANGE)

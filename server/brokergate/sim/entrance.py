@@ -167,7 +167,9 @@ class Entrance:
                 break
         else:
             if not lots and self._market.prints:
-                message = f"{self._market.symbol}: nothing can be had now to count quote_quantity by; give quantity"
+                message = (
+                    f"{self._market.symbol}: nothing can be had now to count quote_quantity by; give quantity"
+                )
                 return Refusal(ErrorReason.NOT_FILLABLE, message)
             if not lots:
                 return None

@@ -129,6 +129,8 @@ def _special(listing: Listing, spec: OrderSpec, time_in_force: TimeInForce, now_
             raise ValueError("quote_quantity belongs to market orders that come at once")
         quote = listing.funds.quote
         special.quote = quote.units(round_down(spec.quote_quantity, quote.amount(1)))
+        if not special.quote:
+            raise ValueError(f"quote_quantity is below {format_decimal(quote.amount(1))} {quote.currency}")
     if time_in_force in _AUCTIONS:
         calendar = listing.calendar
         if not calendar.has_auctions:

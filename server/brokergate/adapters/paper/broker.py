@@ -270,14 +270,14 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             violation = FieldViolation("order.time_in_force", str(error))
             raise GatewayError(ErrorReason.UNSUPPORTED, str(error), violations=[violation]) from error
         except ValueError as error:
-            raise GatewayError(ErrorReason.INVALID_FIELD, str(error)) from error
+            raise _invalid(spec, error) from error
 
     def quantity_for(self, spec: OrderSpec) -> Decimal:
         venue, now_ns = self._now()
         try:
             return venue.quantity_for(spec, now_ns)
         except ValueError as error:
-            raise GatewayError(ErrorReason.INVALID_FIELD, str(error)) from error
+            raise _invalid(spec, error) from error
 
     # Queries
 
@@ -490,3 +490,9 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
             self._venue.distrust(message)
             self._venue.diary.broke(message)
         self._outbox.add([ConnectionReport(ConnectionState.ERROR, message)])
+
+
+def _invalid(spec: OrderSpec, error: ValueError) -> GatewayError:
+    """What the venue cannot hold, naming the field where the engine cannot have seen it before."""
+    found = [FieldViolation("order.quote_quantity", str(error))] if spec.quote_quantity is not None else []
+    return GatewayError(ErrorReason.INVALID_FIELD, str(error), violations=found)
