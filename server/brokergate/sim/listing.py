@@ -199,7 +199,7 @@ class Listing:
         """What the `quote_quantity` of an order comes to now; a lot where that is nothing, which the venue refuses."""
         order = working_order(self, None, spec, ZERO, "", now_ns)
         most = order.leaves
-        walk, _ = self.market.look(order)
+        walk, _ = self.market.entrance.look(order)
         return self.quantity(max(1, order.leaves) if walk or order.leaves < most else 1)
 
     def preview(self, spec: OrderSpec, shut: Refusal | None, now_ns: int) -> Preview:
