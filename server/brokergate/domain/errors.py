@@ -269,11 +269,13 @@ def invites_repeat(error: Exception) -> bool:
 
 
 class BrokerError(Exception):
-    """What a broker's answer means; `code` is the venue's own, where it gave one."""
+    """What a broker's answer means; `code` is the venue's own and `retry_after_ms` its Retry-After, where it gave
+    one."""
 
-    def __init__(self, message: str, *, code: str = "") -> None:
+    def __init__(self, message: str, *, code: str = "", retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after_ms = retry_after_ms
 
 
 class RecoverableError(BrokerError):
