@@ -13,7 +13,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 
-from brokergate.cli.options import BROKERS
+from brokergate.adapters.registry import BROKERS
 from brokergate.config import gateway_model
 from brokergate.config.fields import alternatives, settings
 

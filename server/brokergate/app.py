@@ -15,7 +15,10 @@ from typing import Any
 
 import structlog
 
-from brokergate.adapters.registry import create_broker, create_paper_broker, market_order
+from brokergate.adapters.connection.manager import ConnectionManager
+from brokergate.adapters.context import BrokerContext
+from brokergate.adapters.paper.making import create_paper_broker, market_order
+from brokergate.adapters.registry import create_broker
 from brokergate.config import GatewayConfig, ListenerConfig, policy_of
 from brokergate.config.server import MIB
 from brokergate.engine.gateway import Gateway
@@ -106,11 +109,19 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                 lambda command: create_paper_broker(command, clock),
                 random.SystemRandom(),
             )
+            connections = ConnectionManager(clock)
             try:
                 for account_id, account in config.accounts.items():
-                    gateway.open_account(
-                        account_id, create_broker(account, clock, gateway.market), policy_of(account)
+                    context = BrokerContext(
+                        account_id=account_id,
+                        clock=clock,
+                        random=random.SystemRandom(),
+                        log=log.bind(account=account_id, broker=account.broker).info,
+                        connections=connections,
+                        metrics=None,
+                        market_of=gateway.market,
                     )
+                    gateway.open_account(account_id, create_broker(account, context), policy_of(account))
                 for account_id in market_order(config.accounts):
                     # A broker that is far away connects while the gateway serves; what is at hand is there first.
                     if gateway.accounts[account_id].broker.keeps_venue:
@@ -119,6 +130,7 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                 yield gateway, journal
             finally:
                 await gateway.close()
+                await connections.close()
         finally:
             journal.close()
 

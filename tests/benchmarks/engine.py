@@ -19,7 +19,7 @@ from typing import Any
 
 import uvloop
 
-from brokergate.adapters.registry import create_paper_broker
+from brokergate.adapters.paper.making import create_paper_broker
 from brokergate.app import boot_id
 from brokergate.domain.commands import CreatePaperAccount, Placed, PlaceOrder, PushInstrument
 from brokergate.domain.fills import Money

@@ -10,9 +10,10 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
+from brokergate.adapters.context import BrokerContext
 from brokergate.config.accounts import AccountConfig
 from brokergate.config.section import Count, Section, Text
-from brokergate.domain.accounts import BrokerAccountInfo, BrokerBalance, BrokerPosition
+from brokergate.domain.accounts import BrokerAccountInfo, BrokerBalance, BrokerPosition, Environment
 from brokergate.domain.capabilities import Capabilities, ReplaceSupport
 from brokergate.domain.errors import BrokerError, ErrorReason, RecoverableError, TemporaryConnectionError
 from brokergate.domain.instruments import Instrument
@@ -36,11 +37,11 @@ from brokergate.ports.broker import (
     Unknown,
     VenueOrder,
 )
-from brokergate.ports.clock import Clock
 from tests.venue.link import Link
 from tests.venue.wire import WireError, dump, load, load_any, order_fields
 
 NAME = "socket"
+ENVIRONMENTS = (Environment.PAPER, Environment.LIVE, Environment.TESTNET, Environment.DEMO)
 T = TypeVar("T")
 
 _AT_ONCE_TOO = frozenset({TimeInForce.DAY, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK})
@@ -77,12 +78,12 @@ class SocketBroker(AbstractBroker):
 
     name = NAME
 
-    def __init__(self, account: AccountConfig, clock: Clock) -> None:
+    def __init__(self, account: AccountConfig, context: BrokerContext) -> None:
         self.environment = account.environment
         self._config = account.settings(SocketConfig)
         self.capabilities = replace(CAPABILITIES, absence_after_ms=self._config.absence_after_ms)
         self._timeout_s = account.connection.request_timeout_ms / 1000
-        self._clock = clock
+        self._clock = context.clock
         self._link: Link | None = None
         self._quotes: dict[str, QuoteView] = {}
         self._listeners: list[tuple[frozenset[str], Callable[[MarketDatum], None]]] = []

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from brokergate.__main__ import main
-from brokergate.adapters.registry import register
-from tests.venue.broker import NAME, SocketBroker, SocketConfig
+from brokergate.adapters.registry import BrokerRegistry
+from tests.venue.broker import ENVIRONMENTS, NAME, SocketBroker, SocketConfig
 from tests.venue.parent import end_with_parent
 
 if __name__ == "__main__":
     end_with_parent()
-    register(NAME, SocketBroker, SocketConfig)
+    BrokerRegistry.register(NAME, settings=SocketConfig, environments=ENVIRONMENTS)(SocketBroker)
     main()

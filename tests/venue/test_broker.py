@@ -26,7 +26,7 @@ from brokergate.ports.broker import (
     RestoredState,
     Unknown,
 )
-from brokergate.ports.clock import SystemClock
+from tests.context import broker_context
 from tests.venue import log
 from tests.venue.broker import SocketBroker, SocketConfig
 from tests.venue.faults import Fault
@@ -66,7 +66,7 @@ def made_for(venue: VenueProcess) -> SocketBroker:
         connection=ConnectionConfig(request_timeout_ms=1500),
         socket=SocketConfig(port=venue.port, absence_after_ms=500),
     )
-    return SocketBroker(account, SystemClock())
+    return SocketBroker(account, broker_context())
 
 
 def order(name: str, limit: str | None = "1", quantity: str = "10") -> Order:

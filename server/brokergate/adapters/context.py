@@ -5,9 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.ports.clock import Clock
+from brokergate.ports.market import MarketOf, no_markets
+
+if TYPE_CHECKING:
+    from brokergate.adapters.connection.manager import ConnectionManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +27,5 @@ class BrokerContext:
     connections: ConnectionManager
     """Sessions, streams and budgets that accounts share."""
     metrics: object
+    market_of: MarketOf = no_markets
+    """Other accounts' markets, for a paper account that follows one."""

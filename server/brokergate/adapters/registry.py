@@ -1,154 +1,169 @@
-"""The brokers by name: the one place that knows all adapters. A new broker is a folder and an entry here and, for its
-section of the configuration, in `settings.py`; one from outside the tree is added by `register`."""
+"""The brokers by name. A new one is a folder with a `KIND` and a line in `_BUILT_IN`; one from somebody else's package
+is an entry point of the group `brokergate.brokers` (docs/plugins.md), or is added by `BrokerRegistry.register`.
+
+Nothing is loaded before it is asked for: the names cost nothing, a kind loads its settings, and a broker its adapter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import importlib
+import importlib.metadata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any, ClassVar, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel
 
-from brokergate.adapters.paper.broker import PaperTradingBroker
-from brokergate.adapters.paper.config import PaperTradingConfig
-from brokergate.adapters.paper.feed_config import FeedConfig, PushConfig
-from brokergate.adapters.paper.fills_config import SlippageConfig
-from brokergate.adapters.paper.instruments_config import PushInstrumentConfig, SyntheticConfig
-from brokergate.adapters.paper.link_config import LatencyConfig, OneWayConfig
-from brokergate.adapters.paper.money_config import CommissionConfig, MarginConfig
-from brokergate.adapters.settings import SETTINGS
-from brokergate.config.accounts import PAPER, AccountConfig
+from brokergate.adapters.context import BrokerContext
+from brokergate.config.accounts import AccountConfig
+from brokergate.config.brokers import BrokerKind
 from brokergate.config.section import Section
-from brokergate.domain.commands import CreatePaperAccount
-from brokergate.domain.errors import invalid_field
+from brokergate.domain.accounts import Environment
 from brokergate.ports.broker import AbstractBroker
-from brokergate.ports.clock import Clock
-from brokergate.ports.market import MarketOf, no_markets
 
-BrokerFactory = Callable[[AccountConfig, Clock], AbstractBroker]
-"""Makes the broker of an account from its configuration."""
+MakeBroker = Callable[[AccountConfig, BrokerContext], AbstractBroker]
+"""Makes the broker of an account from its configuration, unconnected. An `AbstractBroker` whose `__init__` takes these
+two is one."""
+MakeBrokerT = TypeVar("MakeBrokerT", bound=MakeBroker)
 
+ENTRY_POINTS = "brokergate.brokers"
+"""The group of entry points that bring brokers: `name = "package.module:KIND"`, a `BrokerKind`, or a module whose
+import registers the name."""
 
-def _paper(account: AccountConfig, clock: Clock) -> AbstractBroker:
-    return PaperTradingBroker(account.settings(PaperTradingConfig), clock)
-
-
-FACTORIES: dict[str, BrokerFactory] = {PAPER: _paper}
-"""How to make each broker."""
-
-
-def register(name: str, factory: BrokerFactory, settings: type[Section]) -> None:
-    """Adds a broker: accounts may name it, `settings` is its section of theirs, `factory` makes it. To be called before
-    a configuration is read. `ValueError` for a name that is taken."""
-    if name in FACTORIES:
-        raise ValueError(f"there is a broker {name!r} already; give this one another name")
-    FACTORIES[name] = factory
-    SETTINGS[name] = settings
+_BUILT_IN: Mapping[str, str] = {
+    "paper": "brokergate.adapters.paper.config:KIND",
+}
+"""Where the kinds of our own brokers are."""
 
 
-def create_broker(account: AccountConfig, clock: Clock, market_of: MarketOf = no_markets) -> AbstractBroker:
-    """The broker of a configured account; `market_of` finds the markets of other accounts. `ValueError` for a name that
-    is not registered."""
-    factory = FACTORIES.get(account.broker)
-    if factory is None:
-        raise ValueError(f"no broker {account.broker!r}; there are {', '.join(sorted(FACTORIES))}")
-    broker = factory(account, clock)
-    if isinstance(broker, PaperTradingBroker):
-        broker.follow(market_of)
+class NoSettings(Section):
+    """A broker without settings of its own."""
+
+
+class UnknownBrokerError(ValueError):
+    """There is no broker of this name, or it cannot be loaded; the text says why, and the way out."""
+
+
+class BrokerRegistry:
+    """Every broker that an account may name: our own, those of installed packages, and those that were registered."""
+
+    _registered: ClassVar[dict[str, BrokerKind]] = {}
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """All names, sorted. Loads no broker."""
+        return tuple(sorted({*_BUILT_IN, *cls._registered, *_plugins()}))
+
+    @classmethod
+    def get(cls, broker: str) -> BrokerKind:
+        """The kind of `broker`; its settings are loaded, what trades is not. Raises `UnknownBrokerError`."""
+        if (registered := cls._registered.get(broker)) is not None:
+            return registered
+        plugins = _plugins().get(broker, ())
+        bringers = [_package(point) for point in plugins]
+        if broker in _BUILT_IN:
+            bringers.append("brokergate")
+        if len(bringers) > 1:
+            raise UnknownBrokerError(
+                f"the broker {broker!r} is brought by {' and '.join(sorted(bringers))}; uninstall all but one"
+            )
+        if not bringers:
+            raise UnknownBrokerError(f"no broker {broker!r}; there are {', '.join(cls.names())}")
+        if not plugins:
+            module, _, attribute = _BUILT_IN[broker].partition(":")
+            kind: BrokerKind = getattr(importlib.import_module(module), attribute)
+            return kind
+        return cls._loaded(broker, plugins[0])
+
+    @classmethod
+    def _loaded(cls, broker: str, point: importlib.metadata.EntryPoint) -> BrokerKind:
+        """The kind that an entry point brings."""
+        try:
+            found = point.load()
+        except Exception as error:
+            raise UnknownBrokerError(
+                f"the broker {broker!r} of the package {_package(point)} cannot be loaded "
+                f"({type(error).__name__}: {error}); install a version of it that goes with this gateway"
+            ) from error
+        if isinstance(found, BrokerKind) and found.name == broker:
+            cls._registered.setdefault(broker, found)
+        if broker not in cls._registered:
+            raise UnknownBrokerError(
+                f"the package {_package(point)} announces a broker {broker!r} and brings none; its entry point has "
+                "to name a BrokerKind of that name, or a module that registers one"
+            )
+        return cls._registered[broker]
+
+    @classmethod
+    def add(cls, kind: BrokerKind) -> None:
+        """Adds a broker, before a configuration is read. `ValueError` for a name that is taken."""
+        if kind.name in _BUILT_IN or kind.name in cls._registered:
+            raise ValueError(f"there is a broker {kind.name!r} already; give this one another name")
+        cls._registered[kind.name] = kind
+
+    @classmethod
+    def register(
+        cls,
+        name: str,
+        *,
+        settings: type[BaseModel] = NoSettings,
+        environments: Sequence[Environment] = (Environment.PAPER,),
+        credentials: Sequence[Sequence[str]] = ((),),
+        optional_credentials: Sequence[str] = (),
+    ) -> Callable[[MakeBrokerT], MakeBrokerT]:
+        """Decorates a factory, or an `AbstractBroker` that takes what a factory takes: accounts may name it from then
+        on. What the arguments mean is said at `BrokerKind`. `ValueError` for a name that is taken."""
+
+        def decorate(factory: MakeBrokerT) -> MakeBrokerT:
+            sets = tuple(tuple(names) for names in credentials)
+            cls.add(
+                BrokerKind(name, settings, factory, tuple(environments), sets, tuple(optional_credentials))
+            )
+            return factory
+
+        return decorate
+
+
+class BrokerKinds(Mapping[str, BrokerKind]):
+    """The registry as a mapping: a kind is loaded when it is taken out."""
+
+    def __getitem__(self, name: str) -> BrokerKind:
+        if name not in self:
+            raise KeyError(name)
+        return BrokerRegistry.get(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(BrokerRegistry.names())
+
+    def __len__(self) -> int:
+        return len(BrokerRegistry.names())
+
+    def __contains__(self, name: object) -> bool:
+        return name in BrokerRegistry.names()
+
+
+BROKERS = BrokerKinds()
+"""Every broker there is, for `load_config`."""
+
+
+@cache
+def _plugins() -> Mapping[str, Sequence[importlib.metadata.EntryPoint]]:
+    """The entry points of installed packages, by the broker's name; read once a process."""
+    found: dict[str, list[importlib.metadata.EntryPoint]] = {}
+    for point in importlib.metadata.entry_points(group=ENTRY_POINTS):
+        found.setdefault(point.name, []).append(point)
+    return found
+
+
+def _package(point: importlib.metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else point.value.partition(":")[0]
+
+
+def create_broker(account: AccountConfig, context: BrokerContext) -> AbstractBroker:
+    """The broker of a configured account, unconnected. Raises `UnknownBrokerError`, and `ValueError` where its factory
+    makes none."""
+    kind = BrokerRegistry.get(account.broker)
+    broker: Any = kind.load()(account, context)
+    if not isinstance(broker, AbstractBroker):
+        raise ValueError(f"the factory of {kind.name!r} made a {type(broker).__name__} and no broker")
     return broker
-
-
-def market_order(accounts: Mapping[str, AccountConfig]) -> list[str]:
-    """The accounts so that each comes after the one whose market it follows; otherwise in their order. That none
-    follows itself, over others too, is checked with the configuration."""
-    ordered: dict[str, None] = {}
-    for account_id in accounts:
-        line = [account_id]
-        while (followed := _followed(accounts[line[-1]])) in accounts and followed not in line:
-            line.append(followed)
-        ordered.update(dict.fromkeys(reversed(line)))
-    return list(ordered)
-
-
-def _followed(account: AccountConfig) -> str:
-    """The account whose market an account follows; empty for none."""
-    if account.broker != PAPER:
-        return ""
-    return account.settings(PaperTradingConfig).feed.account or ""
-
-
-def create_paper_broker(command: CreatePaperAccount, clock: Clock) -> AbstractBroker:
-    """The broker of a paper account that was made at run time. GatewayError INVALID_FIELD for settings that cannot
-    be."""
-    path = ""
-    try:
-        instruments = []
-        for index, pushed in enumerate(command.push_instruments):
-            path = f"push.instruments[{index}]"
-            instruments.append(
-                PushInstrumentConfig(
-                    symbol=pushed.symbol,
-                    price_increment=pushed.price_increment,
-                    quantity_increment=pushed.quantity_increment,
-                    quote_currency=pushed.quote_currency or None,
-                )
-            )
-        path = "push" if instruments else "synthetic"
-        feed = (
-            FeedConfig(push=PushConfig(instruments=tuple(instruments)))
-            if instruments
-            else FeedConfig(synthetic=SyntheticConfig(seed=command.seed or 0))
-        )
-        path = "slippage"
-        slippage = SlippageConfig()
-        if command.slippage is not None:
-            slippage = SlippageConfig.model_validate(
-                {"model": command.slippage.model, **dict(command.slippage.figures)}
-            )
-        path = "commission_preset"
-        preset = command.commission_preset
-        commission = CommissionConfig(preset=preset) if preset else None
-        path = "leverage"
-        margin = None if command.leverage is None else MarginConfig(leverage=command.leverage)
-        path = ""
-        config = PaperTradingConfig(
-            initial_balance={money.currency: money.amount for money in command.initial_balances},
-            taker_fee_percent=command.taker_fee_percent,
-            maker_fee_percent=command.maker_fee_percent,
-            commission=commission,
-            margin=margin,
-            slippage=slippage,
-            participation_percent=command.participation_percent,
-            feed=feed,
-            latency=_latency(command),
-        )
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        message = first["msg"].removeprefix("Value error, ")
-        raise invalid_field(_field(command, path, first["loc"]), message) from error
-    return PaperTradingBroker(config, clock)
-
-
-def _latency(command: CreatePaperAccount) -> LatencyConfig:
-    request_ms, response_ms = command.request_latency_ms, command.response_latency_ms
-    deviation_ms = command.latency_deviation_ms or None
-    if deviation_ms is None:
-        ways = [OneWayConfig(constant_ms=latency_ms) for latency_ms in (request_ms, response_ms)]
-    else:
-        ways = [
-            OneWayConfig(mean_ms=latency_ms, deviation_ms=deviation_ms)
-            for latency_ms in (request_ms, response_ms)
-        ]
-    return LatencyConfig(request=ways[0], response=ways[1])
-
-
-def _field(command: CreatePaperAccount, path: str, where: Sequence[int | str]) -> str:
-    """The request's field that a setting came from: balances are a list there, and by currency here."""
-    match where:
-        case ["initial_balance", currency, *_]:
-            names = [money.currency for money in command.initial_balances]
-            return f"initial_balances[{names.index(str(currency))}].amount"
-        case _ if path in ("commission_preset", "leverage"):
-            return path
-        case ["initial_balance"]:
-            return "initial_balances"
-        case _:
-            return ".".join(str(part) for part in (path, *where) if part != "")

@@ -9,11 +9,8 @@ from typing import Annotated
 
 import typer
 
-from brokergate.adapters.settings import SETTINGS
+from brokergate.adapters.registry import BROKERS
 from brokergate.config import GatewayConfig, Overrides, load_config
-
-BROKERS = SETTINGS
-"""The brokers that an account may name, with the models of their own sections."""
 
 ConfigFiles = Annotated[
     list[Path],

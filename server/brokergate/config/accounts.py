@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 
+from brokergate.config.brokers import WORDS
 from brokergate.config.problems import nearest
 from brokergate.config.section import Amount, Count, Flag, Section
 from brokergate.credentials import Secret
@@ -22,17 +23,15 @@ from brokergate.domain.policy import StopCause
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
 PAPER = "paper"
-"""The broker of this release."""
-
-_ENVIRONMENTS = {member.name.lower(): member for member in Environment if member}
+"""The broker that needs no other: a venue of our own."""
 
 
 def _environment(value: object) -> object:
     if isinstance(value, Environment):
         return value
-    if isinstance(value, str) and value in _ENVIRONMENTS:
-        return _ENVIRONMENTS[value]
-    close = nearest(str(value), _ENVIRONMENTS)
+    if isinstance(value, str) and value in WORDS:
+        return WORDS[value]
+    close = nearest(str(value), WORDS)
     hint = f" (did you mean {close}?)" if close else ""
     raise ValueError(f"is not an environment; write live, paper, testnet or demo{hint}")
 
@@ -223,9 +222,10 @@ class AccountConfig(Section):
     """An account. Its broker's own settings are in a section of the broker's name."""
 
     broker: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
-    """The broker's name. In this release `paper`."""
+    """The broker's name: `brokergate brokers list` shows those there are."""
     environment: Annotated[Environment, BeforeValidator(_environment)] = Environment.PAPER
-    """Which of the broker's worlds the account lives in: `live`, `paper`, `testnet` or `demo`. Default `paper`."""
+    """Which of the broker's worlds the account lives in: `live`, `paper`, `testnet` or `demo`; not every broker has
+    all. Default `paper`; of a broker that has none, the one that it has for trying things out."""
     credentials: dict[CredentialName, Secret] = Field(default_factory=dict, max_length=32)
     """What the broker wants to see, by its own names: `api_key`, `api_secret`. Each is written `${NAME}`, taken from
     the environment or `.env`, or `{file: PATH}`. A text in the file itself is refused in production. Default none."""
@@ -264,12 +264,3 @@ class AccountConfig(Section):
             if isinstance(value := getattr(self, name), model):
                 return value
         return model()
-
-    @model_validator(mode="after")
-    def _paper_is_paper(self) -> AccountConfig:
-        if self.broker == PAPER and self.environment is not Environment.PAPER:
-            raise ValueError(
-                f"is a paper account with environment {self.environment.name.lower()}; "
-                "remove 'environment', or set it to paper"
-            )
-        return self

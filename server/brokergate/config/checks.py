@@ -7,15 +7,17 @@ rather than read and forgotten.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from collections.abc import Mapping as MappingOf
 
 from pydantic import BaseModel
 
 from brokergate.config.accounts import PAPER
-from brokergate.config.document import Listing, Mapping, Node, Path_, Scalar, render_path, scalars
+from brokergate.config.brokers import BrokerKind
+from brokergate.config.document import Listing, Mapping, Node, Path_, scalars
 from brokergate.config.fields import is_secret
 from brokergate.config.gateway import Profile
+from brokergate.config.kinds import accounts_of, problem, shown, text_of, wrong_environments
 from brokergate.config.problems import Problem
-from brokergate.domain.errors import shorten
 from brokergate.domain.policy import StopCause
 
 NOT_YET = "is not in this release"
@@ -23,32 +25,37 @@ _KNOWN_BROKERS = ("alpaca", "binance", "bybit", "ibkr", "kraken", "oanda", "trad
 
 
 def check(
-    model: type[BaseModel], tree: Mapping, brokers: Collection[str], failed: Collection[Path_]
+    model: type[BaseModel],
+    tree: Mapping,
+    brokers: Collection[str],
+    kinds: MappingOf[str, BrokerKind],
+    failed: Collection[Path_],
 ) -> Iterator[Problem]:
     """Everything that is wrong between the sections of `tree`, but for the values at `failed`, told before."""
     found = [*_brokers(tree, brokers), *_unreleased(tree), *_stops(tree), *_routes(tree), *_feeds(tree)]
-    if _text(tree.items.get("profile")) == Profile.PRODUCTION:
+    if text_of(tree.items.get("profile")) == Profile.PRODUCTION:
         found += [*_written_secrets(model, tree), *_insecure_listeners(tree)]
-    for path, problem in found:
+    found += wrong_environments(tree, kinds)
+    for path, told in found:
         if path not in failed:
-            yield problem
+            yield told
 
 
 def _brokers(tree: Mapping, brokers: Collection[str]) -> Iterator[tuple[Path_, Problem]]:
-    for account, settings in _accounts(tree):
+    for account, settings in accounts_of(tree):
         path: Path_ = ("accounts", account, "broker")
         node = settings.items.get("broker")
-        name = _text(node)
+        name = text_of(node)
         if node is not None and name in _KNOWN_BROKERS and name not in brokers:
             way_out = f"remove the account, or use one of: {', '.join(sorted(brokers))}"
-            yield _problem(path, node, f"{_shown(node)} {NOT_YET}", way_out)
+            yield problem(path, node, f"{shown(node)} {NOT_YET}", way_out)
         elif node is not None and name and name not in brokers:
             way_out = f"write one of: {', '.join(sorted(brokers))}"
-            yield _problem(path, node, f"{_shown(node)} is not the name of a broker", way_out)
+            yield problem(path, node, f"{shown(node)} is not the name of a broker", way_out)
         for other in brokers:
             section = settings.items.get(other)
             if section is not None and name in brokers and name != other:
-                yield _problem(
+                yield problem(
                     ("accounts", account, other),
                     section,
                     f"is the section of another broker than {name}",
@@ -59,67 +66,65 @@ def _brokers(tree: Mapping, brokers: Collection[str]) -> Iterator[tuple[Path_, P
 def _unreleased(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
     routes = tree.items.get("routes")
     if isinstance(routes, Mapping) and routes.items:
-        yield _problem(("routes",), routes, NOT_YET, "remove it, and name accounts in requests")
+        yield problem(("routes",), routes, NOT_YET, "remove it, and name accounts in requests")
 
 
 def _stops(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
     """A stop that nothing could set off is refused: somebody relies on it."""
-    for account, settings in _accounts(tree):
+    for account, settings in accounts_of(tree):
         trading, limits = settings.items.get("trading"), settings.items.get("risk_limits")
         causes = trading.items.get("stop_on") if isinstance(trading, Mapping) else None
         limited = isinstance(limits, Mapping) and "max_daily_loss" in limits.items
         for index, cause in enumerate(causes.items if isinstance(causes, Listing) else ()):
-            if _text(cause) == StopCause.DAILY_LOSS.value and not limited:
+            if text_of(cause) == StopCause.DAILY_LOSS.value and not limited:
                 way_out = "add risk_limits.max_daily_loss, or remove it"
                 path: Path_ = ("accounts", account, "trading", "stop_on", index)
-                yield _problem(path, cause, f"{_shown(cause)} stops at a limit that is not set", way_out)
+                yield problem(path, cause, f"{shown(cause)} stops at a limit that is not set", way_out)
 
 
 def _routes(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
     """A route's accounts exist, each once; a live route never falls back to paper (DESIGN, section 3)."""
     routes = tree.items.get("routes")
-    known = {account for account, _ in _accounts(tree)}
+    known = {account for account, _ in accounts_of(tree)}
     for route, accounts in routes.items.items() if isinstance(routes, Mapping) else ():
         if route in known:
-            yield _problem(
+            yield problem(
                 ("routes", route), accounts, "has the id of an account", "give the route another id"
             )
         seen: set[str] = set()
         for index, node in enumerate(accounts.items if isinstance(accounts, Listing) else ()):
-            account = _text(node)
+            account = text_of(node)
             if account is not None and account not in known:
                 way_out = f"write one of: {', '.join(sorted(known)) or 'none there are'}"
-                yield _problem(("routes", route, index), node, f"{_shown(node)} is not an account", way_out)
+                yield problem(("routes", route, index), node, f"{shown(node)} is not an account", way_out)
             elif account in seen:
-                yield _problem(
-                    ("routes", route, index), node, f"{_shown(node)} stands there twice", "keep one"
-                )
+                yield problem(("routes", route, index), node, f"{shown(node)} stands there twice", "keep one")
             seen.add(account or "")
 
 
 def _feeds(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
     """A market that is followed is another account's that there is, and nobody follows himself, over others either."""
-    known = {account for account, _ in _accounts(tree)}
+    known = {account for account, _ in accounts_of(tree)}
     followed = {
         account: node
-        for account, settings in _accounts(tree)
+        for account, settings in accounts_of(tree)
         if (node := _under(settings, PAPER, "feed", "account")) is not None
     }
     for account, node in followed.items():
         path: Path_ = ("accounts", account, PAPER, "feed", "account")
-        name = _text(node)
+        name = text_of(node)
         if name is not None and name not in known:
             others = ", ".join(sorted(known - {account})) or "none there are"
-            yield _problem(path, node, f"{_shown(node)} is not an account", f"write one of: {others}")
+            yield problem(path, node, f"{shown(node)} is not an account", f"write one of: {others}")
             continue
         line = [account]
         while name is not None and name in followed and name not in line:
             line.append(name)
-            name = _text(followed[name])
+            name = text_of(followed[name])
         if name == account:
             circle = " → ".join([*line, account])
-            yield _problem(
-                path, node, f"{_shown(node)} follows itself: {circle}", "give one of them a market of its own"
+            yield problem(
+                path, node, f"{shown(node)} follows itself: {circle}", "give one of them a market of its own"
             )
 
 
@@ -136,7 +141,7 @@ def _written_secrets(model: type[BaseModel], tree: Mapping) -> Iterator[tuple[Pa
     for path, scalar in scalars(tree):
         in_file = path[-1] == "file" and is_secret(model, path[:-2])
         if is_secret(model, path) and not in_file and scalar.literal and scalar.text:
-            yield _problem(
+            yield problem(
                 path,
                 scalar,
                 "is a secret written in the file, which production refuses",
@@ -152,30 +157,10 @@ def _insecure_listeners(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
         listeners = [(("server", "listen", index), item) for index, item in enumerate(listen.items)]
     for path, listener in listeners:
         insecure = listener.items.get("insecure") if isinstance(listener, Mapping) else None
-        if insecure is not None and (_text(insecure) or "").lower() == "true":
-            yield _problem(
+        if insecure is not None and (text_of(insecure) or "").lower() == "true":
+            yield problem(
                 (*path, "insecure"),
                 insecure,
                 "is set, which production refuses",
                 "give the listener 'tls', or use another profile",
             )
-
-
-def _accounts(tree: Mapping) -> Iterator[tuple[str, Mapping]]:
-    accounts = tree.items.get("accounts")
-    for account, settings in accounts.items.items() if isinstance(accounts, Mapping) else ():
-        if isinstance(settings, Mapping):
-            yield account, settings
-
-
-def _text(node: Node | None) -> str | None:
-    return node.text if isinstance(node, Scalar) else None
-
-
-def _shown(node: Node) -> str:
-    """The value as the file has it."""
-    return f"({shorten(node.written)!r})" if isinstance(node, Scalar) else ""
-
-
-def _problem(path: Path_, node: Node, text: str, way_out: str) -> tuple[Path_, Problem]:
-    return path, Problem(node.origin.file, node.origin.line, render_path(path), text, way_out)

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import Field, create_model
 
 from brokergate.config.accounts import AccountConfig
+from brokergate.config.brokers import BrokerKind
 from brokergate.config.section import Identifier, Section
 from brokergate.config.server import ServerConfig
 
@@ -43,7 +44,7 @@ class GatewayConfig(Section):
     this release. Default none."""
 
 
-def gateway_model(brokers: Mapping[str, type[BaseModel]]) -> type[GatewayConfig]:
+def gateway_model(brokers: Mapping[str, BrokerKind]) -> type[GatewayConfig]:
     """`GatewayConfig` for these brokers: an account gets a section for each, by the broker's name.
 
     The models come from the adapters, which the configuration does not know; `AccountConfig.settings` gives a section
@@ -51,10 +52,10 @@ def gateway_model(brokers: Mapping[str, type[BaseModel]]) -> type[GatewayConfig]
     """
     sections: dict[str, Any] = {
         name: (
-            model | None,
+            kind.settings | None,
             Field(None, description=f"The settings of the broker `{name}`. Default: its defaults."),
         )
-        for name, model in brokers.items()
+        for name, kind in brokers.items()
     }
     account = create_model("AccountConfig", __base__=AccountConfig, __doc__=AccountConfig.__doc__, **sections)
     accounts: Any = GatewayConfig.model_fields["accounts"]

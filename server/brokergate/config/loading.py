@@ -6,13 +6,13 @@ from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
+from brokergate.config.brokers import BrokerKind
 from brokergate.config.checks import check
 from brokergate.config.document import (
     Mapping,
     Node,
-    Scalar,
     lay_over,
     parse_document,
     plain,
@@ -21,6 +21,7 @@ from brokergate.config.document import (
 from brokergate.config.environment import Expansion, read_env_file
 from brokergate.config.explain import explain
 from brokergate.config.gateway import GatewayConfig, gateway_model
+from brokergate.config.kinds import named_kinds, with_brokers_defaults
 from brokergate.config.overrides import NO_OVERRIDES, Overrides, override
 from brokergate.config.problems import ConfigError, Problem
 
@@ -32,15 +33,16 @@ EMBEDDED = "accounts: {paper: {broker: paper}}"
 def load_config(
     files: Sequence[Path],
     *,
-    brokers: MappingOf[str, type[BaseModel]],
+    brokers: MappingOf[str, BrokerKind],
     environment: MappingOf[str, str],
     overrides: Overrides = NO_OVERRIDES,
 ) -> GatewayConfig:
     """The configuration of `files`, later ones laid over earlier ones; without files the embedded default.
 
     Mappings merge key by key, values and lists replace. Variables are expanded after that, from `environment` and,
-    behind it, the `.env` beside the first file (in the current folder without files). `brokers` are the models of the
-    brokers' own sections. Reads files, and nothing else of the machine. Raises `ConfigError` with all problems.
+    behind it, the `.env` beside the first file (in the current folder without files). `brokers` are all that an
+    account may name; only those that one does are taken out. Reads files, and nothing else of the machine. Raises
+    `ConfigError` with all problems.
     """
     problems: list[Problem] = []
     tree = _read(files, problems)
@@ -50,12 +52,14 @@ def load_config(
     expansion = Expansion({**variables, **environment})
     expanded = expansion.expand(tree)
     assert isinstance(expanded, Mapping)
-    model = gateway_model(brokers)
+    kinds, unusable = named_kinds(expanded, brokers)
+    model = gateway_model(kinds)
     config: GatewayConfig | None = None
     problems += expansion.problems
-    problems += check(model, expanded, brokers, expansion.failed)
+    problems += unusable
+    problems += check(model, expanded, brokers, kinds, expansion.failed)
     try:
-        config = model.model_validate(plain(_with_broker_sections(expanded, brokers)))
+        config = model.model_validate(plain(with_brokers_defaults(expanded, kinds)))
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         problems += explain(model, expanded, details, expansion.failed)
@@ -85,26 +89,6 @@ def _read(files: Sequence[Path], problems: list[Problem]) -> Mapping:
         merged = lay_over(merged, tree)
     assert isinstance(merged, Mapping)
     return merged
-
-
-def _with_broker_sections(tree: Mapping, brokers: MappingOf[str, type[BaseModel]]) -> Mapping:
-    """`tree` with the section of its broker in every account, so that its settings' own rules are held."""
-    accounts = tree.items.get("accounts")
-    if not isinstance(accounts, Mapping):
-        return tree
-    completed: dict[str, Node] = {}
-    for account, settings in accounts.items.items():
-        completed[account] = settings
-        if not isinstance(settings, Mapping):
-            continue
-        broker = settings.items.get("broker")
-        name = broker.text if isinstance(broker, Scalar) else None
-        if name in brokers and name not in settings.items and name is not None:
-            empty = Mapping(settings.origin, {}, {})
-            completed[account] = Mapping(settings.origin, settings.items | {name: empty}, settings.keys)
-    return Mapping(
-        tree.origin, tree.items | {"accounts": Mapping(accounts.origin, completed, accounts.keys)}, tree.keys
-    )
 
 
 def _in_order(problems: Sequence[Problem], files: Sequence[Path]) -> list[Problem]:

@@ -8,6 +8,8 @@ from pathlib import Path
 from pydantic import Field
 
 from brokergate.config import Amount, Count, GatewayConfig, Overrides, Section, load_config
+from brokergate.config.brokers import BrokerKind
+from brokergate.domain.accounts import Environment
 
 
 class PaperSection(Section):
@@ -19,7 +21,7 @@ class PaperSection(Section):
     """Milliseconds. Default 0."""
 
 
-BROKERS = {"paper": PaperSection}
+BROKERS = {"paper": BrokerKind("paper", PaperSection, "nowhere:make", (Environment.PAPER,))}
 
 
 def load(

@@ -102,7 +102,7 @@ CASES = [
     account("no broker", "{}", ".broker", "is missing", "add it: The broker's name"),
     account("an unknown broker", "{broker: bianry}", ".broker", "('bianry') is not the name of a broker", "write one of: paper"),
     account("a broker of later", "{broker: binance, environment: testnet}", ".broker", "('binance') is not in this release", "remove the account, or use one of: paper"),
-    account("a paper account for real money", "{broker: paper, environment: live}", "", "is a paper account with environment live", "set it to paper"),
+    account("a paper account for real money", "{broker: paper, environment: live}", ".environment", "('live') is no environment of paper", "write paper"),
     account("an environment", "{broker: paper, environment: testnt}", ".environment", "('testnt') is not an environment", "did you mean testnet?"),
     account("a decimal comma", "{broker: paper, paper: {initial_balance: {USD: '1,5'}}}", ".paper.initial_balance.USD", "('1,5') is not a plain decimal", "such as 12.5"),
     account("an exponent in money", "{broker: paper, paper: {initial_balance: {USD: 1e6}}}", ".paper.initial_balance.USD", "('1e6') is not a plain decimal", "such as 12.5"),

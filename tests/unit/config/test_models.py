@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from brokergate.cli.options import BROKERS
+from brokergate.adapters.registry import BROKERS
 from brokergate.config import GatewayConfig, LimitsConfig, Section, gateway_model
 from brokergate.config.fields import Setting, is_secret, names_at, settings
 from brokergate.domain.fills import Money

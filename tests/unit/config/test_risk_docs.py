@@ -9,7 +9,9 @@ import pytest
 
 from brokergate.config import Section, load_config
 from brokergate.config.accounts import RiskLimits
+from brokergate.config.brokers import BrokerKind
 from brokergate.config.overrides import Overrides
+from brokergate.domain.accounts import Environment
 
 LIMITS = sorted(RiskLimits.model_fields)
 
@@ -36,7 +38,8 @@ def test_the_example_is_a_configuration_with_every_limit(page: str, tmp_path: Pa
     assert found is not None
     file = tmp_path / "brokergate.yaml"
     file.write_text(found[1], "utf-8")
-    config = load_config([file], brokers={"paper": Anything}, environment={}, overrides=Overrides())
+    kind = BrokerKind("paper", Anything, "nowhere:make", (Environment.PAPER,))
+    config = load_config([file], brokers={"paper": kind}, environment={}, overrides=Overrides())
     limits = config.accounts["desk"].risk_limits
     assert sorted(limits.model_fields_set) == LIMITS
     assert limits.policy()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from brokergate.cli.options import BROKERS
+from brokergate.adapters.registry import BROKERS
 from brokergate.config import ConfigError, gateway_model, load_config
 from brokergate.config.fields import settings
 from tests.unit.config.paper import load

@@ -10,15 +10,19 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-import aiohttp
 from pydantic import SecretStr
 
-from brokergate.adapters.connection.http import MAX_BODY_BYTES, HttpClient, HttpTimeouts, new_session
-from brokergate.adapters.connection.sharing import SharedStream, StreamReader
-from brokergate.adapters.connection.stream import StreamClient
 from brokergate.ports.clock import Clock, SystemClock
+
+if TYPE_CHECKING:
+    # aiohttp and websockets are loaded with the first connection: a gateway of paper accounts starts without them.
+    import aiohttp
+
+    from brokergate.adapters.connection.http import HttpClient, HttpTimeouts
+    from brokergate.adapters.connection.sharing import SharedStream, StreamReader
+    from brokergate.adapters.connection.stream import StreamClient
 
 T = TypeVar("T")
 
@@ -56,14 +60,18 @@ class ConnectionManager:
         base_url: str,
         timeouts: HttpTimeouts | None = None,
         *,
-        max_body_bytes: int = MAX_BODY_BYTES,
+        max_body_bytes: int | None = None,
     ) -> HttpClient:
         """A client to `base_url` over the one session of (broker, credential); `credential` is a `credential_id`, or
         empty for what needs none. To be called inside the running loop."""
+        from brokergate.adapters.connection.http import MAX_BODY_BYTES, HttpClient, HttpTimeouts, new_session
+
         session = self._sessions.get((broker, credential))
         if session is None or session.closed:
             session = self._sessions[broker, credential] = new_session()
-        return HttpClient(session, base_url, timeouts or HttpTimeouts(), self._clock, max_body_bytes)
+        return HttpClient(
+            session, base_url, timeouts or HttpTimeouts(), self._clock, max_body_bytes or MAX_BODY_BYTES
+        )
 
     async def private_stream(
         self, broker: str, credential: str, open_stream: Callable[[], Awaitable[StreamClient]]
@@ -71,6 +79,8 @@ class ConnectionManager:
         """A reader of the one private stream of (broker, credential), from now on. The first one opens it:
         `open_stream` connects, authenticates and subscribes, and raises a `BrokerError` where it cannot. The last one
         that closes its reader closes it."""
+        from brokergate.adapters.connection.sharing import SharedStream
+
         key = (broker, credential)
         stream = self._streams.get(key)
         if stream is None or stream.ended:

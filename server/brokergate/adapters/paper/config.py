@@ -20,8 +20,10 @@ from brokergate.adapters.paper.money_config import (
     Rebate,
     ShortConfig,
 )
-from brokergate.config.accounts import Currency
+from brokergate.config.accounts import PAPER, Currency
+from brokergate.config.brokers import BrokerKind
 from brokergate.config.section import Amount, Count, Section, within
+from brokergate.domain.accounts import Environment
 from brokergate.domain.instruments import InstrumentKind
 from brokergate.sim.fees import FeeSchedule
 from brokergate.sim.filling import FillTerms
@@ -109,3 +111,11 @@ class PaperTradingConfig(Section):
         if latency is None or (latency.request.none and latency.response.none):
             return None
         return latency
+
+
+KIND = BrokerKind(
+    name=PAPER,
+    settings=PaperTradingConfig,
+    factory="brokergate.adapters.paper.making:make_paper",
+    environments=(Environment.PAPER,),
+)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from brokergate.adapters.paper.broker import PaperTradingBroker
-from brokergate.adapters.registry import create_broker, market_order
-from brokergate.adapters.settings import SETTINGS
+from brokergate.adapters.paper.making import market_order
+from brokergate.adapters.registry import BROKERS, create_broker
 from brokergate.config import ConfigError
 from brokergate.config.loading import load_config
 from brokergate.domain.errors import BrokerError, ErrorReason, GatewayError, TemporaryConnectionError
@@ -18,6 +18,7 @@ from brokergate.domain.market import MarketDatum, QuoteView, TradeView
 from brokergate.domain.orders import Side
 from brokergate.ports.broker import PushedUpdate, Rejected
 from brokergate.ports.market import Absence, MarketSource
+from tests.context import broker_context
 from tests.unit.adapters.paper.hand_clock import (
     NEW,
     WALL_NS,
@@ -212,9 +213,9 @@ def test_who_is_followed_comes_first(clock: HandClock, tmp_path: Path) -> None:
         "  x: {broker: paper}\n"
         "  a: {broker: paper}\n"
     )
-    accounts = load_config([path], brokers=SETTINGS, environment={}).accounts
+    accounts = load_config([path], brokers=BROKERS, environment={}).accounts
     assert market_order(accounts) == ["a", "b", "c", "x"]
-    assert isinstance(create_broker(accounts["c"], clock), PaperTradingBroker)
+    assert isinstance(create_broker(accounts["c"], broker_context(clock)), PaperTradingBroker)
 
 
 @pytest.mark.parametrize(
@@ -235,5 +236,5 @@ def test_a_circle_and_an_unknown_account_are_refused(tmp_path: Path, followed: s
         "  c: {broker: paper, paper: {feed: {account: x}}}\n"
     )
     with pytest.raises(ConfigError) as refused:
-        load_config([path], brokers=SETTINGS, environment={})
+        load_config([path], brokers=BROKERS, environment={})
     assert f"{path}:2: accounts.x.paper.feed.account {says}" in str(refused.value)

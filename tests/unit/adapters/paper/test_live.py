@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from brokergate.adapters.paper.broker import PaperTradingBroker
-from brokergate.adapters.registry import create_broker, create_paper_broker
+from brokergate.adapters.paper.making import create_paper_broker
+from brokergate.adapters.registry import create_broker
 from brokergate.config.accounts import AccountConfig
 from brokergate.domain.accounts import BrokerBalance, ConnectionState
 from brokergate.domain.commands import CreatePaperAccount, PushInstrument, Slippage
@@ -27,6 +28,7 @@ from brokergate.ports.broker import (
     ReplaceCommand,
     TapeAction,
 )
+from tests.context import broker_context
 from tests.unit.adapters.paper.hand_clock import (
     NEW,
     WALL_NS,
@@ -395,9 +397,9 @@ async def test_a_preview_says_what_an_order_would_do(clock: HandClock) -> None:
 
 def test_a_configured_account_gets_its_broker(clock: HandClock) -> None:
     """By the name in its configuration; one that nobody registered is an error."""
-    assert isinstance(create_broker(AccountConfig(broker="paper"), clock), PaperTradingBroker)
-    with pytest.raises(ValueError, match="there are paper"):
-        create_broker(AccountConfig(broker="nobody"), clock)
+    assert isinstance(create_broker(AccountConfig(broker="paper"), broker_context(clock)), PaperTradingBroker)
+    with pytest.raises(ValueError, match=r"there are .*paper"):
+        create_broker(AccountConfig(broker="nobody"), broker_context(clock))
 
 
 async def test_a_price_near_the_end_of_the_digits_makes_no_amount_beyond_them(clock: HandClock) -> None:

@@ -1,0 +1,63 @@
+"""What a configuration must know of a broker: its section, its environments, what credentials it needs. What trades is
+only named here, so that a configuration is read and checked without loading it."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from brokergate.domain.accounts import Environment
+
+_name = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII).fullmatch
+
+WORDS: Mapping[str, Environment] = {member.name.lower(): member for member in Environment if member}
+"""The environments as a configuration writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerKind:
+    """A broker before any account of it is made. `ValueError` for one that cannot be."""
+
+    name: str
+    """As accounts name it: a-z, 0-9, `_` and `-`, at most 32."""
+    settings: type[BaseModel]
+    """Its own section of an account's configuration: a `config.Section`."""
+    factory: str | Callable[..., Any]
+    """`(AccountConfig, BrokerContext) -> AbstractBroker`, or `package.module:name` of it, imported when the first
+    broker is made."""
+    environments: tuple[Environment, ...]
+    """The worlds that it has; an account that names none is in the first, which is never LIVE unless it is alone."""
+    credentials: tuple[tuple[str, ...], ...] = ((),)
+    """The sets of credentials that it takes, by their names: an account has all of one of them."""
+    optional_credentials: tuple[str, ...] = ()
+    """Credentials that an account may have beside such a set."""
+
+    def __post_init__(self) -> None:
+        if not _name(self.name):
+            raise ValueError(f"{self.name!r} is no name for a broker; use a-z, 0-9, '_' and '-', at most 32")
+        if not self.environments or not self.credentials:
+            raise ValueError(f"the broker {self.name!r} has no environment, or takes no set of credentials")
+        if self.environments[0] is Environment.LIVE and len(self.environments) > 1:
+            raise ValueError(f"the broker {self.name!r} defaults to live; put another environment first")
+
+    @property
+    def credential_names(self) -> tuple[str, ...]:
+        """Every credential that an account of it may have."""
+        required = (name for names in self.credentials for name in names)
+        return tuple(dict.fromkeys((*required, *self.optional_credentials)))
+
+    def load(self) -> Callable[..., Any]:
+        """The factory itself. Imports the adapter; raises whatever that raises, and `ValueError` for what is none."""
+        factory: Any = self.factory
+        if isinstance(factory, str):
+            module, _, attribute = factory.partition(":")
+            factory = getattr(importlib.import_module(module), attribute, None)
+        if not callable(factory):
+            raise ValueError(f"the broker {self.name!r} has no factory at {self.factory!r}")
+        found: Callable[..., Any] = factory
+        return found
