@@ -88,6 +88,7 @@ _NOT_TAKEN_UP = (
     "the market begins anew, orders and holdings are the journal's, and lots and places in the queue are lost, because "
     "what was kept of the venue cannot be taken up"
 )
+_NOT_CONNECTED = "the paper account is not connected"
 
 
 class PaperTradingBroker(AbstractBroker, SimulatedVenue):
@@ -230,8 +231,8 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         return (await self._done(REPLACE, [command.order], act))[0]
 
     async def cancel_order(self, order: Order) -> Outcome:
-        if self._venue is None:
-            return Rejected(ErrorReason.BROKER_UNAVAILABLE, "the paper account is not connected")
+        if self._parked:
+            return Rejected(ErrorReason.BROKER_UNAVAILABLE, _NOT_CONNECTED)
         act: Act = lambda venue, now_ns: [venue.cancel(order, now_ns)]  # noqa: E731
         return (await self._done(CANCEL, [order], act))[0]
 
@@ -245,7 +246,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
 
     async def cancel_all_orders(self, orders: Sequence[Order]) -> Sequence[Outcome]:
         line = self._line
-        if line is None or self._venue is None:
+        if line is None or self._parked:
             return await super().cancel_all_orders(orders)
 
         def sent(order: Order) -> asyncio.Future[Sequence[Outcome]]:
@@ -356,7 +357,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                 raise invalid_field(
                     "initial_balances", f"{amount:f} {currency} is not above zero and at most 10^18"
                 )
-        venue, now_ns = self._now()
+        venue, now_ns = self._running()
         before = self._line.clear(venue) if self._line is not None else ()
         pending = self._outbox.take()
         return [*pending, *before, *venue.reset(initial_balances or None, now_ns)]
@@ -367,7 +368,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                 ErrorReason.WRONG_FEED,
                 "the account's feed is no tape; configure feed: {tape: PATH} to steer one",
             )
-        venue = self._now()[0]
+        venue = self._running()[0]
         try:
             return await self._feed.control(action)
         finally:
@@ -381,7 +382,7 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
                 ErrorReason.WRONG_FEED,
                 "the account's market is not pushed; configure feed: {push: {}} to push one",
             )
-        venue, now_ns = self._now()
+        venue, now_ns = self._running()
         parsed = parse_pushed(updates, venue.listings, now_ns)
         for update, pushed in zip(parsed, updates, strict=True):
             self._push(update, pushed.datum.event_time_ns)
@@ -408,19 +409,28 @@ class PaperTradingBroker(AbstractBroker, SimulatedVenue):
         self.capabilities = ACROSS_A_LINE
 
     def _now(self) -> tuple[Venue, int]:
-        """The venue and its time, with everything played that came before."""
+        """The venue and its time, with everything played that came before. While it is parked it stands still: it can
+        be looked at."""
         if self._venue is None or self._feed is None:
-            raise TemporaryConnectionError("the paper account is not connected")
+            raise TemporaryConnectionError(_NOT_CONNECTED)
+        if self._parked:
+            return self._venue, self._venue.now_ns
         now_ns = self._feed.now_ns()
         if self._line is not None:
             self._line.progress(now_ns)
         return self._venue, now_ns
 
+    def _running(self) -> tuple[Venue, int]:
+        """As `_now`, for what changes the venue: what a parked one did, its next connection would not know."""
+        if self._parked:
+            raise TemporaryConnectionError(_NOT_CONNECTED)
+        return self._now()
+
     def _refused(self) -> Rejected | None:
         if self._failure:
             return Rejected(ErrorReason.BROKER_UNAVAILABLE, f"the market broke: {self._failure}")
         if not self._connected:
-            return Rejected(ErrorReason.BROKER_UNAVAILABLE, "the paper account is not connected")
+            return Rejected(ErrorReason.BROKER_UNAVAILABLE, _NOT_CONNECTED)
         if isinstance(self._feed, AccountFeed) and (gone := self._feed.refusal()):
             return Rejected(ErrorReason.STALE_MARKET_DATA, gone)
         return None

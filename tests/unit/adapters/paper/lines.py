@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import shutil
 from decimal import Decimal
@@ -62,9 +61,6 @@ class LineHouse:
     async def open(self) -> LineHouse:
         self.gateway.open_account("main", self.broker, self.policy)
         task = self.tasks.start(self.gateway.tried("main"))
-        account = self.gateway.account("main")
-        while not (account.instruments or task.done()):  # noqa: ASYNC110 - a thread takes up what was kept
-            await asyncio.sleep(0)
         while not task.done():
             await self.clock.advance(1)
         return self

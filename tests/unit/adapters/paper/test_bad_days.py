@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from brokergate.domain.accounts import ConnectionState
-from brokergate.domain.errors import ErrorReason, GatewayError
-from brokergate.domain.faults import ALWAYS, Fault, FaultKind
+from brokergate.domain.errors import ErrorReason, GatewayError, TemporaryConnectionError
+from brokergate.domain.faults import ALWAYS, Fault, FaultKind, FaultPlan
 from brokergate.domain.orders import OrderState, TimeInForce
 from brokergate.ports.broker import TapeAction
 from tests.unit.adapters.paper.hand_clock import settle
@@ -86,6 +86,22 @@ async def test_an_account_can_be_read_on_its_way_across_a_line(tmp_path: Path) -
     await given(task, house)
     await watching
     assert {(True, True), (False, False)} <= seen
+    await house.close()
+
+
+async def test_a_parked_venue_stands_still_and_can_be_looked_at(tmp_path: Path) -> None:
+    """What it does while nobody keeps it would be lost; a market that moves by itself waits too."""
+    house = await LineHouse(tmp_path, feed={"synthetic": {"seed": "7"}}).open()
+    broker = house.broker
+    symbol = (await broker.list_instruments())[0].symbol
+    await house.clock.advance(5)
+    await broker.park()
+    before = await broker.get_account_info(), broker.quote(symbol)
+    broker.set_faults(FaultPlan((Fault(FaultKind.DUPLICATED_EVENTS),), house.clock.now_ns()))
+    await house.clock.advance(60)
+    assert (await broker.get_account_info(), broker.quote(symbol)) == before
+    with pytest.raises(TemporaryConnectionError):
+        await broker.reset(None)
     await house.close()
 
 
