@@ -7,6 +7,7 @@ import random
 from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.adapters.context import BrokerContext
 from brokergate.ports.clock import Clock, SystemClock
+from brokergate.resilience import BrokerMetrics
 
 
 def broker_context(clock: Clock | None = None, account_id: str = "test") -> BrokerContext:
@@ -17,5 +18,5 @@ def broker_context(clock: Clock | None = None, account_id: str = "test") -> Brok
         random=random.Random(7),
         log=lambda event, **_: None,
         connections=ConnectionManager(clock),
-        metrics=None,
+        metrics=BrokerMetrics(clock),
     )

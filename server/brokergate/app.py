@@ -30,6 +30,7 @@ from brokergate.journal.sqlite.retention import Retention
 from brokergate.journal.sqlite.schema import journal_path
 from brokergate.ports.clock import Clock, SystemClock
 from brokergate.ports.journal import Journal, JournalError
+from brokergate.resilience import BrokerMetrics
 from brokergate.tokens import TokenError, TokenStore
 from brokergate.transport.listeners import ListenError
 from brokergate.transport.logging import configure_logging
@@ -118,10 +119,11 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                         random=random.SystemRandom(),
                         log=log.bind(account=account_id, broker=account.broker).info,
                         connections=connections,
-                        metrics=None,
+                        metrics=BrokerMetrics(clock),
                         market_of=gateway.market,
                     )
-                    gateway.open_account(account_id, create_broker(account, context), policy_of(account))
+                    broker = create_broker(account, context)
+                    gateway.open_account(account_id, broker, policy_of(account), context.metrics)
                 for account_id in market_order(config.accounts):
                     # A broker that is far away connects while the gateway serves; what is at hand is there first.
                     if gateway.accounts[account_id].broker.keeps_venue:

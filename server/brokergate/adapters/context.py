@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from brokergate.ports.clock import Clock
 from brokergate.ports.market import MarketOf, no_markets
+from brokergate.resilience.metrics import BrokerMetrics
 
 if TYPE_CHECKING:
     from brokergate.adapters.connection.manager import ConnectionManager
@@ -26,6 +27,6 @@ class BrokerContext:
     """`log("event", key=value)`: structured; never a secret."""
     connections: ConnectionManager
     """Sessions, streams and budgets that accounts share."""
-    metrics: object
+    metrics: BrokerMetrics
     market_of: MarketOf = no_markets
     """Other accounts' markets, for a paper account that follows one."""

@@ -27,7 +27,7 @@ from brokergate.domain.money import ZERO
 from brokergate.domain.orders import Order, PendingActionKind
 from brokergate.domain.policy import AccountPolicy
 from brokergate.domain.values import changed
-from brokergate.engine.connection import Connection, Metrics
+from brokergate.engine.connection import Connection
 from brokergate.engine.control import AccountControl, Refusal
 from brokergate.engine.fault_setting import put_in_force
 from brokergate.engine.holdings import DerivedPositions
@@ -37,6 +37,7 @@ from brokergate.engine.tracker import Tracker
 from brokergate.ports.broker import AbstractBroker, Report, RestoredState
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import Journal, Record, RequestDone, Setting, StoredAnswer
+from brokergate.resilience.metrics import BrokerMetrics
 
 DAY_SETTING = "day_loss"
 """Where the journal keeps what the day's loss is counted from."""
@@ -64,15 +65,17 @@ class Account:
         health_changed: Callable[[], None],
         *,
         policy: AccountPolicy,
+        metrics: BrokerMetrics | None = None,
     ) -> None:
+        """`metrics` is what the broker's adapter records in, where it does."""
         journal.open_account(account_id, durable=policy.durable)
         self.account_id = account_id
         self.configured_faults = put_in_force(journal, account_id, broker)
         self.broker = broker
         self.policy = policy
         self.instruments: Mapping[str, Instrument] = {}
-        self.connection = Connection(account_id, broker, clock, health_changed)
-        self.metrics = Metrics()
+        self.metrics = metrics or BrokerMetrics(clock)
+        self.connection = Connection(account_id, broker, clock, log, self.metrics, health_changed)
         self.journal = journal
         self.clock = clock
         self.log = log
@@ -185,7 +188,10 @@ class Account:
 
     def _settle(self) -> None:
         """All that the tracker took in is staged."""
-        self.metrics.fills += self.tracker.settle()
+        settled = self.tracker.settle()
+        self.metrics.fills += settled.fills
+        self.metrics.orders_ended += settled.ended
+        self.metrics.orders_filled += settled.filled
 
     def tell(self) -> None:
         """Commits what the broker has brought about by itself until now: what it answered can then be shown."""

@@ -90,8 +90,8 @@ class Connections:
                 self._retries[account.account_id] = retry
             return
         except Exception as error:  # noqa: BLE001 - one broker that fails, however it does, leaves the others alone
+            account.metrics.record_error(error)
             account.enter(ConnectionState.ERROR, str(error))
-            self._log("broker not connected", account=account.account_id, error=str(error))
             return
         account.enter(ConnectionState.CONNECTED, "")
         task = asyncio.create_task(self._pump(account), name=f"events of {account.account_id}")

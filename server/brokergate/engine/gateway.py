@@ -62,6 +62,7 @@ from brokergate.ports.journal import (
     JournalError,
 )
 from brokergate.ports.market import Absence, MarketSource
+from brokergate.resilience.metrics import BrokerMetrics
 
 T = TypeVar("T")
 
@@ -108,16 +109,36 @@ class Gateway(Reading):
 
     # Accounts
 
-    async def add_account(self, account_id: str, broker: AbstractBroker, policy: AccountPolicy) -> None:
+    async def add_account(
+        self,
+        account_id: str,
+        broker: AbstractBroker,
+        policy: AccountPolicy,
+        metrics: BrokerMetrics | None = None,
+    ) -> None:
         """Takes in an account, and returns when the first attempt to connect its broker has ended; one that cannot
         connect is shown in its connection's state."""
-        self.open_account(account_id, broker, policy)
+        self.open_account(account_id, broker, policy, metrics)
         await self.tried(account_id)
 
-    def open_account(self, account_id: str, broker: AbstractBroker, policy: AccountPolicy) -> None:
-        """Takes in an account; a broker outside the process is connected from now on, in the background."""
+    def open_account(
+        self,
+        account_id: str,
+        broker: AbstractBroker,
+        policy: AccountPolicy,
+        metrics: BrokerMetrics | None = None,
+    ) -> None:
+        """Takes in an account; a broker outside the process is connected from now on, in the background. `metrics` is
+        what the broker's adapter records in, where it does."""
         account = Account(
-            account_id, broker, self.journal, self._clock, self._log, self._health_changed, policy=policy
+            account_id,
+            broker,
+            self.journal,
+            self._clock,
+            self._log,
+            self._health_changed,
+            policy=policy,
+            metrics=metrics,
         )
         self.accounts[account_id] = account
         self._placing[account] = Placing(account)

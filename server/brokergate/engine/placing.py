@@ -335,7 +335,7 @@ class Placing:
                 error=repr(error),
             )
             outcomes = [Unknown(f"the adapter failed: {type(error).__name__}")] * len(orders)
-        account.metrics.sent(len(orders), account.clock.monotonic_ns() - started_ns)
+        account.metrics.record_order_latency(account.clock.monotonic_ns() - started_ns, len(orders))
         # Reports that concern several orders come once, in one of the outcomes: all of them first.
         reports = [report for outcome in outcomes for report in outcome.reports]
         if reports:

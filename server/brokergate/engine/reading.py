@@ -14,12 +14,12 @@ from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import QuoteView
 from brokergate.domain.orders import Order
 from brokergate.engine.account import Account
-from brokergate.engine.connection import Metrics
 from brokergate.engine.gathering import Gathering
 from brokergate.engine.lookups import account_view, no_position, trading_view
 from brokergate.engine.views import AccountView, BrokerView, TradingView
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.journal import AuditFilter, FillFilter, Journal, OrderFilter, StoredOrder
+from brokergate.resilience.metrics import metrics_of
 
 
 class Reading:
@@ -187,7 +187,7 @@ class Reading:
                 name=name,
                 capabilities=accounts[0].broker.capabilities,
                 connections=[account.connection.view() for account in accounts],
-                metrics=Metrics.view([account.metrics for account in accounts]),
+                metrics=metrics_of([account.metrics for account in accounts]),
             )
             for name, accounts in sorted(by_name.items())
         ]

@@ -167,7 +167,7 @@ class Supervisor:
         connection.maintenance = isinstance(error, ExchangeMaintenanceError)
         message = str(error) or type(error).__name__
         account.enter(ConnectionState.ERROR, message)
-        account.log("broker not connected", account=account.account_id, error=message)
+        account.metrics.record_error(error)
         if isinstance(error, AccountSuspendedError):
             self._suspended(account, message)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
 from brokergate.domain import lifecycle
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, LedgerEntry
@@ -55,6 +55,15 @@ class Exposure(Protocol):
         """The absolute word on a position."""
 
 
+class Settled(NamedTuple):
+    """What was staged: executions, orders of the gateway's clients that the broker had taken and that ended, and those
+    of them that were filled completely."""
+
+    fills: int
+    ended: int
+    filled: int
+
+
 class Tracker:
     """The working orders of an account, and the latest positions and balances that the broker told.
 
@@ -94,6 +103,7 @@ class Tracker:
         self._ended: dict[str, Order] = {}
         self._ended_by_name: dict[tuple[str, str], Order] = {}
         self._booked: set[tuple[str, str, str]] = set()
+        self._newly_ended = self._newly_filled = 0
         for stored in journal.open_orders(account_id):
             self.hold(stored.order)
 
@@ -109,6 +119,9 @@ class Tracker:
         if before is not None and before.broker_order_id not in ("", order.broker_order_id):
             self._former.setdefault(order.order_id, []).append(before.broker_order_id)
         if order.ended:
+            if before is not None and order.client_order_id and order.state is not OrderState.REJECTED:
+                self._newly_ended += 1
+                self._newly_filled += order.state is OrderState.FILLED
             self.open.pop(order.order_id, None)
             self._by_client.pop(order.client_order_id, None)
             for name in (order.broker_order_id, *self._former.pop(order.order_id, ())):
@@ -142,13 +155,14 @@ class Tracker:
             now = None if stored is None else stored.order
         return order if now is None else now
 
-    def settle(self) -> int:
-        """Everything applied so far is staged: the journal shows what has ended. Gives the number of fills in it."""
-        fills = len(self._booked)
+    def settle(self) -> Settled:
+        """Everything applied so far is staged: the journal shows what has ended. Gives what came to be counted."""
+        settled = Settled(len(self._booked), self._newly_ended, self._newly_filled)
+        self._newly_ended = self._newly_filled = 0
         self._ended.clear()
         self._ended_by_name.clear()
         self._booked.clear()
-        return fills
+        return settled
 
     def apply(self, reports: Iterable[Report]) -> list[EventPayload]:
         """What the journal shall say of `reports`. A report of no consequence gives nothing."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from brokergate.domain.accounts import BrokerAccountInfo, ConnectionState, Environment, TradingState
 from brokergate.domain.capabilities import Capabilities
+from brokergate.resilience.health import Health, HealthLevel
+from brokergate.resilience.metrics import MetricsView
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,7 @@ class ConnectionView:
     since_ns: int
     message: str
     last_data_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsView:
-    """How a broker does since the gateway started; latencies in nanoseconds."""
-
-    orders_sent: int
-    orders_rejected: int
-    fills: int
-    order_latency_mean_ns: int
-    order_latency_p99_ns: int
+    health: Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +48,11 @@ class BrokerView:
 
     @property
     def healthy(self) -> bool:
-        """Whether all its accounts are connected."""
-        return all(connection.state is ConnectionState.CONNECTED for connection in self.connections)
+        """Whether all its accounts are connected, and none is down."""
+        return all(
+            connection.state is ConnectionState.CONNECTED and connection.health.level is not HealthLevel.DOWN
+            for connection in self.connections
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,8 +60,8 @@ class Passage:
 
 
 class CircuitBreaker:
-    """See the module. `recovery_time` in seconds. `is_failure` says which errors count; `changed` is told of every
-    change of state. Safe among tasks, and among threads with loops of their own."""
+    """See the module. `recovery_time` in seconds. `is_failure` says which errors count. Safe among tasks, and among
+    threads with loops of their own."""
 
     def __init__(
         self,
@@ -70,16 +70,15 @@ class CircuitBreaker:
         *,
         name: str = "the broker",
         is_failure: Callable[[BaseException], bool] = is_failure,
-        changed: Callable[[BreakerState], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
         if failure_threshold < 1:
             raise ValueError(f"failure_threshold is {failure_threshold}; at least 1 is needed")
         self._threshold = failure_threshold
         self._recovery_ns = round(recovery_time * NS_PER_S)
-        self._name = name
+        self.name = name
         self._is_failure = is_failure
-        self._changed = changed
+        self._listeners: list[Callable[[BreakerState], None]] = []
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._state = BreakerState.CLOSED
@@ -92,8 +91,14 @@ class CircuitBreaker:
 
     @property
     def state(self) -> BreakerState:
-        """Where it stands. OPEN becomes HALF_OPEN with the probe, not by the clock."""
+        """Where it stands. HALF_OPEN from the moment on at which a probe may go out."""
+        if self._state is BreakerState.OPEN and self._wait_ns() <= 0:
+            return BreakerState.HALF_OPEN
         return self._state
+
+    def on_change(self, listener: Callable[[BreakerState], None]) -> None:
+        """`listener` is told of every change of state, in the thread that brings it about."""
+        self._listeners.append(listener)
 
     def guard(self, lane: Lane = Lane.QUERY) -> Passage:
         """The way of one request of this lane."""
@@ -121,12 +126,15 @@ class CircuitBreaker:
                 return self._round
             if lane.cancels:
                 return 0
-            wait_ns = self._opened_ns + self._recovery_ns - self._clock.monotonic_ns()
+            wait_ns = self._wait_ns()
             if self._probing or wait_ns > 0:
                 raise self._refusal(max(0, wait_ns))
             self._enter_state(BreakerState.HALF_OPEN)
             self._probing = True
             return self._round
+
+    def _wait_ns(self) -> int:
+        return self._opened_ns + self._recovery_ns - self._clock.monotonic_ns()
 
     def _leave(self, began: int, error: BaseException | None) -> None:
         with self._lock:
@@ -149,12 +157,12 @@ class CircuitBreaker:
     def _enter_state(self, state: BreakerState) -> None:
         self._state = state
         self._round += 1
-        if self._changed is not None:
-            self._changed(state)
+        for listener in self._listeners:
+            listener(state)
 
     def _refusal(self, wait_ns: int) -> CircuitBreakerError:
         after = f"it is tried again in {wait_ns / NS_PER_S:.1f} s" if wait_ns else "a probe is under way"
         return CircuitBreakerError(
-            f"{self._name} has failed {self._failures} times in a row and is left alone: {after}; nothing was sent",
+            f"{self.name} has failed {self._failures} times in a row and is left alone: {after}; nothing was sent",
             retry_after_ms=-(-wait_ns // 1_000_000),
         )

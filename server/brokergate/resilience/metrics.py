@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from brokergate.domain.accounts import ConnectionState
 from brokergate.ports.clock import Clock, SystemClock
+from brokergate.resilience.breaker import CircuitBreaker
 
 LATENCY_SAMPLES = 1024
 """The latest orders, from which the latency figures are worked out."""
@@ -61,6 +62,9 @@ class BrokerMetrics:
         self._latencies_ns: deque[int] = deque(maxlen=LATENCY_SAMPLES)
         self._errors: dict[str, int] = {}
         self._utilisations: list[Callable[[], Mapping[str, float]]] = []
+        self.breakers: list[CircuitBreaker] = []
+        self.health_changed: Callable[[], None] = lambda: None
+        """Called when a breaker changes its state."""
         self._begun_ns = self._since_ns = self._clock.monotonic_ns()
         self._connected = False
         self._connected_ns = 0
@@ -95,6 +99,19 @@ class BrokerMetrics:
         """`utilisation` gives the share of each rate limit that is used now, whenever somebody looks."""
         self._utilisations.append(utilisation)
 
+    def watch_breaker(self, breaker: CircuitBreaker) -> None:
+        """The account's health follows the breaker's state."""
+        self.breakers.append(breaker)
+        breaker.on_change(lambda _: self.health_changed())
+
+    def limits(self) -> Mapping[str, float]:
+        """The share of each rate limit that is used now, the fullest of those with one name."""
+        limits: dict[str, float] = {}
+        for utilisation in self._utilisations:
+            for name, share in utilisation().items():
+                limits[name] = max(share, limits.get(name, 0.0))
+        return limits
+
     def view(self) -> MetricsView:
         """The figures now."""
         return metrics_of([self])
@@ -112,9 +129,8 @@ def metrics_of(several: Sequence[BrokerMetrics]) -> MetricsView:
         connected_ns += metrics._connected_ns + (now_ns - metrics._since_ns if metrics._connected else 0)
         for name, count in metrics._errors.items():
             errors[name] = errors.get(name, 0) + count
-        for utilisation in metrics._utilisations:
-            for name, share in utilisation().items():
-                limits[name] = max(share, limits.get(name, 0.0))
+        for name, share in metrics.limits().items():
+            limits[name] = max(share, limits.get(name, 0.0))
     return MetricsView(
         orders_sent=sum(metrics.orders_sent for metrics in several),
         orders_rejected=sum(metrics.orders_rejected for metrics in several),

@@ -87,6 +87,34 @@ REPLACE_SUPPORT_NONE: ReplaceSupport.ValueType  # 3
 """Not at all."""
 Global___ReplaceSupport: _TypeAlias = ReplaceSupport  # noqa: Y015
 
+class _BrokerHealth:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BrokerHealthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BrokerHealth.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BROKER_HEALTH_UNSPECIFIED: _BrokerHealth.ValueType  # 0
+    """Never sent by the gateway."""
+    BROKER_HEALTH_HEALTHY: _BrokerHealth.ValueType  # 1
+    """Connected, and it answers."""
+    BROKER_HEALTH_DEGRADED: _BrokerHealth.ValueType  # 2
+    """Connected; what is not as it should be stands in `health_problems`."""
+    BROKER_HEALTH_DOWN: _BrokerHealth.ValueType  # 3
+    """No order is taken to the broker now."""
+
+class BrokerHealth(_BrokerHealth, metaclass=_BrokerHealthEnumTypeWrapper):
+    """How an account's connection does."""
+
+BROKER_HEALTH_UNSPECIFIED: BrokerHealth.ValueType  # 0
+"""Never sent by the gateway."""
+BROKER_HEALTH_HEALTHY: BrokerHealth.ValueType  # 1
+"""Connected, and it answers."""
+BROKER_HEALTH_DEGRADED: BrokerHealth.ValueType  # 2
+"""Connected; what is not as it should be stands in `health_problems`."""
+BROKER_HEALTH_DOWN: BrokerHealth.ValueType  # 3
+"""No order is taken to the broker now."""
+Global___BrokerHealth: _TypeAlias = BrokerHealth  # noqa: Y015
+
 @_typing.final
 class OrderTypeSupport(_message.Message):
     """The times in force that a type of order may have."""
@@ -225,6 +253,8 @@ class BrokerConnection(_message.Message):
     SINCE_TIME_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     LAST_DATA_TIME_FIELD_NUMBER: _builtins.int
+    HEALTH_FIELD_NUMBER: _builtins.int
+    HEALTH_PROBLEMS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     environment: _account_pb2.Environment.ValueType
@@ -233,6 +263,8 @@ class BrokerConnection(_message.Message):
     """Where it stands."""
     message: _builtins.str
     """Why."""
+    health: Global___BrokerHealth.ValueType
+    """How it does, by its state, the age of its data, its circuit breakers and the broker's word on maintenance."""
     @_builtins.property
     def since_time(self) -> _timestamp_pb2.Timestamp:
         """Since when."""
@@ -240,6 +272,10 @@ class BrokerConnection(_message.Message):
     @_builtins.property
     def last_data_time(self) -> _timestamp_pb2.Timestamp:
         """When data last came from the broker."""
+
+    @_builtins.property
+    def health_problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is not as it should be, for people; empty where it is healthy."""
 
     def __init__(
         self,
@@ -250,10 +286,12 @@ class BrokerConnection(_message.Message):
         since_time: _timestamp_pb2.Timestamp | None = ...,
         message: _builtins.str = ...,
         last_data_time: _timestamp_pb2.Timestamp | None = ...,
+        health: Global___BrokerHealth.ValueType = ...,
+        health_problems: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_data_time", b"last_data_time", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "environment", b"environment", "last_data_time", b"last_data_time", "message", b"message", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "environment", b"environment", "health", b"health", "health_problems", b"health_problems", "last_data_time", b"last_data_time", "message", b"message", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -265,17 +303,74 @@ class BrokerMetrics(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ErrorsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class LimitUtilisationEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ORDERS_SENT_FIELD_NUMBER: _builtins.int
     ORDERS_REJECTED_FIELD_NUMBER: _builtins.int
     FILLS_FIELD_NUMBER: _builtins.int
     ORDER_LATENCY_MEAN_FIELD_NUMBER: _builtins.int
     ORDER_LATENCY_P99_FIELD_NUMBER: _builtins.int
+    ORDERS_ENDED_FIELD_NUMBER: _builtins.int
+    ORDERS_FILLED_FIELD_NUMBER: _builtins.int
+    FILL_RATE_FIELD_NUMBER: _builtins.int
+    UPTIME_FIELD_NUMBER: _builtins.int
+    RECONNECTS_FIELD_NUMBER: _builtins.int
+    ERRORS_FIELD_NUMBER: _builtins.int
+    LIMIT_UTILISATION_FIELD_NUMBER: _builtins.int
     orders_sent: _builtins.int
     """Orders sent."""
     orders_rejected: _builtins.int
     """Orders that the broker refused."""
     fills: _builtins.int
     """Executions booked."""
+    orders_ended: _builtins.int
+    """Orders that the broker took and that have ended."""
+    orders_filled: _builtins.int
+    """Those of them that were filled completely."""
+    fill_rate: _builtins.float
+    """`orders_filled` / `orders_ended`; absent before the first has ended."""
+    uptime: _builtins.float
+    """The share of the time that the connections stood: 1 is always. Absent before any time has passed."""
+    reconnects: _builtins.int
+    """How often a connection that stood was lost."""
     @_builtins.property
     def order_latency_mean(self) -> _duration_pb2.Duration:
         """Time from sending an order to the broker's answer: mean."""
@@ -283,6 +378,14 @@ class BrokerMetrics(_message.Message):
     @_builtins.property
     def order_latency_p99(self) -> _duration_pb2.Duration:
         """The same: 99th percentile."""
+
+    @_builtins.property
+    def errors(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Failed requests, by class of error, such as `BrokerTimeoutError`."""
+
+    @_builtins.property
+    def limit_utilisation(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The share of each of the broker's rate limits that is used now, by its name: 1 is full."""
 
     def __init__(
         self,
@@ -292,12 +395,26 @@ class BrokerMetrics(_message.Message):
         fills: _builtins.int = ...,
         order_latency_mean: _duration_pb2.Duration | None = ...,
         order_latency_p99: _duration_pb2.Duration | None = ...,
+        orders_ended: _builtins.int = ...,
+        orders_filled: _builtins.int = ...,
+        fill_rate: _builtins.float | None = ...,
+        uptime: _builtins.float | None = ...,
+        reconnects: _builtins.int = ...,
+        errors: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        limit_utilisation: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["order_latency_mean", b"order_latency_mean", "order_latency_p99", b"order_latency_p99"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fill_rate", b"_fill_rate", "_uptime", b"_uptime", "fill_rate", b"fill_rate", "order_latency_mean", b"order_latency_mean", "order_latency_p99", b"order_latency_p99", "uptime", b"uptime"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fills", b"fills", "order_latency_mean", b"order_latency_mean", "order_latency_p99", b"order_latency_p99", "orders_rejected", b"orders_rejected", "orders_sent", b"orders_sent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fill_rate", b"_fill_rate", "_uptime", b"_uptime", "errors", b"errors", "fill_rate", b"fill_rate", "fills", b"fills", "limit_utilisation", b"limit_utilisation", "order_latency_mean", b"order_latency_mean", "order_latency_p99", b"order_latency_p99", "orders_ended", b"orders_ended", "orders_filled", b"orders_filled", "orders_rejected", b"orders_rejected", "orders_sent", b"orders_sent", "reconnects", b"reconnects", "uptime", b"uptime"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__fill_rate: _TypeAlias = _typing.Literal["fill_rate"]  # noqa: Y015
+    _WhichOneofArgType__fill_rate: _TypeAlias = _typing.Literal["_fill_rate", b"_fill_rate"]  # noqa: Y015
+    _WhichOneofReturnType__uptime: _TypeAlias = _typing.Literal["uptime"]  # noqa: Y015
+    _WhichOneofArgType__uptime: _TypeAlias = _typing.Literal["_uptime", b"_uptime"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fill_rate) -> _WhichOneofReturnType__fill_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__uptime) -> _WhichOneofReturnType__uptime | None: ...
 
 Global___BrokerMetrics: _TypeAlias = BrokerMetrics  # noqa: Y015
 
@@ -315,7 +432,9 @@ class Broker(_message.Message):
     name: _builtins.str
     """The adapter's name: `paper`, `binance`."""
     healthy: _builtins.bool
-    """Whether all of them are connected; as `grpc.health.v1` says for `brokergate.broker.<name>`."""
+    """Whether all accounts' connections are connected and none is down; as `grpc.health.v1` says for
+    `brokergate.broker.<name>`.
+    """
     @_builtins.property
     def capabilities(self) -> Global___Capabilities:
         """What it can do."""

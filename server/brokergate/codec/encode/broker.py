@@ -3,7 +3,7 @@ views have them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from brokergate.codec.encode.values import Fields, timestamp_fields
@@ -17,6 +17,15 @@ NS_PER_S = 1_000_000_000
 
 def _duration(duration_ns: int) -> Fields:
     return {"seconds": duration_ns // NS_PER_S, "nanos": duration_ns % NS_PER_S}
+
+
+class HealthLike(Protocol):
+    """How a connection does."""
+
+    @property
+    def level(self) -> int: ...
+    @property
+    def problems(self) -> Sequence[str]: ...
 
 
 class ConnectionLike(Protocol):
@@ -34,6 +43,8 @@ class ConnectionLike(Protocol):
     def message(self) -> str: ...
     @property
     def last_data_ns(self) -> int: ...
+    @property
+    def health(self) -> HealthLike: ...
 
 
 class MetricsLike(Protocol):
@@ -49,6 +60,20 @@ class MetricsLike(Protocol):
     def order_latency_mean_ns(self) -> int: ...
     @property
     def order_latency_p99_ns(self) -> int: ...
+    @property
+    def orders_ended(self) -> int: ...
+    @property
+    def orders_filled(self) -> int: ...
+    @property
+    def fill_rate(self) -> float | None: ...
+    @property
+    def uptime(self) -> float | None: ...
+    @property
+    def reconnects(self) -> int: ...
+    @property
+    def errors(self) -> Mapping[str, int]: ...
+    @property
+    def limits(self) -> Mapping[str, float]: ...
 
 
 def connection_fields(connection: ConnectionLike) -> Fields:
@@ -60,6 +85,8 @@ def connection_fields(connection: ConnectionLike) -> Fields:
         "since_time": timestamp_fields(connection.since_ns),
         "message": connection.message,
         "last_data_time": timestamp_fields(connection.last_data_ns),
+        "health": connection.health.level,
+        "health_problems": connection.health.problems,
     }
 
 
@@ -100,6 +127,23 @@ def capabilities_fields(capabilities: Capabilities) -> Fields:
     return fields
 
 
+def _metrics_fields(metrics: MetricsLike) -> Fields:
+    return {
+        "orders_sent": metrics.orders_sent,
+        "orders_rejected": metrics.orders_rejected,
+        "fills": metrics.fills,
+        "order_latency_mean": _duration(metrics.order_latency_mean_ns),
+        "order_latency_p99": _duration(metrics.order_latency_p99_ns),
+        "orders_ended": metrics.orders_ended,
+        "orders_filled": metrics.orders_filled,
+        "fill_rate": metrics.fill_rate,
+        "uptime": metrics.uptime,
+        "reconnects": metrics.reconnects,
+        "errors": metrics.errors,
+        "limit_utilisation": metrics.limits,
+    }
+
+
 def encode_broker(
     name: str,
     capabilities: Capabilities,
@@ -113,12 +157,6 @@ def encode_broker(
         "capabilities": capabilities_fields(capabilities),
         "connections": [connection_fields(connection) for connection in connections],
         "healthy": healthy,
-        "metrics": {
-            "orders_sent": metrics.orders_sent,
-            "orders_rejected": metrics.orders_rejected,
-            "fills": metrics.fills,
-            "order_latency_mean": _duration(metrics.order_latency_mean_ns),
-            "order_latency_p99": _duration(metrics.order_latency_p99_ns),
-        },
+        "metrics": _metrics_fields(metrics),
     }
     return broker_pb2.Broker(**fields)
