@@ -12,3 +12,11 @@ class NotSent(TemporaryConnectionError):
 
 class OutcomeUnknown(BrokerTimeoutError):
     """The request may have arrived, and no whole answer came. A command that ends so is Unknown."""
+
+
+def reason_of(error: BaseException) -> str:
+    """What an error of the transport may be shown as: its text can hold the address and the headers (law 10)."""
+    if isinstance(error, TimeoutError):
+        return "timeout"
+    text = error.strerror if isinstance(error, OSError) and isinstance(error.strerror, str) else ""
+    return text or type(error).__name__

@@ -9,7 +9,7 @@ aiohttp repeats GET, PUT and DELETE by itself where a kept connection turns out 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from brokergate.adapters.connection.errors import NotSent, OutcomeUnknown
+from brokergate.adapters.connection.errors import NotSent, OutcomeUnknown, reason_of
 from brokergate.domain.errors import BrokerError
 from brokergate.ports.clock import Clock
 
@@ -64,10 +64,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 def _kind(error: BaseException) -> str:
-    """What an error of the transport may be shown as: its text can hold the target and the headers (law 10)."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    text = cause.strerror if isinstance(cause, OSError) and isinstance(cause.strerror, str) else ""
-    return text or type(cause).__name__
+    return reason_of(error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error)
 
 
 def new_session() -> aiohttp.ClientSession:
@@ -110,7 +107,7 @@ class HttpClient:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        session: Callable[[], aiohttp.ClientSession],
         base_url: str,
         timeouts: HttpTimeouts,
         clock: Clock,
@@ -140,7 +137,7 @@ class HttpClient:
         except BrokerError:
             raise
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-            failure = "timeout" if isinstance(error, TimeoutError) else _kind(error)
+            failure = _kind(error)
         # Outside of the handler, so that no traceback leads to an error that holds the request.
         if connected.made:
             raise OutcomeUnknown(f"{self._host}: no whole answer to {method} ({failure})")
@@ -149,7 +146,7 @@ class HttpClient:
     async def _exchange(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, connected: _Connected
     ) -> HttpReply:
-        async with self._session.request(
+        async with self._session().request(
             method,
             URL(self.base_url + target, encoded=True),
             headers=headers,

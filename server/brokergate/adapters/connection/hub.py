@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from brokergate.domain.market import BookChanged, BookView, MarketDatum, QuoteView, TradeView
 from brokergate.ports.clock import Clock
@@ -21,13 +22,14 @@ MAX_ASKED = 256
 
 
 class MarketDataHub:
-    """Latest quotes and books, listeners, and the symbols that are wanted. `changed` is called, and must not block,
-    whenever `wanted` has changed."""
+    """Latest quotes and books, listeners, and the symbols that are wanted."""
 
-    def __init__(self, clock: Clock, changed: Callable[[], None]) -> None:
+    def __init__(self, clock: Clock, changed: Callable[[], None] = lambda: None) -> None:
+        self.changed = changed
+        """Called whenever `wanted` has changed; must not block. A `PublicStream` puts itself there."""
         self._clock = clock
-        self._changed = changed
         self._quotes: dict[str, QuoteView] = {}
+        self._last: dict[str, Decimal] = {}
         self._books: dict[str, Callable[[int], BookView | None]] = {}
         self._listeners: dict[str, list[Listener]] = {}
         self._asked: dict[str, int] = {}
@@ -84,12 +86,15 @@ class MarketDataHub:
 
     def on_quote(self, quote: QuoteView) -> None:
         """Takes a quote."""
+        if quote.last_price is None and (last := self._last.get(quote.symbol)) is not None:
+            quote = replace(quote, last_price=last)
         self._live.add(quote.symbol)
         self._quotes[quote.symbol] = quote
         self._tell(quote.symbol, quote)
 
     def on_trade(self, trade: TradeView) -> None:
         """Takes a trade: it is the last price of the quotes from now on."""
+        self._last[trade.symbol] = trade.price
         quote = self._quotes.get(trade.symbol)
         if quote is not None:
             self._quotes[trade.symbol] = replace(quote, last_price=trade.price)
@@ -130,7 +135,7 @@ class MarketDataHub:
         if dropped is not None:
             del self._asked[dropped]
         if symbol not in self._listeners or (dropped is not None and dropped not in self._listeners):
-            self._changed()
+            self.changed()
 
     def _tell(self, symbol: str, datum: MarketDatum) -> None:
         for listener in tuple(self._listeners.get(symbol, ())):
@@ -141,4 +146,4 @@ class MarketDataHub:
         # What nobody wants any more is no longer told: the stream may end it at any moment.
         self.lost(tuple(before - now))
         if now != before:
-            self._changed()
+            self.changed()

@@ -17,7 +17,7 @@ import string
 from base64 import b32encode
 from collections.abc import Iterable
 
-from brokergate.domain.orders import Order
+from brokergate.domain.orders import Order, OrderOrigin
 
 ALPHABET = frozenset(string.ascii_letters + string.digits + "-_")
 """What Binance, Alpaca and most others take."""
@@ -85,6 +85,8 @@ class VenueIds:
         """Learns the ids of what the journal has open (`RestoredState.open_orders`): of each order's generations, and
         of the one that a replace under way would make."""
         for order in orders:
+            if order.origin is OrderOrigin.EXTERNAL:
+                continue
             for generation in range(1, order.generation + 2):
                 self.venue_id(order.client_order_id, generation)
 

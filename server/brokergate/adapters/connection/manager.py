@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import SecretStr
 
+from brokergate.adapters.connection.errors import NotSent
 from brokergate.ports.clock import Clock, SystemClock
 
 if TYPE_CHECKING:
@@ -37,13 +38,14 @@ def credential_id(*parts: SecretStr | str) -> str:
 
 
 class ConnectionManager:
-    """Owns every connection of the process to brokers. To be used inside one running loop; `close` ends all."""
+    """Owns every connection of the process to brokers. It is used inside one running loop; `close` ends all."""
 
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock: Clock = clock or SystemClock()
         self._sessions: dict[tuple[str, str], aiohttp.ClientSession] = {}
         self._streams: dict[tuple[str, str], SharedStream] = {}
         self._shared: dict[tuple[str, ...], object] = {}
+        self._closed = False
 
     async def __aenter__(self) -> ConnectionManager:
         return self
@@ -63,15 +65,25 @@ class ConnectionManager:
         max_body_bytes: int | None = None,
     ) -> HttpClient:
         """A client to `base_url` over the one session of (broker, credential); `credential` is a `credential_id`, or
-        empty for what needs none. To be called inside the running loop."""
-        from brokergate.adapters.connection.http import MAX_BODY_BYTES, HttpClient, HttpTimeouts, new_session
+        empty for what needs none."""
+        from brokergate.adapters.connection.http import MAX_BODY_BYTES, HttpClient, HttpTimeouts
 
-        session = self._sessions.get((broker, credential))
-        if session is None or session.closed:
-            session = self._sessions[broker, credential] = new_session()
+        def session() -> aiohttp.ClientSession:
+            return self._session(broker, credential)
+
         return HttpClient(
             session, base_url, timeouts or HttpTimeouts(), self._clock, max_body_bytes or MAX_BODY_BYTES
         )
+
+    def _session(self, broker: str, credential: str) -> aiohttp.ClientSession:
+        if self._closed:
+            raise NotSent(f"{broker}: the gateway has closed its connections; nothing was sent")
+        from brokergate.adapters.connection.http import new_session
+
+        session = self._sessions.get((broker, credential))
+        if session is None:
+            session = self._sessions[broker, credential] = new_session()
+        return session
 
     async def private_stream(
         self, broker: str, credential: str, open_stream: Callable[[], Awaitable[StreamClient]]
@@ -81,9 +93,15 @@ class ConnectionManager:
         that closes its reader closes it."""
         from brokergate.adapters.connection.sharing import SharedStream
 
+        if self._closed:
+            raise NotSent(f"{broker}: the gateway has closed its connections")
         key = (broker, credential)
-        stream = self._streams.get(key)
-        if stream is None or stream.ended:
+        while (stream := self._streams.get(key)) is not None and stream.ended:
+            # Some venues allow one at a time: the old one is gone before a new one comes.
+            await stream.close()
+            if self._streams.get(key) is stream:
+                del self._streams[key]
+        if stream is None:
             stream = self._streams[key] = SharedStream(open_stream)
         return await stream.join()
 
@@ -96,7 +114,8 @@ class ConnectionManager:
         return cast(T, self._shared[key])
 
     async def close(self) -> None:
-        """Ends every stream and session."""
+        """Ends every stream and session, for good."""
+        self._closed = True
         ending: list[Awaitable[Any]] = [stream.close() for stream in self._streams.values()]
         ending += [session.close() for session in self._sessions.values()]
         self._streams.clear()

@@ -29,12 +29,13 @@ class StreamReader:
         return not self._ended
 
     async def send(self, frame: str | bytes) -> None:
-        """Sends a frame over the stream. Raises `OutcomeUnknown`."""
+        """Sends a frame over the stream. Raises a `TemporaryConnectionError` or `OutcomeUnknown`."""
+        if self._ended:
+            raise TemporaryConnectionError(self._failure or "the stream was closed")
         await self._stream.send(frame)
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        """Every frame until `close`, or until the venue closes in order; raises `TemporaryConnectionError` when the
-        stream is lost."""
+        """Every frame until `close`; raises `TemporaryConnectionError` when the stream is lost."""
         while True:
             while self._frames:
                 yield self._frames.popleft()

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidStatus, WebSocketException
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from brokergate.adapters.connection.errors import NotSent, OutcomeUnknown
+from brokergate.adapters.connection.errors import NotSent, OutcomeUnknown, reason_of
 from brokergate.domain.errors import TemporaryConnectionError
 from brokergate.ports.clock import Clock
 
@@ -57,17 +56,22 @@ class _Once(connect):
         return exc
 
 
+Probe = Callable[["StreamClient"], Awaitable[None]]
+"""Asks the venue, over the stream, for something that makes it send a frame."""
+
+
 class StreamClient:
     """One open WebSocket. One task reads it, with `receive` or `async for`."""
 
     def __init__(self, socket: ClientConnection, name: str, clock: Clock, settings: StreamSettings) -> None:
         self.name = name
-        self.last_frame_ns = clock.monotonic_ns()
-        """When a frame was last taken: monotonic."""
+        """The venue's host."""
         self._socket = socket
         self._clock = clock
         self._settings = settings
+        self._awaited_ns: int | None = None
         self._mute = ""
+        self._closed = False
         self._watchdog: asyncio.Task[None] | None = None
 
     @classmethod
@@ -78,20 +82,20 @@ class StreamClient:
         clock: Clock,
         headers: Mapping[str, str] | None = None,
         settings: StreamSettings | None = None,
-        probe: Callable[[StreamClient], Awaitable[None]] | None = None,
+        probe: Probe | None = None,
     ) -> StreamClient:
-        """Opens it. `probe` asks the venue, over this stream, for something that makes it send a frame: it is called
-        when the stream was quiet for `quiet_s`, and without it nobody watches for that. Raises `StreamRefused` with
-        the status as `code`, or `NotSent`."""
+        """Opens it. `probe` is called when the stream was quiet for `quiet_s`; without one nobody watches for that.
+        Raises `StreamRefused` with the status as `code`, or `NotSent`."""
         settings = settings or StreamSettings()
-        parts = urlsplit(url)
-        name = parts.hostname or url
+        name = urlsplit(url).hostname or "no host"
         failure, status = "", 0
         try:
             socket = await _Once(
                 url,
                 additional_headers=dict(headers or {}),
                 user_agent_header=None,
+                # Frames are small, and each is waited for.
+                compression=None,
                 proxy=None,
                 open_timeout=settings.connect_timeout_s,
                 ping_interval=settings.ping_interval_s,
@@ -103,13 +107,14 @@ class StreamClient:
             )
         except InvalidStatus as error:
             status = error.response.status_code
-        except (OSError, TimeoutError, WebSocketException) as error:
-            failure = _kind(error)
+        except (OSError, TimeoutError, ValueError, WebSocketException) as error:
+            failure = reason_of(error)
         else:
             stream = cls(socket, name, clock, settings)
             if probe is not None:
                 stream._watchdog = asyncio.create_task(stream._watch(probe), name=f"data age of {name}")
             return stream
+        # Outside of the handlers, so that no traceback leads to an error that holds the headers (law 10).
         if status:
             raise StreamRefused(f"{name}: the stream was refused with HTTP status {status}", code=str(status))
         raise NotSent(f"{name}: no stream ({failure})")
@@ -118,81 +123,95 @@ class StreamClient:
         """Sends a frame, a text or binary one by its type. Raises `OutcomeUnknown` where the stream is gone."""
         try:
             await self._socket.send(frame)
-        except (ConnectionClosed, OSError):
-            pass
+        except (ConnectionClosed, OSError) as error:
+            failure = self._loss(error)
         else:
             return
-        raise OutcomeUnknown(f"{self.name}: the stream was lost{self._why()}")
+        raise OutcomeUnknown(failure)
 
     async def receive(self, timeout_s: float | None = None) -> str | bytes:
         """The next frame: of text as str, of bytes as bytes. Raises `TemporaryConnectionError` when the stream is lost
-        or was closed, and when nothing comes in `timeout_s`."""
-        failure = f"quiet for {timeout_s} s"
+        or closed, and when nothing comes in `timeout_s`."""
+        failure = f"{self.name}: nothing came over the stream in {timeout_s} s"
+        self._awaited_ns = self._clock.monotonic_ns()
         try:
             async with asyncio.timeout(timeout_s):
-                return self._took(await self._socket.recv())
+                return await self._socket.recv()
         except ConnectionClosed as error:
-            failure = f"lost{self._why() or _closing(error)}"
+            failure = self._loss(error)
         except TimeoutError:
             pass
-        raise TemporaryConnectionError(f"{self.name}: the stream was {failure}")
+        finally:
+            self._awaited_ns = None
+        raise TemporaryConnectionError(failure)
 
     async def __aiter__(self) -> AsyncIterator[str | bytes]:
-        """Every frame until `close`, or until the venue closes in order; raises `TemporaryConnectionError` when the
-        stream is lost."""
+        """Every frame until `close`. Raises `TemporaryConnectionError` when the stream ends otherwise, also where the
+        venue closes it in order: whoever follows it has lost it."""
         failure = ""
         try:
             while True:
-                yield self._took(await self._socket.recv())
-        except ConnectionClosedOK:
-            pass
+                self._awaited_ns = self._clock.monotonic_ns()
+                frame = await self._socket.recv()
+                self._awaited_ns = None
+                yield frame
         except ConnectionClosed as error:
-            failure = self._why() or _closing(error)
-        if failure:
-            raise TemporaryConnectionError(f"{self.name}: the stream was lost{failure}")
+            failure = self._loss(error)
+        finally:
+            self._awaited_ns = None
+        if not self._closed:
+            raise TemporaryConnectionError(failure)
 
     async def close(self) -> None:
         """Closes it in order, within `close_timeout_s`; again does nothing."""
-        if self._watchdog is not None and self._watchdog is not asyncio.current_task():
+        self._closed = True
+        if self._watchdog is not None:
             self._watchdog.cancel()
             await asyncio.gather(self._watchdog, return_exceptions=True)
         await self._socket.close()
 
-    def _took(self, frame: str | bytes) -> str | bytes:
-        self.last_frame_ns = self._clock.monotonic_ns()
-        return frame
+    def _loss(self, error: ConnectionClosed | OSError) -> str:
+        if self._mute:
+            return f"{self.name}: the stream was {self._mute}"
+        received = error.rcvd if isinstance(error, ConnectionClosed) else None
+        if received is None:
+            return f"{self.name}: the stream was lost"
+        said = f": {received.reason[:64]}" if received.reason else ""
+        return f"{self.name}: the venue closed the stream with {received.code}{said}"
 
-    def _why(self) -> str:
-        return f" ({self._mute})" if self._mute else ""
+    # Connected and mute
 
-    async def _watch(self, probe: Callable[[StreamClient], Awaitable[None]]) -> None:
-        """Finds the stream that is connected and mute."""
+    async def _watch(self, probe: Probe) -> None:
+        """Finds the stream that is connected and mute: its reader waits, and nothing comes, not even what the probe
+        asks for. A protocol ping does not find it, since a proxy before the venue answers that (pain 5)."""
         settings = self._settings
+        quiet_ns = int(settings.quiet_s * NS_PER_S)
         while True:
-            age_s = (self._clock.monotonic_ns() - self.last_frame_ns) / NS_PER_S
-            if age_s < settings.quiet_s:
-                await self._clock.sleep(settings.quiet_s - age_s)
+            left_ns = quiet_ns - self._quiet_ns()
+            if left_ns > 0:
+                await self._clock.sleep(left_ns / NS_PER_S)
                 continue
-            asked_ns = self._clock.monotonic_ns()
-            with suppress(OutcomeUnknown):
-                await probe(self)
-            await self._clock.sleep(settings.probe_timeout_s)
-            if self.last_frame_ns < asked_ns:
-                self._mute = f"connected and mute: no frame for {age_s:.0f} s, none after a probe"
-                # Not in order: the venue may be gone, and the reader has to know that this is a loss.
+            awaited_ns = self._awaited_ns
+            failure = await self._ask(probe)
+            if awaited_ns is not None and awaited_ns == self._awaited_ns:
+                quiet_s = self._quiet_ns() // NS_PER_S
+                self._mute = f"connected and mute: nothing came for {quiet_s} s, and {failure}"
+                # Not closed in order: who does not answer a probe does not answer a closing frame either.
                 self._socket.transport.abort()
                 return
 
+    async def _ask(self, probe: Probe) -> str:
+        """Gives the probe its time, all of it; why nothing may have come of it."""
+        asking = asyncio.ensure_future(probe(self))
+        try:
+            await self._clock.sleep(self._settings.probe_timeout_s)
+        finally:
+            asking.cancel()
+            (result,) = await asyncio.gather(asking, return_exceptions=True)
+        if isinstance(result, Exception):
+            return f"the probe failed: {result}"
+        return "no answer to a probe"
 
-def _kind(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "timeout"
-    text = error.strerror if isinstance(error, OSError) and isinstance(error.strerror, str) else ""
-    return text or type(error).__name__
-
-
-def _closing(error: ConnectionClosed) -> str:
-    received = error.rcvd
-    if received is None:
-        return " (no closing frame)"
-    return f" (closed by the venue with {received.code} {received.reason[:64]})".rstrip()
+    def _quiet_ns(self) -> int:
+        """For how long the reader has waited for a frame."""
+        return 0 if self._awaited_ns is None else self._clock.monotonic_ns() - self._awaited_ns
