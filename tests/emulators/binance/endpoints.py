@@ -1,0 +1,126 @@
+"""What the venue can be asked, over REST and the WebSocket API alike: security, weight, and who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from tests.emulators.binance.exchange import Exchange
+from tests.emulators.binance.parameters import Parameters
+from tests.emulators.binance.reading import Reading
+
+Weight = int | Callable[[Parameters], int]
+
+
+class Security(Enum):
+    """Who may ask (rest-api.md, "Request security")."""
+
+    NONE = "none"
+    USER_DATA = "user_data"
+    TRADE = "trade"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One thing that can be asked."""
+
+    rest: str
+    """`POST /api/v3/order`; empty where only the WebSocket API has it."""
+    method: str
+    """`order.place`; empty where only REST has it."""
+    kind: str
+    """What faults call it, the same for every venue."""
+    security: Security
+    weight: Weight
+    answer: Callable[[Parameters], Any]
+    free: bool = False
+    """Whether it costs its weight only where it fails (since 2026-04-02)."""
+    orders: bool = False
+    """Whether the answer tells how many orders have not filled."""
+
+
+def endpoints(exchange: Exchange) -> list[Endpoint]:
+    """All of them."""
+    reading = Reading(exchange)
+    none, read, trade = Security.NONE, Security.USER_DATA, Security.TRADE
+    return [
+        Endpoint("GET /api/v3/ping", "ping", "ping", none, 1, reading.ping),
+        Endpoint("GET /api/v3/time", "time", "time", none, 1, reading.time),
+        Endpoint("GET /api/v3/exchangeInfo", "exchangeInfo", "instruments", none, 20, reading.exchange_info),
+        Endpoint(
+            "POST /api/v3/order", "order.place", "place", trade, 1, exchange.place, free=True, orders=True
+        ),
+        Endpoint(
+            "POST /api/v3/order/test",
+            "order.test",
+            "preview",
+            trade,
+            lambda parameters: 20 if parameters.sent.get("computeCommissionRates") == "true" else 1,
+            exchange.test,
+        ),
+        Endpoint("GET /api/v3/order", "order.status", "find_order", read, 4, exchange.query),
+        Endpoint("DELETE /api/v3/order", "order.cancel", "cancel", trade, 1, exchange.cancel, free=True),
+        Endpoint(
+            "DELETE /api/v3/openOrders",
+            "openOrders.cancelAll",
+            "cancel_all",
+            trade,
+            1,
+            exchange.cancel_all,
+            free=True,
+        ),
+        Endpoint(
+            "POST /api/v3/order/cancelReplace",
+            "order.cancelReplace",
+            "replace",
+            trade,
+            1,
+            exchange.cancel_replace,
+            free=True,
+            orders=True,
+        ),
+        Endpoint(
+            "PUT /api/v3/order/amend/keepPriority",
+            "order.amend.keepPriority",
+            "amend",
+            trade,
+            4,
+            exchange.amend,
+        ),
+        Endpoint(
+            "GET /api/v3/openOrders",
+            "openOrders.status",
+            "open_orders",
+            read,
+            lambda parameters: 6 if "symbol" in parameters.sent else 80,
+            reading.open_orders,
+        ),
+        Endpoint("GET /api/v3/allOrders", "allOrders", "all_orders", read, 20, reading.all_orders),
+        Endpoint(
+            "GET /api/v3/myTrades",
+            "myTrades",
+            "fills",
+            read,
+            lambda parameters: 5 if "orderId" in parameters.sent else 20,
+            reading.my_trades,
+        ),
+        Endpoint("GET /api/v3/account", "account.status", "account", read, 20, reading.account),
+        Endpoint(
+            "GET /api/v3/account/commission",
+            "account.commission",
+            "commission",
+            read,
+            20,
+            reading.commission,
+        ),
+        Endpoint(
+            "GET /api/v3/rateLimit/order",
+            "account.rateLimits.orders",
+            "limits",
+            read,
+            40,
+            reading.order_limits,
+        ),
+    ]

@@ -1,0 +1,450 @@
+"""One account at an emulated venue: the project's matching venue (`brokergate.sim`) with what a venue has around it.
+
+The market is what a test shows and trades; matching is `sim`'s. Money is kept here, exactly: what is held, what open
+orders lock, fees in the currency that is received (as crypto venues take them), deposits. The matching venue inside has
+more of every currency than anybody needs, so that the one judge of funds is `shortfall`, which a venue may replace.
+Every order and execution is kept for ever. Pure: time comes with every call; what happens goes to `listeners`, at once
+and in order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from brokergate.domain.errors import ErrorReason
+from brokergate.domain.events import OrderEventType
+from brokergate.domain.fills import Liquidity
+from brokergate.domain.instruments import Instrument
+from brokergate.domain.market import BookView, QuoteView
+from brokergate.domain.orders import OrderSpec, OrderState, OrderType, Side, TimeInForce
+from brokergate.ports.broker import (
+    Accepted,
+    FillReport,
+    OrderReport,
+    Rejected,
+    ReplaceCommand,
+    Report,
+    RestoredState,
+)
+from brokergate.sim.market import BookSnapshot, MarkUpdate, TradeUpdate
+from brokergate.sim.terms import AccountTerms
+from brokergate.sim.venue import Venue
+from tests.emulators.orders import (
+    ZERO,
+    BalanceMoved,
+    BookMoved,
+    Ended,
+    Execution,
+    Filled,
+    Happening,
+    MarketTraded,
+    Placed,
+    Refused,
+    Replaced,
+    Triggered,
+    VenueOrderState,
+)
+
+EMPTY = RestoredState(open_orders=(), positions=(), balances=(), fills=0, orders=0)
+CUSHION = Decimal(10) ** 12
+"""What the matching venue has of every currency."""
+TAKERS = {"buy": 1, "sell": -1, "": 0}
+_SIDES = {1: Side.BUY, -1: Side.SELL, 0: Side.UNSPECIFIED}
+_UNFILLABLE = frozenset({ErrorReason.NOT_FILLABLE, ErrorReason.NO_REFERENCE_PRICE})
+_AT_ONCE = (TimeInForce.FOK, TimeInForce.IOC)
+Levels = Sequence[tuple[Decimal, Decimal]]
+
+
+class VenueCore:
+    """See the module. Symbols are taken in the project's notation and in the venue's."""
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        balances: Mapping[str, Decimal],
+        now_ns: int,
+        *,
+        taker_rate: Decimal = ZERO,
+        maker_rate: Decimal = ZERO,
+        terms: AccountTerms | None = None,
+    ) -> None:
+        self.instruments = {instrument.symbol: instrument for instrument in instruments}
+        self._by_venue_symbol = {instrument.broker_symbol: instrument for instrument in instruments}
+        self.taker_rate = taker_rate
+        self.maker_rate = maker_rate
+        currencies = {instrument.base_currency for instrument in instruments}
+        currencies |= {instrument.quote_currency for instrument in instruments}
+        currencies.discard("")
+        self.totals: dict[str, Decimal] = dict.fromkeys(sorted(currencies), ZERO) | dict(balances)
+        self.orders: list[VenueOrderState] = []
+        """Every order that the venue took, in that order."""
+        self.open: dict[int, VenueOrderState] = {}
+        """Those that have not ended, by number."""
+        self.executions: list[Execution] = []
+        self.trades: dict[str, list[MarketTraded]] = defaultdict(list)
+        """What everybody saw, by symbol."""
+        self.listeners: list[Callable[[Happening], None]] = []
+        usual = AccountTerms(initial_balances=dict.fromkeys(currencies, CUSHION), base_currency="USDT")
+        self.venue = Venue(instruments, terms or usual, EMPTY, now_ns)
+        self.venue.opening()
+        self._by_key: dict[str, VenueOrderState] = {}
+
+    @property
+    def now_ns(self) -> int:
+        """The latest time that it was told."""
+        return self.venue.now_ns
+
+    def instrument(self, symbol: str) -> Instrument:
+        """By the project's symbol or the venue's. `KeyError` for one that there is not."""
+        return self.instruments.get(symbol) or self._by_venue_symbol[symbol]
+
+    # Time and the market
+
+    def advance(self, now_ns: int) -> None:
+        """Time passes: orders whose time in force is over end."""
+        self._take(self.venue.advance(now_ns))
+
+    def show(self, symbol: str, bids: Levels, asks: Levels, now_ns: int) -> None:
+        """The market's book is now exactly this, whatever was taken from the one before. Levels are (price, quantity)
+        in any order. `ValueError` off the tick or the lot."""
+        name = self.instrument(symbol).symbol
+        listing = self.venue.listings[name]
+        sides = [
+            tuple((listing.ticks(price), listing.lots(quantity)) for price, quantity in levels)
+            for levels in (bids, asks)
+        ]
+        for side in (listing.market.book.bids, listing.market.book.asks):
+            side.told.clear()
+        update = BookSnapshot(max(now_ns, self.now_ns), name, *sides)
+        self._take(self.venue.apply([update], now_ns))
+        self._emit(BookMoved(name, self.now_ns))
+
+    def trade(self, symbol: str, price: Decimal, quantity: Decimal, taker: str, now_ns: int) -> None:
+        """Others trade; `taker` is 'buy', 'sell' or ''. Orders of the account that the trade reaches fill from it."""
+        name = self.instrument(symbol).symbol
+        listing = self.venue.listings[name]
+        update = TradeUpdate(
+            max(now_ns, self.now_ns), name, listing.ticks(price), listing.lots(quantity), TAKERS[taker]
+        )
+        before = len(self.executions)
+        self._take(self.venue.apply([update], now_ns))
+        ours = [each for each in self.executions[before:] if each.liquidity is Liquidity.MAKER]
+        left = quantity - sum((each.quantity for each in ours if each.order.spec.symbol == name), ZERO)
+        if left > 0:
+            self._print(name, price, left, _SIDES[TAKERS[taker]])
+        self._emit(BookMoved(name, self.now_ns))
+
+    # Commands
+
+    def place(
+        self,
+        spec: OrderSpec,
+        quantity: Decimal,
+        now_ns: int,
+        *,
+        client_order_id: str = "",
+        external: bool = False,
+        asleep: bool = False,
+        lock_group: int | None = None,
+        lock_price: Decimal | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> VenueOrderState:
+        """Takes an order, or raises Refused. One that cannot fill and may not rest is taken and expires at once. An
+        order that is `asleep` is not in the market until `wake`."""
+        self.advance(now_ns)
+        order = VenueOrderState(
+            len(self.orders) + 1,
+            client_order_id,
+            spec,
+            quantity,
+            self.now_ns,
+            self.now_ns,
+            external=external,
+            asleep=asleep,
+            lock_group=lock_group,
+            lock_price=lock_price,
+            extra=dict(extra or {}),
+        )
+        if asleep:
+            self._keep(order)
+            self._emit(Placed(order))
+            return order
+        lack = self.shortfall(order)
+        if lack:
+            raise Refused(ErrorReason.INSUFFICIENT_FUNDS, lack)
+        self._enter(order, woken=False)
+        return order
+
+    def wake(self, order: VenueOrderState, now_ns: int) -> None:
+        """Brings an order to the market that was asleep. Refused, it ends REJECTED."""
+        self.advance(now_ns)
+        order.asleep = False
+        try:
+            self._enter(order, woken=True)
+        except Refused as refused:
+            order.reason, order.message = refused.reason, refused.message
+            self._end(order, OrderState.REJECTED)
+
+    def cancel(
+        self,
+        order: VenueOrderState,
+        now_ns: int,
+        reason: ErrorReason = ErrorReason.UNSPECIFIED,
+        state: OrderState = OrderState.CANCELED,
+    ) -> None:
+        """Ends an order; raises Refused (ORDER_ENDED) where it has ended."""
+        self.advance(now_ns)
+        if not order.open:
+            raise Refused(ErrorReason.ORDER_ENDED, "the order has ended")
+        if order.asleep:
+            order.reason = reason
+            self._end(order, state)
+            return
+        outcome = self.venue.cancel(order.order(), self.now_ns)
+        if isinstance(outcome, Rejected):
+            raise Refused(outcome.reason, outcome.message)
+        order.reason = reason
+        order.extra["end_state"] = state
+        self._take(outcome.reports)
+
+    def replace(self, order: VenueOrderState, spec: OrderSpec, quantity: Decimal, now_ns: int) -> None:
+        """Makes an order another one in one step; `quantity` is the new total. Raises Refused."""
+        self.advance(now_ns)
+        if not order.open:
+            raise Refused(ErrorReason.ORDER_ENDED, "the order has ended")
+        before, wanted = order.spec, replace(spec, quantity=quantity)
+        trial = replace(order, spec=wanted, quantity=quantity)
+        lack = self.shortfall(trial, instead_of=order)
+        if lack:
+            raise Refused(ErrorReason.INSUFFICIENT_FUNDS, lack)
+        if order.asleep:
+            order.spec, order.quantity, order.updated_ns = wanted, quantity, self.now_ns
+            self._emit(Replaced(order, before))
+            return
+        outcome = self.venue.replace(ReplaceCommand(order.order(), wanted, quantity), self.now_ns)
+        if isinstance(outcome, Rejected):
+            raise Refused(outcome.reason, outcome.message)
+        assert isinstance(outcome, Accepted)
+        order.spec, order.quantity, order.updated_ns = wanted, quantity, self.now_ns
+        order.generation += 1
+        self._emit(Replaced(order, before))
+        self._take(outcome.reports)
+
+    # What others do on the account
+
+    def add_fill(
+        self, symbol: str, side: Side, quantity: Decimal, price: Decimal, now_ns: int
+    ) -> VenueOrderState:
+        """Somebody else's order on the account, filled in full at `price` whatever the book shows."""
+        self.advance(now_ns)
+        name = self.instrument(symbol).symbol
+        spec = OrderSpec(name, side, OrderType.LIMIT, quantity, limit_price=price)
+        order = VenueOrderState(
+            len(self.orders) + 1, "", spec, quantity, self.now_ns, self.now_ns, external=True
+        )
+        order.working_ns = self.now_ns
+        self._keep(order)
+        self._emit(Placed(order))
+        self._execute(order, quantity, price, Liquidity.TAKER, self.now_ns)
+        self._emit(BookMoved(name, self.now_ns))
+        return order
+
+    def deposit(self, currency: str, amount: Decimal, now_ns: int) -> None:
+        """Money comes, or goes where `amount` is negative."""
+        self.advance(now_ns)
+        self.totals[currency] = self.totals.get(currency, ZERO) + amount
+        self._emit(BalanceMoved(currency, amount, self.now_ns))
+
+    # Money
+
+    def locked(self, currency: str, without: VenueOrderState | None = None) -> Decimal:
+        """What open orders lock of a currency."""
+        locked = ZERO
+        groups: dict[int, Decimal] = {}
+        for order in self.open.values():
+            if order is without or order.asleep:
+                continue
+            needed, amount = self.needs(order)
+            if needed != currency:
+                continue
+            if order.lock_group is None:
+                locked += amount
+            else:
+                groups[order.lock_group] = max(groups.get(order.lock_group, ZERO), amount)
+        return locked + sum(groups.values(), ZERO)
+
+    def free(self, currency: str, without: VenueOrderState | None = None) -> Decimal:
+        """What can be used of a currency."""
+        return self.totals.get(currency, ZERO) - self.locked(currency, without)
+
+    def needs(self, order: VenueOrderState) -> tuple[str, Decimal]:
+        """What an order that works locks: (currency, amount)."""
+        instrument, spec = self.instruments[order.spec.symbol], order.spec
+        if not order.buys:
+            return instrument.base_currency, order.leaves
+        price = order.lock_price or spec.limit_price or spec.stop_price
+        if price is None:
+            return instrument.quote_currency, spec.quote_quantity or self.cost(spec.symbol, order.leaves)
+        return instrument.quote_currency, price * order.leaves
+
+    def cost(self, symbol: str, quantity: Decimal) -> Decimal:
+        """What a buyer of `quantity` would pay now, as far as the book goes."""
+        book, paid = self.book(symbol, 5000), ZERO
+        for price, size in book.asks if book else ():
+            part = min(size, quantity)
+            paid += part * price
+            quantity -= part
+        return paid
+
+    def shortfall(self, order: VenueOrderState, instead_of: VenueOrderState | None = None) -> str:
+        """Why the account cannot afford an order that comes; empty where it can. A venue with margin has its own."""
+        currency, amount = self.needs(order)
+        free = self.free(currency, instead_of)
+        if order.lock_group is not None:
+            mates = [mate for mate in self.open.values() if mate.lock_group == order.lock_group]
+            free += sum((self.needs(mate)[1] for mate in mates if self.needs(mate)[0] == currency), ZERO)
+        return f"it needs {amount} {currency}, and {free} is free" if amount > free else ""
+
+    def fee(
+        self, order: VenueOrderState, quantity: Decimal, price: Decimal, liquidity: Liquidity
+    ) -> tuple[Decimal, str]:
+        """What an execution costs: a share of what is received, to eight places, rounded down."""
+        instrument = self.instruments[order.spec.symbol]
+        rate = self.maker_rate if liquidity is Liquidity.MAKER else self.taker_rate
+        received = quantity if order.buys else quantity * price
+        currency = instrument.base_currency if order.buys else instrument.quote_currency
+        return (received * rate).quantize(Decimal("1e-8"), "ROUND_DOWN"), currency
+
+    # Queries
+
+    def book(self, symbol: str, depth: int) -> BookView | None:
+        """What can be taken now; None before a test has shown anything."""
+        return self.venue.book(self.instrument(symbol).symbol, depth)
+
+    def quote(self, symbol: str) -> QuoteView | None:
+        """The best prices now."""
+        return self.venue.quote(self.instrument(symbol).symbol)
+
+    def last(self, symbol: str) -> Decimal | None:
+        """The last trade's price."""
+        trades = self.trades[self.instrument(symbol).symbol]
+        return trades[-1].price if trades else None
+
+    def orders_of(self, symbol: str) -> Iterable[VenueOrderState]:
+        """Every order ever in a symbol, oldest first."""
+        name = self.instrument(symbol).symbol
+        return (order for order in self.orders if order.spec.symbol == name)
+
+    # Inside
+
+    def _keep(self, order: VenueOrderState) -> None:
+        self.orders.append(order)
+        self.open[order.number] = order
+        self._by_key[order.key] = order
+
+    def _enter(self, order: VenueOrderState, *, woken: bool) -> None:
+        (outcome,) = self.venue.place([order.order()], self.now_ns)
+        expires: ErrorReason | None = None
+        if isinstance(outcome, Rejected):
+            at_once = order.spec.time_in_force in _AT_ONCE or order.spec.type is OrderType.MARKET
+            if outcome.reason is ErrorReason.SELF_TRADE or (outcome.reason in _UNFILLABLE and at_once):
+                expires = outcome.reason
+            else:
+                raise Refused(outcome.reason, outcome.message)
+        order.working_ns = order.updated_ns = self.now_ns
+        if not woken:
+            self._keep(order)
+        self._emit(Placed(order, woken))
+        if expires is not None:
+            order.reason = expires
+            self._end(order, OrderState.EXPIRED)
+        self._take(outcome.reports)
+        self._tell_last(order.spec.symbol)
+        self._emit(BookMoved(order.spec.symbol, self.now_ns))
+
+    def _tell_last(self, symbol: str) -> None:
+        """The account's own trades are trades as well: they set stops off. `sim` knows only those of others."""
+        trades, listing = self.trades[symbol], self.venue.listings[symbol]
+        ticks = listing.ticks(trades[-1].price) if trades else None
+        if ticks is None or ticks == listing.market.last:
+            return
+        listing.market.last = ticks
+        if any(order.spec.symbol == symbol and order.spec.stop_price for order in self.open.values()):
+            self._take(self.venue.apply([MarkUpdate(self.now_ns, symbol, ticks)], self.now_ns))
+
+    def _take(self, reports: Sequence[Report]) -> None:
+        for report in reports:
+            if isinstance(report, FillReport):
+                order = self._by_key[report.client_order_id]
+                self._execute(order, report.quantity, report.price, report.liquidity, report.event_time_ns)
+            elif isinstance(report, OrderReport):
+                self._changed(self._by_key[report.client_order_id], report)
+
+    def _changed(self, order: VenueOrderState, report: OrderReport) -> None:
+        order.updated_ns = report.event_time_ns
+        match report.event:
+            case OrderEventType.TRIGGERED:
+                order.triggered = True
+                self._emit(Triggered(order))
+            case OrderEventType.CANCELED | OrderEventType.EXPIRED:
+                order.reason = report.reason or order.reason
+                order.message = report.message
+                unfilled = report.reason in _UNFILLABLE or report.event is OrderEventType.EXPIRED
+                state = OrderState.EXPIRED if unfilled else OrderState.CANCELED
+                self._end(order, order.extra.pop("end_state", state))
+            case OrderEventType.REPLACED if report.quantity is not None:
+                # An amount of quote currency came to so many.
+                order.quantity = report.quantity
+
+    def _execute(
+        self, order: VenueOrderState, quantity: Decimal, price: Decimal, liquidity: Liquidity, time_ns: int
+    ) -> None:
+        instrument = self.instruments[order.spec.symbol]
+        fee, currency = self.fee(order, quantity, price, liquidity)
+        taker = order.spec.side if liquidity is not Liquidity.MAKER else _other(order.spec.side)
+        trade = self._print(instrument.symbol, price, quantity, taker, told=False)
+        number = len(self.executions) + 1
+        execution = Execution(number, trade.trade, order, quantity, price, fee, currency, liquidity, time_ns)
+        self.executions.append(execution)
+        order.executions.append(execution)
+        order.updated_ns = time_ns
+        sign = 1 if order.buys else -1
+        if instrument.base_currency:
+            self.totals[instrument.base_currency] += sign * quantity
+        self.totals[instrument.quote_currency] -= sign * quantity * price * instrument.multiplier
+        if fee:
+            self.totals[currency] = self.totals.get(currency, ZERO) - fee
+        full = order.cum_quantity >= order.quantity
+        order.state = OrderState.FILLED if full else OrderState.PARTIALLY_FILLED
+        if full:
+            del self.open[order.number]
+        self._emit(Filled(execution))
+        self._emit(trade)
+
+    def _end(self, order: VenueOrderState, state: OrderState) -> None:
+        order.state = state
+        order.updated_ns = self.now_ns
+        del self.open[order.number]
+        self._emit(Ended(order))
+
+    def _print(
+        self, symbol: str, price: Decimal, quantity: Decimal, taker: Side, *, told: bool = True
+    ) -> MarketTraded:
+        trades = self.trades[symbol]
+        trade = MarketTraded(symbol, len(trades) + 1, price, quantity, taker, self.now_ns)
+        trades.append(trade)
+        if told:
+            self._emit(trade)
+        return trade
+
+    def _emit(self, happening: Happening) -> None:
+        for listener in list(self.listeners):
+            listener(happening)
+
+
+def _other(side: Side) -> Side:
+    return Side.SELL if side is Side.BUY else Side.BUY
