@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringCo
 from brokergate.config.brokers import WORDS
 from brokergate.config.problems import nearest
 from brokergate.config.section import Amount, Count, Flag, Section
-from brokergate.credentials import Secret
+from brokergate.credentials.secret import Secret
 from brokergate.domain.accounts import Environment
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import SYMBOL_PATTERN

@@ -6,7 +6,7 @@ rather than read and forgotten.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from collections.abc import Mapping as MappingOf
 
 from pydantic import BaseModel
@@ -15,6 +15,7 @@ from brokergate.config.accounts import PAPER
 from brokergate.config.brokers import BrokerKind
 from brokergate.config.document import Listing, Mapping, Node, Path_, scalars
 from brokergate.config.fields import is_secret
+from brokergate.config.filling import wrong_credentials
 from brokergate.config.gateway import Profile
 from brokergate.config.kinds import accounts_of, problem, shown, text_of, wrong_environments
 from brokergate.config.problems import Problem
@@ -30,15 +31,18 @@ def check(
     brokers: Collection[str],
     kinds: MappingOf[str, BrokerKind],
     failed: Collection[Path_],
+    told: Sequence[Problem],
 ) -> Iterator[Problem]:
-    """Everything that is wrong between the sections of `tree`, but for the values at `failed`, told before."""
+    """Everything that is wrong between the sections of `tree`, but for the values at `failed` and the accounts of
+    `told`, told before."""
     found = [*_brokers(tree, brokers), *_unreleased(tree), *_stops(tree), *_routes(tree), *_feeds(tree)]
     if text_of(tree.items.get("profile")) == Profile.PRODUCTION:
         found += [*_written_secrets(model, tree), *_insecure_listeners(tree)]
     found += wrong_environments(tree, kinds)
-    for path, told in found:
+    found += wrong_credentials(tree, kinds, told)
+    for path, wrong in found:
         if path not in failed:
-            yield told
+            yield wrong
 
 
 def _brokers(tree: Mapping, brokers: Collection[str]) -> Iterator[tuple[Path_, Problem]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping as MappingOf
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -20,10 +21,14 @@ from brokergate.config.document import (
 )
 from brokergate.config.environment import Expansion, read_env_file
 from brokergate.config.explain import explain
+from brokergate.config.filling import with_credentials
 from brokergate.config.gateway import GatewayConfig, gateway_model
 from brokergate.config.kinds import named_kinds, with_brokers_defaults
 from brokergate.config.overrides import NO_OVERRIDES, Overrides, override
 from brokergate.config.problems import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from brokergate.credentials.lookup import Keyring
 
 EMBEDDED_NAME = "the built-in configuration"
 EMBEDDED = "accounts: {paper: {broker: paper}}"
@@ -36,13 +41,14 @@ def load_config(
     brokers: MappingOf[str, BrokerKind],
     environment: MappingOf[str, str],
     overrides: Overrides = NO_OVERRIDES,
+    keyring: Keyring | None = None,
 ) -> GatewayConfig:
     """The configuration of `files`, later ones laid over earlier ones; without files the embedded default.
 
     Mappings merge key by key, values and lists replace. Variables are expanded after that, from `environment` and,
     behind it, the `.env` beside the first file (in the current folder without files). `brokers` are all that an
-    account may name; only those that one does are taken out. Reads files, and nothing else of the machine. Raises
-    `ConfigError` with all problems.
+    account may name; only those that one does are taken out. `keyring` has credentials of accounts that have
+    none in the files. Reads files, and nothing else of the machine. Raises `ConfigError` with all problems.
     """
     problems: list[Problem] = []
     tree = _read(files, problems)
@@ -57,7 +63,8 @@ def load_config(
     config: GatewayConfig | None = None
     problems += expansion.problems
     problems += unusable
-    problems += check(model, expanded, brokers, kinds, expansion.failed)
+    expanded = with_credentials(expanded, kinds, (environment, variables), keyring, problems)
+    problems += check(model, expanded, brokers, kinds, expansion.failed, tuple(problems))
     try:
         config = model.model_validate(plain(with_brokers_defaults(expanded, kinds)))
     except ValidationError as error:

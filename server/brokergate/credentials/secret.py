@@ -17,7 +17,7 @@ def _secret(value: object) -> object:
     if isinstance(value, Mapping):
         if set(value) != {"file"} or not isinstance(value["file"], str | Path):
             raise ValueError("is a mapping; write '{file: PATH}' to read a secret from a file")
-        value = _read(Path(value["file"]))
+        value = read_secret(Path(value["file"]))
     if isinstance(value, SecretStr):
         value = value.get_secret_value()
     if not isinstance(value, str):
@@ -27,7 +27,9 @@ def _secret(value: object) -> object:
     return SecretStr(value)
 
 
-def _read(path: Path) -> str:
+def read_secret(path: Path) -> str:
+    """What a file holds, without the line's end. `ValueError` for a file that cannot be read, is too large or no text;
+    it holds no part of what is in it."""
     try:
         with path.open("rb") as file:
             raw = file.read(MAX_SECRET_BYTES + 1)
