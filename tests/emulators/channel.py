@@ -36,9 +36,9 @@ class Channel:
         """Whether nothing can be sent any more."""
         return self._transport is None or self._transport.is_closing()
 
-    def tell(self, text: str, *names: str, binary: bool = False) -> None:
+    def tell(self, text: str | bytes, *names: str, binary: bool = False) -> None:
         """Sends an event of the stream; the frame faults for `kind`, `names` and `*` may befall it."""
-        frame = (WSMsgType.BINARY if binary else WSMsgType.TEXT, text.encode())
+        frame = _frame(text, binary=binary)
         if self._faults.take(MUTE, self.kind, *names):
             return
         fault = self._faults.take(FRAME, self.kind, *names)
@@ -56,9 +56,9 @@ class Channel:
                 self._push(self._held)
             self._held = frame
 
-    def answer(self, text: str, *, binary: bool = False) -> None:
+    def answer(self, text: str | bytes, *, binary: bool = False) -> None:
         """Sends an answer to a request: no frame fault befalls it."""
-        self._push((WSMsgType.BINARY if binary else WSMsgType.TEXT, text.encode()))
+        self._push(_frame(text, binary=binary))
 
     def ping(self, payload: bytes) -> None:
         """Sends a protocol ping."""
@@ -107,3 +107,8 @@ class Channel:
                         await self.socket.send_str(body.decode())
                     self._queue.popleft()
                 self._idle.set()
+
+
+def _frame(text: str | bytes, *, binary: bool) -> tuple[WSMsgType, bytes]:
+    body = text.encode() if isinstance(text, str) else text
+    return (WSMsgType.BINARY if binary else WSMsgType.TEXT, body)

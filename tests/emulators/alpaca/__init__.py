@@ -1,0 +1,1 @@
+"""Alpaca's paper trading and market data, emulated: US stocks and crypto."""
