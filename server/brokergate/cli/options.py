@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +11,7 @@ import typer
 
 from brokergate.adapters.registry import BROKERS
 from brokergate.config import GatewayConfig, Overrides, load_config
+from brokergate.credentials.keyrings import read_if_any
 
 ConfigFiles = Annotated[
     list[Path],
@@ -30,11 +31,6 @@ DataDir = Annotated[
 
 def configuration(files: Sequence[Path], overrides: Overrides) -> GatewayConfig:
     """The configuration of `files` under this process's environment. Raises `ConfigError`."""
-    return load_config(files, brokers=BROKERS, environment=os.environ, overrides=overrides, keyring=_keyring)
-
-
-def _keyring(account_id: str) -> Mapping[str, str]:
-    """What the machine's keyring has of an account."""
-    from brokergate.credentials import keyrings
-
-    return keyrings.read_if_any(account_id)
+    return load_config(
+        files, brokers=BROKERS, environment=os.environ, overrides=overrides, keyring=read_if_any
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,15 @@ class BrokerKind:
         """Every credential that an account of it may have."""
         required = (name for names in self.credentials for name in names)
         return tuple(dict.fromkeys((*required, *self.optional_credentials)))
+
+    def lacking(self, names: Collection[str]) -> tuple[str, ...]:
+        """What `names` lack of the set of credentials that they are nearest to; nothing where they have one."""
+        best = max(self.credentials, key=lambda wanted: sum(name in names for name in wanted) - len(wanted))
+        return tuple(name for name in best if name not in names)
+
+    def takes(self) -> str:
+        """The sets of credentials, in words."""
+        return " or ".join("{" + ", ".join(names) + "}" for names in self.credentials if names)
 
     def load(self) -> Callable[..., Any]:
         """The factory itself. Imports the adapter; raises whatever that raises, and `ValueError` for what is none."""

@@ -46,7 +46,7 @@ def with_credentials(
             continue
         try:
             _told_apart(account, accounts.items)
-            lookup = lookup or Lookup(layers, keyring)
+            lookup = lookup or Lookup.of(layers, keyring)
             filled[account] = _filled(account, settings, wanting[account], lookup)
         except CredentialsError as error:
             what, _, way_out = str(error).rpartition("; ")
@@ -106,21 +106,17 @@ def wrong_credentials(
 
 
 def _of_section(path: Path_, section: Mapping, kind: BrokerKind) -> Iterator[Found]:
-    takes = " or ".join("{" + ", ".join(names) + "}" for names in kind.credentials if names)
     strange = [name for name in section.items if name not in kind.credential_names]
     for name in strange:
         # The name itself is not told: where a secret stands in its place, it would be.
         close = nearest(name, kind.credential_names)
         hint = f" (did you mean {close}?)" if close else ""
-        yield problem(
-            path, section.items[name], f"has a name that {kind.name} does not take", f"it takes {takes}{hint}"
-        )
-    if strange or any(all(name in section.items for name in names) for names in kind.credentials):
-        return
-    best = max(kind.credentials, key=lambda names: sum(name in section.items for name in names))
-    lacking = " and ".join(name for name in best if name not in section.items)
-    taken = next((_source(node) for node in section.items.values()), "")
-    yield problem(path, section, f"{taken}lacks {lacking}", f"add it; {kind.name} takes {takes}")
+        text = f"has a name that {kind.name} does not take"
+        yield problem(path, section.items[name], text, f"it takes {kind.takes()}{hint}")
+    lacking = " and ".join(kind.lacking(section.items))
+    if lacking and not strange:
+        taken = next((_source(node) for node in section.items.values()), "")
+        yield problem(path, section, f"{taken}lacks {lacking}", f"add it; {kind.name} takes {kind.takes()}")
 
 
 def _source(node: Node) -> str:

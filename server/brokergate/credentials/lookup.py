@@ -33,6 +33,10 @@ class Taken:
     values: Mapping[str, str]
     source: str
 
+    def secrets(self) -> dict[str, SecretStr]:
+        """The credentials, hidden."""
+        return {name: SecretStr(value) for name, value in self.values.items()}
+
     def __repr__(self) -> str:
         return f"Taken({sorted(self.values)}, {self.source!r})"
 
@@ -40,15 +44,19 @@ class Taken:
 class Lookup:
     """Finds the credentials of accounts in variables and in a keyring."""
 
-    def __init__(self, layers: Sequence[Mapping[str, str]], keyring: Keyring | None = None) -> None:
-        """`layers` of variables, earlier ones first. Raises `CredentialsError`."""
+    def __init__(self, credentials: BrokerCredentials, keyring: Keyring | None = None) -> None:
+        self._credentials = credentials
+        self._keyring: Keyring = keyring or (lambda _: {})
+
+    @classmethod
+    def of(cls, layers: Sequence[Mapping[str, str]], keyring: Keyring | None = None) -> Lookup:
+        """In `layers` of variables, earlier ones first. Raises `CredentialsError`."""
         try:
-            self._credentials = BrokerCredentials.of(*layers)
+            return cls(BrokerCredentials.of(*layers), keyring)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             name = "_".join(str(part) for part in first["loc"]).upper()
             raise CredentialsError(f"the variable {name} is refused: {first['msg']}; mend it") from None
-        self._keyring: Keyring = keyring or (lambda _: {})
 
     def find(
         self, account_id: str, broker: str, names: Sequence[str], environment: Environment | None

@@ -224,6 +224,20 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessReport:
+    """What the credentials of an account may do at the venue, in its own words."""
+
+    may_trade: bool | None = None
+    """Whether the venue takes orders with them; None where it does not say."""
+    permissions: Sequence[str] = ()
+    """What the venue calls them: `SPOT`, `crypto: ACTIVE`."""
+    warnings: Sequence[str] = ()
+    """What a person should know before trading: that they could withdraw, that the account is blocked in part."""
+    clock_offset_ns: int | None = None
+    """The venue's clock less ours; None where it is not measured."""
+
+
+@dataclass(frozen=True, slots=True)
 class VenueHistory:
     """An in-process venue's state as of a snapshot, and the steps that were committed after it, in order."""
 
@@ -362,6 +376,11 @@ class AbstractBroker(ABC):
     @abstractmethod
     async def get_account_info(self) -> BrokerAccountInfo:
         """The account as a whole, at the present marks."""
+
+    async def check_access(self) -> AccessReport:
+        """What the venue says of the credentials: what they may do, and how far its clock is from ours. Asked of a
+        connected broker. Raises a `BrokerError`."""
+        return AccessReport()
 
     @abstractmethod
     async def list_instruments(self) -> Sequence[Instrument]:
