@@ -184,6 +184,9 @@ class VenueCore:
         self.advance(now_ns)
         order.asleep = False
         try:
+            lack = self.shortfall(order, order)
+            if lack:
+                raise Refused(ErrorReason.INSUFFICIENT_FUNDS, lack)
             self._enter(order, woken=True)
         except Refused as refused:
             order.reason, order.message = refused.reason, refused.message
@@ -203,6 +206,7 @@ class VenueCore:
         if order.asleep:
             order.reason = reason
             self._end(order, state)
+            self._emit(BookMoved(order.spec.symbol, self.now_ns))
             return
         outcome = self.venue.cancel(order.order(), self.now_ns)
         if isinstance(outcome, Rejected):
@@ -210,6 +214,7 @@ class VenueCore:
         order.reason = reason
         order.extra["end_state"] = state
         self._take(outcome.reports)
+        self._emit(BookMoved(order.spec.symbol, self.now_ns))
 
     def replace(self, order: VenueOrderState, spec: OrderSpec, quantity: Decimal, now_ns: int) -> None:
         """Makes an order another one in one step; `quantity` is the new total. Raises Refused."""
@@ -233,6 +238,7 @@ class VenueCore:
         order.generation += 1
         self._emit(Replaced(order, before))
         self._take(outcome.reports)
+        self._emit(BookMoved(spec.symbol, self.now_ns))
 
     # What others do on the account
 
@@ -305,8 +311,14 @@ class VenueCore:
         currency, amount = self.needs(order)
         free = self.free(currency, instead_of)
         if order.lock_group is not None:
-            mates = [mate for mate in self.open.values() if mate.lock_group == order.lock_group]
-            free += sum((self.needs(mate)[1] for mate in mates if self.needs(mate)[0] == currency), ZERO)
+            mates = [
+                mate
+                for mate in self.open.values()
+                if mate.lock_group == order.lock_group and mate is not order and not mate.asleep
+            ]
+            free += max(
+                (self.needs(mate)[1] for mate in mates if self.needs(mate)[0] == currency), default=ZERO
+            )
         return f"it needs {amount} {currency}, and {free} is free" if amount > free else ""
 
     def fee(

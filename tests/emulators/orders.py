@@ -183,7 +183,7 @@ class MarketTraded:
 
 @dataclass(frozen=True, slots=True)
 class BookMoved:
-    """The book of a symbol may be another one now."""
+    """A step is over, all of it has been told, and the book of its symbol may be another one now."""
 
     symbol: str
     time_ns: int

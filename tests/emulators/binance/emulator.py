@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -12,12 +13,23 @@ import orjson
 from aiohttp import web
 
 from brokergate.domain.instruments import Instrument
-from tests.emulators.binance.endpoints import Endpoint, Security, endpoints
+from tests.emulators.binance.endpoints import (
+    Endpoint,
+    Security,
+    endpoints,
+    list_endpoints,
+    market_endpoints,
+)
 from tests.emulators.binance.errors import ApiError, bad_key_format, maintenance, missing, unauthorized
-from tests.emulators.binance.exchange import Exchange
+from tests.emulators.binance.events import UserEvents
 from tests.emulators.binance.keys import ApiKey, check_time, public_key, split_signature
+from tests.emulators.binance.lists import ListExchange
+from tests.emulators.binance.market import PublicMarket
 from tests.emulators.binance.parameters import Parameters
 from tests.emulators.binance.showing import queried
+from tests.emulators.binance.socket import Pings
+from tests.emulators.binance.streams import MarketStreams, StreamSocket, known, named
+from tests.emulators.binance.ws_api import ApiSocket
 from tests.emulators.core import VenueCore
 from tests.emulators.emulator import Reply, VenueEmulator
 from tests.emulators.faults import Fault
@@ -53,26 +65,38 @@ class Binance(VenueEmulator):
         if public:
             self.keys[key] = ApiKey(key, public=public_key(public))
         self._first_keys = dict(self.keys)
+        self.pings = Pings()
+        self.sockets: set[ApiSocket] = set()
+        self._streams: MarketStreams | None = None
         super().__init__(key, secret)
-        self.listen()
 
     def instruments(self) -> Sequence[Instrument]:
         return [symbol.instrument() for symbol in self.exchange.symbols.values()]
 
     def new_core(self, balances: Mapping[str, Decimal] | None) -> VenueCore:
-        self.exchange = Exchange(self.clock, balances)
+        self.exchange = ListExchange(self.clock, balances)
         return self.exchange.core
 
     def listen(self) -> None:
-        found = endpoints(self.exchange)
+        if self._streams is not None:
+            self._streams.end()
+        self.events = UserEvents(self.exchange)
+        market = PublicMarket(self.exchange)
+        self._streams = MarketStreams(self.exchange, market)
+        found = [*endpoints(self.exchange), *list_endpoints(self.exchange), *market_endpoints(market)]
         self.by_rest: dict[str, Endpoint] = {each.rest: each for each in found if each.rest}
         self.by_method: dict[str, Endpoint] = {each.method: each for each in found if each.method}
 
     def began_anew(self) -> None:
+        self.pings = Pings()
         self.keys = {name: ApiKey(name, key.secret, key.public) for name, key in self._first_keys.items()}
 
     def fault_began(self, fault: Fault) -> None:
-        """Nothing more than what the doors look at."""
+        if fault.kind == "key_revoked":
+            for socket in list(self.sockets):
+                socket.revoke()
+        elif fault.kind == "restart":
+            self._announce_end()
 
     def shown(self, order: VenueOrderState) -> dict[str, Any]:
         return queried(order)
@@ -100,6 +124,14 @@ class Binance(VenueEmulator):
             case "symbol":
                 symbol = self.exchange.symbols[str(arguments["symbol"])]
                 symbol.status = str(arguments.get("status", symbol.status))
+            case "pings":
+                self.pings.every_s = float(arguments["every_s"])
+                self.pings.deadline_s = float(arguments["deadline_s"])
+            case "shutdown":
+                self._announce_end()
+                await asyncio.sleep(float(arguments.get("seconds", 0)))
+                for channel in list(self.channels):
+                    await channel.close(1001)
             case "account":
                 self.exchange.disabled = str(arguments.get("disabled", ""))
             case _:
@@ -119,7 +151,29 @@ class Binance(VenueEmulator):
     # Doors
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        return await self._rest(request)
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            return await self._rest(request)
+        if self.faults.take(_MAINTENANCE):
+            return web.Response(status=503)
+        if not self.exchange.limits.connect(self.clock.now_ns()):
+            return web.Response(status=429, headers={"Retry-After": "300"})
+        query = dict(request.query)
+        if request.path.startswith("/ws-api/v3"):
+            socket = ApiSocket(self, tell_limits=query.get("returnRateLimits", "true") == "true")
+            self.sockets.add(socket)
+            return await socket.run(request, self.channels)
+        names, combined = named(request.path, query)
+        if not request.path.startswith(("/ws", "/stream")) or not all(known(name) for name in names):
+            return web.Response(status=404)
+        assert self._streams is not None
+        stream = StreamSocket(self._streams, self.clock, self.faults, self.pings, names, combined=combined)
+        return await stream.run(request, self.channels)
+
+    def _announce_end(self) -> None:
+        for socket in list(self.sockets):
+            socket.shutdown()
+        if self._streams is not None:
+            self._streams.shutdown()
 
     async def _rest(self, request: web.Request) -> web.StreamResponse:
         body = (await request.read()).decode("utf-8", "surrogateescape")

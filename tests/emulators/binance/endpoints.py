@@ -8,6 +8,8 @@ from enum import Enum
 from typing import Any
 
 from tests.emulators.binance.exchange import Exchange
+from tests.emulators.binance.lists import ListExchange
+from tests.emulators.binance.market import PublicMarket
 from tests.emulators.binance.parameters import Parameters
 from tests.emulators.binance.reading import Reading
 
@@ -124,3 +126,68 @@ def endpoints(exchange: Exchange) -> list[Endpoint]:
             reading.order_limits,
         ),
     ]
+
+
+def list_endpoints(exchange: ListExchange) -> list[Endpoint]:
+    """Those of order lists."""
+    read, trade = Security.USER_DATA, Security.TRADE
+    placing = [
+        ("oco", exchange.place_oco),
+        ("oto", exchange.place_oto),
+        ("otoco", exchange.place_otoco),
+    ]
+    return [
+        *[
+            Endpoint(
+                f"POST /api/v3/orderList/{kind}",
+                f"orderList.place.{kind}",
+                "place",
+                trade,
+                1,
+                place,
+                free=True,
+                orders=True,
+            )
+            for kind, place in placing
+        ],
+        Endpoint(
+            "DELETE /api/v3/orderList",
+            "orderList.cancel",
+            "cancel",
+            trade,
+            1,
+            exchange.cancel_list,
+            free=True,
+        ),
+        Endpoint("GET /api/v3/orderList", "orderList.status", "find_list", read, 4, exchange.query_list),
+        Endpoint(
+            "GET /api/v3/openOrderList", "openOrderLists.status", "open_lists", read, 6, exchange.open_lists
+        ),
+        Endpoint("GET /api/v3/allOrderList", "allOrderLists", "all_lists", read, 20, exchange.all_lists),
+    ]
+
+
+def market_endpoints(market: PublicMarket) -> list[Endpoint]:
+    """Those of the public market."""
+    none = Security.NONE
+    return [
+        Endpoint("GET /api/v3/depth", "depth", "book", none, _depth_weight, market.depth),
+        Endpoint("GET /api/v3/trades", "trades.recent", "market", none, 25, market.trades),
+        Endpoint("GET /api/v3/aggTrades", "trades.aggregate", "market", none, 4, market.agg_trades),
+        Endpoint("GET /api/v3/klines", "klines", "market", none, 2, market.klines),
+        Endpoint("GET /api/v3/avgPrice", "avgPrice", "market", none, 2, market.average),
+        Endpoint(
+            "GET /api/v3/ticker/bookTicker", "ticker.book", "market", none, _ticker_weight, market.book_ticker
+        ),
+        Endpoint("GET /api/v3/ticker/price", "ticker.price", "market", none, _ticker_weight, market.price),
+    ]
+
+
+def _depth_weight(parameters: Parameters) -> int:
+    limit = parameters.sent.get("limit", "100")
+    wanted = int(limit) if limit.isdecimal() else 100
+    return next(weight for most, weight in ((100, 5), (500, 25), (1000, 50), (10**30, 250)) if wanted <= most)
+
+
+def _ticker_weight(parameters: Parameters) -> int:
+    return 2 if "symbol" in parameters.sent else 4
