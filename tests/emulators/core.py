@@ -249,8 +249,9 @@ class VenueCore:
         self.advance(now_ns)
         name = self.instrument(symbol).symbol
         spec = OrderSpec(name, side, OrderType.LIMIT, quantity, limit_price=price)
+        number = len(self.orders) + 1
         order = VenueOrderState(
-            len(self.orders) + 1, "", spec, quantity, self.now_ns, self.now_ns, external=True
+            number, f"web_{number}", spec, quantity, self.now_ns, self.now_ns, external=True
         )
         order.working_ns = self.now_ns
         self._keep(order)

@@ -121,9 +121,7 @@ class MarketStreams:
         for interval in INTERVALS_S:
             self.tell(f"{lower}@kline_{interval}", partial(self._kline, name, interval, trade, common))
 
-    def _kline(
-        self, name: str, interval: str, trade: MarketTraded, common: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _kline(self, name: str, interval: str, trade: MarketTraded, common: dict[str, Any]) -> dict[str, Any]:
         candle = self._market.candle(name, interval, trade.time_ns)
         names = ["t", "o", "h", "l", "c", "v", "T", "q", "n", "V", "Q", "B"]
         first = trade.trade - candle[8] + 1
