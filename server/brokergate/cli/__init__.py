@@ -30,6 +30,7 @@ COMMANDS = {
     "serve": Entry(f"{_HERE}.serve", "serve", "Run the gateway."),
     "check": Entry(f"{_HERE}.check", "check", "Check configuration files without starting anything."),
     "init": Entry(f"{_HERE}.init", "init", "Print a configuration to begin with."),
+    "brokers": Entry(f"{_HERE}.brokers", "app", "List the brokers, and try an account's credentials."),
     "keyring": Entry(f"{_HERE}.keyring", "app", "Keep credentials of accounts in this machine's keyring."),
     "token": Entry(f"{_HERE}.token", "app", "Make, list and revoke access tokens."),
     "order": Entry(f"{_HERE}.trade", "order", "Place, cancel and list orders."),
