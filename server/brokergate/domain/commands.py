@@ -44,6 +44,8 @@ class PlaceOrder:
     method: str = "PlaceOrder"
     oco: tuple[LinkedOrder, ...] = ()
     allow_emulated: bool = False
+    route_id: str = ""
+    """The route that it comes by; `account_id` is empty until that has chosen."""
 
     @property
     def linked(self) -> tuple[str, ...]:

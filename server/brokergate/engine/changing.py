@@ -29,7 +29,7 @@ from brokergate.engine.grouping import is_entry, legs_of
 from brokergate.engine.replacing import change
 from brokergate.engine.rules import check_order, check_replace_support
 from brokergate.ports.broker import Outcome, Rejected, ReplaceCommand, Unknown
-from brokergate.ports.journal import CommitUnknown, JournalError, Record, Tombstone
+from brokergate.ports.journal import CommitUnknown, JournalError, Record, Routed, Tombstone
 
 _REPLACE, _CANCEL = PendingActionKind.REPLACE, PendingActionKind.CANCEL
 
@@ -128,8 +128,8 @@ class Changing:
         finally:
             self._account.under_way.discard(order.order_id)
 
-    async def cancel(self, command: CancelOrder, request: Request) -> bytes:
-        """Cancels a working order, or sets its id aside."""
+    async def cancel(self, command: CancelOrder, request: Request, route_id: str = "") -> bytes:
+        """Cancels a working order, or sets its id aside, on its route too."""
         account = self._account
         if (answer := account.answered(request)) is not None:
             return await self._committed(answer)
@@ -138,7 +138,9 @@ class Changing:
             aside = ControlChanged(
                 ControlEventType.TOMBSTONED, request.request_id, command.order.client_order_id, request.actor
             )
-            account.stage((aside,), (record, Tombstone(command.order.client_order_id)))
+            name = command.order.client_order_id
+            routed = (Routed(route_id, name),) if route_id else ()
+            account.stage((aside,), (record, Tombstone(name), *routed))
             return await self._committed(body)
         (result,) = await self.cancel_each([self._working(command.order)], request)
         if isinstance(result, OrderFailure):

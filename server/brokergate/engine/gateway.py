@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TypeVar
@@ -18,6 +18,7 @@ from brokergate.domain.commands import (
     ClosePosition,
     CreatePaperAccount,
     EmergencyStop,
+    IfUnknown,
     OrderFailure,
     OrderRef,
     Placed,
@@ -49,6 +50,7 @@ from brokergate.engine.lookups import no_position, simulated_venue
 from brokergate.engine.placing import Placing
 from brokergate.engine.reading import Reading
 from brokergate.engine.requests import check_same_request
+from brokergate.engine.routes import Authorise
 from brokergate.engine.rules import check_order
 from brokergate.engine.simulators import Simulators
 from brokergate.engine.stopping import StopOperation, protective
@@ -57,10 +59,7 @@ from brokergate.engine.tasks import OwnedTasks, to_its_end
 from brokergate.engine.trading_control import TradingControl
 from brokergate.ports.broker import AbstractBroker, Preview
 from brokergate.ports.clock import Clock
-from brokergate.ports.journal import (
-    Journal,
-    JournalError,
-)
+from brokergate.ports.journal import AlreadyJournalled, Journal, JournalError
 from brokergate.ports.market import Absence, MarketSource
 from brokergate.resilience.metrics import BrokerMetrics
 
@@ -80,9 +79,10 @@ class Gateway(Reading):
         log: Callable[..., object],
         make_paper: Callable[[CreatePaperAccount], AbstractBroker],
         rng: random.Random | None = None,
+        routes: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """`rng` spreads the attempts to connect again."""
-        super().__init__(journal)
+        """`rng` spreads the attempts to connect again; `routes` name accounts in order."""
+        super().__init__(journal, routes or {})
         self.tasks = OwnedTasks()
         self.simulators = Simulators(
             self.accounts,
@@ -249,6 +249,58 @@ class Gateway(Reading):
         account = self.account(commands[0].account_id)
         return await self._run(account, self._placing[account].place(commands))
 
+    async def place_routed(
+        self, commands: Sequence[PlaceOrder], authorise: Authorise
+    ) -> Sequence[PlaceResult]:
+        """Places orders of one route in turn, each on the account that the route has for it or chooses; one that fails
+        stops none. `authorise` is asked about every account that is chosen."""
+        return await self.tasks.run(self._place_routed(commands, authorise))
+
+    async def place_routed_order(self, command: PlaceOrder, authorise: Authorise) -> Placed:
+        """As `place_routed`, of one order."""
+        (result,) = await self.place_routed((command,), authorise)
+        if isinstance(result, OrderFailure):
+            raise result.error
+        return result
+
+    async def _place_routed(
+        self, commands: Sequence[PlaceOrder], authorise: Authorise
+    ) -> Sequence[PlaceResult]:
+        results: list[PlaceResult] = []
+        while len(results) < len(commands):
+            self._gathering.settle()
+            found = self.routes.next_run(commands[len(results) :], authorise)
+            if isinstance(found, OrderFailure):
+                results.append(found)
+            else:
+                account, run = found
+                # Nothing suspends between the choice and its staging.
+                results.extend(await self._placing[account].place(run))
+        return results
+
+    async def cancel_routed(
+        self, command: CancelOrder, request: Request, route_id: str, authorise: Authorise
+    ) -> bytes:
+        """As `cancel_order`, wherever the order of the route is; the tombstone of one that is not known yet binds its
+        id to an account."""
+        while True:
+            account_id = self.routes.account_of(route_id, command.order)
+            if account_id is None and command.if_unknown is IfUnknown.TOMBSTONE:
+                account_id = self.routes.tombstone(route_id, command.order.client_order_id).account_id
+            if account_id is None:
+                account_id = self.routes.order_account(route_id, command.order)
+            authorise(account_id)
+            try:
+                return await self.cancel_order(replace(command, account_id=account_id), request, route_id)
+            except AlreadyJournalled:
+                if self.routes.account_of(route_id, command.order) in (None, account_id):
+                    raise
+                # The order came in between, and went elsewhere.
+
+    def route_of_new(self, route_id: str, spec: OrderSpec) -> str:
+        """The account that a new order on the route would go to now."""
+        return self.routes.first(PlaceOrder("", "", spec, b"", route_id=route_id)).account_id
+
     async def preview_order(self, account_id: str, spec: OrderSpec) -> Preview:
         """What an order would do now; what the rules refuse raises. Of a bracket it is what the entry would do, and
         whether all of it would be taken."""
@@ -283,15 +335,15 @@ class Gateway(Reading):
         account = self.account(command.account_id)
         return await self._change(account, request, self._changing[account].replace(command, request))
 
-    async def cancel_order(self, command: CancelOrder, request: Request) -> bytes:
-        """Cancels a working order; `request.encode` gets None after a tombstone."""
+    async def cancel_order(self, command: CancelOrder, request: Request, route_id: str = "") -> bytes:
+        """Cancels a working order; `request.encode` gets None after a tombstone, which holds on the route too."""
         account = self.account(command.account_id)
         changing = self._changing[account]
         return await self._cancel(
             account,
             lambda: [command.order],
             request,
-            lambda: changing.cancel(command, request),
+            lambda: changing.cancel(command, request, route_id),
             lambda: changing.write_cancel(command, request),
         )
 

@@ -46,6 +46,20 @@ def members_of(
     return members
 
 
+def check_place(
+    command: PlaceOrder,
+    instrument: Instrument,
+    capabilities: Capabilities,
+    broker: str,
+    present_ns: Callable[[], int],
+) -> None:
+    """Raises a GatewayError unless the broker could take the order, with all of its group."""
+    if command.spec.bracket or command.oco:
+        members_of(command, instrument, capabilities, broker, present_ns)
+    else:
+        check_order(command.spec, instrument, capabilities, broker, present_ns)
+
+
 def _check_links(command: PlaceOrder, capabilities: Capabilities, broker: str) -> None:
     way_out = _NOT_EMULATED if command.allow_emulated else ""
     if command.oco:

@@ -18,7 +18,7 @@ from brokergate.engine.control import Refusal
 from brokergate.engine.grouping import Unit, group_of, members_of, units_of, without
 from brokergate.engine.rules import check_order, check_quantity
 from brokergate.ports.broker import Accepted, Outcome, Rejected, Unknown
-from brokergate.ports.journal import CommitUnknown, JournalError, NewOrder, Record
+from brokergate.ports.journal import CommitUnknown, JournalError, NewOrder, Record, Routed
 
 NEVER_SENT = "cancelled before it was sent"
 
@@ -76,12 +76,14 @@ class Placing:
                 else:
                     for name in linked[index]:
                         if name in known or name in fresh:
-                            raise _reused(name, known[name].order if name in known else fresh[name][1])
+                            raise reused(name, known[name].order if name in known else fresh[name][1])
                     unit = self._intend(command, now_ns)
                     for order in unit:
                         name = order.client_order_id
                         fresh[name] = index, order
                         records.append(NewOrder(name, command.fingerprint, command.caller, command.method))
+                        if command.route_id:
+                            records.append(Routed(command.route_id, name))
                     kept = self._kept_back(unit, payloads)
                     if kept is None:
                         for order in unit:
@@ -193,6 +195,7 @@ class Placing:
                         member,
                         instrument,
                         now_ns,
+                        command.route_id,
                         group_id if member is members[0][1] else "",
                         group_id,
                     )
@@ -202,7 +205,7 @@ class Placing:
         time_in_force = check_order(spec, instrument, broker.capabilities, broker.name, account.present_ns)
         if time_in_force is not spec.time_in_force:
             spec = changed(spec, time_in_force=time_in_force)
-        return (self._order(command.client_order_id, spec, instrument, now_ns),)
+        return (self._order(command.client_order_id, spec, instrument, now_ns, command.route_id),)
 
     def _order(
         self,
@@ -210,6 +213,7 @@ class Placing:
         spec: OrderSpec,
         instrument: Instrument,
         now_ns: int,
+        route_id: str,
         order_id: str = "",
         group_id: str = "",
     ) -> Order:
@@ -229,6 +233,7 @@ class Placing:
             quantity=quantity,
             multiplier=instrument.multiplier,
             now_ns=now_ns,
+            route_id=route_id,
             group_id=group_id,
         )
 
@@ -364,10 +369,11 @@ def _placed(unit: Unit) -> Placed:
 def _check_same_body(command: PlaceOrder, fingerprint: bytes, order: Order) -> None:
     """A leg is journalled with the body of its group, and is no order that could be asked for again by itself."""
     if fingerprint != command.fingerprint or order.group_id not in ("", order.order_id):
-        raise _reused(command.client_order_id, order)
+        raise reused(command.client_order_id, order)
 
 
-def _reused(client_order_id: str, order: Order) -> GatewayError:
+def reused(client_order_id: str, order: Order) -> GatewayError:
+    """CLIENT_ORDER_ID_REUSED: `order` has the id already."""
     return GatewayError(
         ErrorReason.CLIENT_ORDER_ID_REUSED,
         f"client_order_id {client_order_id!r} was used for another order; draw a new one",

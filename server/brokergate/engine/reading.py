@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
-from brokergate.domain.accounts import BrokerBalance, BrokerPosition
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState
 from brokergate.domain.commands import OrderRef
 from brokergate.domain.control import AuditRecord, Discrepancy
 from brokergate.domain.cursor import encode_cursor
@@ -16,6 +17,7 @@ from brokergate.domain.orders import Order
 from brokergate.engine.account import Account
 from brokergate.engine.gathering import Gathering
 from brokergate.engine.lookups import account_view, no_position, trading_view
+from brokergate.engine.routes import Routes
 from brokergate.engine.views import AccountView, BrokerView, TradingView
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.journal import AuditFilter, FillFilter, Journal, OrderFilter, StoredOrder
@@ -25,9 +27,12 @@ from brokergate.resilience.metrics import metrics_of
 class Reading:
     """Reads; what it shows is durable."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, routes: Mapping[str, Sequence[str]]) -> None:
         self.journal = journal
         self.accounts: dict[str, Account] = {}
+        self.absent: dict[str, str] = {}
+        """Why an account of the configuration is not there, by its id: what a sentence about it ends with."""
+        self.routes = Routes(routes, self.accounts, self.absent, journal)
         self._gathering = Gathering()
         self._health_waiters: set[asyncio.Event] = set()
 
@@ -42,10 +47,12 @@ class Reading:
         self._gathering.settle()
         account = self.accounts.get(account_id)
         if account is None:
+            why = self.absent.get(account_id)
+            problem = f"no account {shorten(account_id)!r}" + (f": it {why}" if why else "")
             raise GatewayError(
                 ErrorReason.ACCOUNT_NOT_FOUND,
-                f"no account {shorten(account_id)!r}; ListAccounts shows those that there are",
-                violations=invalid_field(field, f"no account {shorten(account_id)!r}").violations,
+                f"{problem}; ListAccounts shows those that there are",
+                violations=invalid_field(field, problem).violations,
             )
         return account
 
@@ -153,6 +160,26 @@ class Reading:
         """The account's broker, for market data."""
         return self.account(account_id).broker
 
+    def reader(
+        self,
+        route_id: str,
+        symbols: Sequence[str],
+        check_broker: Callable[[AbstractBroker], None] = lambda _: None,
+    ) -> str:
+        """The first account of the route that is connected, has the instruments and a broker that `check_broker` raises
+        no GatewayError for."""
+
+        def check(account: Account) -> None:
+            for symbol in symbols:
+                account.instrument(symbol)
+            check_broker(account.broker)
+
+        return self.routes.reader(route_id, check).account_id
+
+    def is_connected(self, account_id: str) -> bool:
+        """Whether the account's broker is there."""
+        return self.account(account_id).connection.state is ConnectionState.CONNECTED
+
     def trading_states(self, account_id: str | None) -> Sequence[TradingView]:
         """Whether the account takes new orders; every account's when None."""
         accounts = (
@@ -195,6 +222,15 @@ class Reading:
     def _health_changed(self) -> None:
         for waiter in self._health_waiters:
             waiter.set()
+
+    @contextmanager
+    def health_sets(self, news: asyncio.Event) -> Iterator[None]:
+        """Sets `news` whenever a broker's health may have changed."""
+        self._health_waiters.add(news)
+        try:
+            yield
+        finally:
+            self._health_waiters.discard(news)
 
     async def on_health(self) -> AsyncIterator[None]:
         """Yields at once, and whenever a broker's health may have changed."""

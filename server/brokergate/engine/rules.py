@@ -127,6 +127,16 @@ def check_notional(spec: OrderSpec, quantity: Decimal, instrument: Instrument, a
         )
 
 
+def check_tradable(instrument: Instrument, at: str) -> None:
+    """Raises MARKET_CLOSED for an instrument that takes no orders now."""
+    if instrument.trading_state is not InstrumentTradingState.TRADING:
+        raise refuse(
+            ErrorReason.MARKET_CLOSED,
+            f"{at}symbol",
+            f"{instrument.symbol} is {instrument.trading_state.name}",
+        )
+
+
 def check_order(
     spec: OrderSpec,
     instrument: Instrument,
@@ -143,12 +153,7 @@ def check_order(
         raise invalid_field(f"{at}expire_time", problem)
     time_in_force = resolve_time_in_force(spec, capabilities, broker, at)
     check_flags(spec, capabilities, broker, at)
-    if instrument.trading_state is not InstrumentTradingState.TRADING:
-        raise refuse(
-            ErrorReason.MARKET_CLOSED,
-            f"{at}symbol",
-            f"{instrument.symbol} is {instrument.trading_state.name}",
-        )
+    check_tradable(instrument, at)
     check_price(f"{at}limit_price", spec.limit_price, instrument)
     check_price(f"{at}stop_price", spec.stop_price, instrument)
     if spec.trail_amount is not None:

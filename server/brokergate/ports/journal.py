@@ -82,6 +82,15 @@ class Tombstone:
 
 
 @dataclass(frozen=True, slots=True)
+class Routed:
+    """The route chose this account for a client_order_id: for ever, whatever becomes of the account's health or of the
+    configuration. Committed with the order itself, or with its tombstone (law 2)."""
+
+    route_id: str
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A named text of the account, committed with what it belongs to: `watermark`, `stop`. None takes it away."""
 
@@ -89,7 +98,7 @@ class Setting:
     value: str | None
 
 
-Record = NewOrder | RequestDone | Tombstone | Setting | VenueStep | VenueSnapshot
+Record = NewOrder | RequestDone | Tombstone | Routed | Setting | VenueStep | VenueSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +140,8 @@ class CommitUnknown(JournalError):
 
 
 class AlreadyJournalled(ValueError):
-    """`stage` was given a client_order_id, a request_id or an execution that is registered already. Nothing was
-    staged; the caller has not looked before."""
+    """`stage` was given a client_order_id, a request_id or an execution that is registered already, or an id that its
+    route chose another account for. Nothing was staged; the caller has not looked before."""
 
 
 class Journal(ABC):
@@ -247,6 +256,11 @@ class Journal(ABC):
     @abstractmethod
     def is_tombstoned(self, account_id: str, client_order_id: str) -> bool:
         """Whether a cancel came before the order."""
+
+    @abstractmethod
+    def find_routed(self, route_id: str, client_order_id: str) -> str | None:
+        """The account that the route chose for the id; None where it has chosen none. It may be one that has left the
+        configuration since."""
 
     @abstractmethod
     def open_orders(self, account_id: str) -> Sequence[StoredOrder]:

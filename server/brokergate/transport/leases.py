@@ -11,10 +11,12 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from brokergate.codec.decode.target import Target
 from brokergate.codec.encode.response import cancel_all_bytes
 from brokergate.domain.access import Caller
 from brokergate.domain.commands import CancelResult, OrderFailure, OrderRef, Request
 from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode, invites_repeat
+from brokergate.domain.orders import Order
 from brokergate.engine.gateway import Gateway
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import JournalError
@@ -37,36 +39,56 @@ _GONE: Final = frozenset({ErrorReason.ORDER_NOT_FOUND, ErrorReason.ACCOUNT_NOT_F
 
 
 class PlacedOrders:
-    """The orders placed through one stream that may still work, by account; ended ones are forgotten in time."""
+    """The orders placed through one stream that may still work, by where they were placed; ended ones are forgotten in
+    time."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._open: dict[tuple[str, str], None] = {}
+        self._open: dict[tuple[Target, str], None] = {}
         self._prune_at = FIRST_PRUNING
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def add(self, account_id: str, client_order_id: str) -> None:
+    def add(self, target: Target, client_order_id: str) -> None:
         """An order is about to be placed. Looks for ended ones whenever twice as many are kept as were left open."""
-        self._open[account_id, client_order_id] = None
+        self._open[target, client_order_id] = None
         if len(self._open) >= self._prune_at:
-            for account, order in list(self._open):
-                if not self._works(account, order):
-                    self.discard(account, order)
+            for place, order in list(self._open):
+                account_id = self._account(place, order)
+                if account_id is None or not self._works(account_id, order):
+                    self.discard(place, order)
             self._prune_at = max(FIRST_PRUNING, 2 * len(self._open))
 
-    def discard(self, account_id: str, client_order_id: str) -> None:
+    def discard(self, target: Target, client_order_id: str) -> None:
         """The order has ended, or was not placed."""
-        self._open.pop((account_id, client_order_id), None)
+        self._open.pop((target, client_order_id), None)
+
+    def settle(self, target: Target, order: Order) -> None:
+        """What became of an order that was placed."""
+        on = Target(order.account_id, "")
+        if order.ended or target != on:
+            self.discard(target, order.client_order_id)
+        if not order.ended:
+            self._open[on, order.client_order_id] = None
 
     def working(self) -> dict[str, list[str]]:
         """By account, the client ids of those that still work."""
         found: dict[str, list[str]] = {}
-        for account_id, client_order_id in self._open:
-            if self._works(account_id, client_order_id):
+        for target, client_order_id in self._open:
+            account_id = self._account(target, client_order_id)
+            if account_id is not None and self._works(account_id, client_order_id):
                 found.setdefault(account_id, []).append(client_order_id)
         return found
+
+    def _account(self, target: Target, client_order_id: str) -> str | None:
+        """The account that the order is on; None where its route never placed it."""
+        if not target.route_id:
+            return target.account_id
+        try:
+            return self._gateway.routes.account_of(target.route_id, OrderRef(client_order_id=client_order_id))
+        except (GatewayError, JournalError):
+            return None
 
     def _works(self, account_id: str, client_order_id: str) -> bool:
         try:

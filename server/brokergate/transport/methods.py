@@ -167,7 +167,7 @@ class Reporter:
 
     def _facts(self, method: str, request: Any, context: Any, began_ns: int) -> dict[str, Any]:
         facts: dict[str, Any] = {"method": method, "request_id": self._request_id(context)}
-        for name in ("account_id", "client_order_id"):
+        for name in ("account_id", "route_id", "client_order_id"):
             if value := getattr(request, name, ""):
                 facts[name] = value[:64]
         try:

@@ -16,6 +16,7 @@ import grpc
 
 from brokergate.codec.decode.entry import Entry, decode_entry
 from brokergate.codec.decode.order import Mutation
+from brokergate.codec.decode.target import Target
 from brokergate.codec.encode.response import (
     cancel_all_bytes,
     entry_cancel_all_bytes,
@@ -23,7 +24,6 @@ from brokergate.codec.encode.response import (
     entry_response_bytes,
     entry_result_bytes,
     failure_of,
-    order_response_bytes,
 )
 from brokergate.codec.encode.stream import encode_closing
 from brokergate.domain.access import Caller, Principal
@@ -42,6 +42,7 @@ from brokergate.transport.auth import require_account
 from brokergate.transport.calls import Stream, StreamEnded
 from brokergate.transport.leases import Leases, PlacedOrders
 from brokergate.transport.methods import Reporter, Requests
+from brokergate.transport.targets import authorise, cancel, replace
 from brokergate.v1 import order_pb2
 
 METHOD: Final = "/brokergate.v1.OrderService/StreamOrderEntry"
@@ -108,33 +109,37 @@ class _Session:
         message = decode_entry(request, self._caller)
         if message.lease is not None:
             self.grace_s = message.lease.grace_s if message.lease.enabled else None
-        for account_id, entries in groupby(message.entries, _placed_on):
-            if account_id is None:
+        for target, entries in groupby(message.entries, _placed_on):
+            if target is None:
                 for entry in entries:
                     await outbox.put([await self._change(entry)])
             else:
-                await outbox.put(await self._place(account_id, list(entries)))
+                await outbox.put(await self._place(target, list(entries)))
 
-    async def _place(self, account_id: str, entries: Sequence[Entry]) -> list[bytes]:
-        """Places orders of one account."""
+    async def _place(self, target: Target, entries: Sequence[Entry]) -> list[bytes]:
+        """Places orders of one account or route."""
         orders = [entry.command for entry in entries if isinstance(entry.command, PlaceOrder)]
         # Before: a client that goes away while they are placed must find them in its lease.
         for order in orders:
-            self.placed.add(account_id, order.client_order_id)
+            self.placed.add(target, order.client_order_id)
             for member in order.oco:
-                self.placed.add(account_id, member.client_order_id)
+                self.placed.add(target, member.client_order_id)
         outcomes: Sequence[PlaceResult]
         try:
-            require_account(self._principal, account_id)
-            outcomes = await self._gateway.place_orders(orders)
+            if target.route_id:
+                outcomes = await self._gateway.place_routed(orders, authorise(self._principal))
+            else:
+                require_account(self._principal, target.account_id)
+                outcomes = await self._gateway.place_orders(orders)
         except Exception as error:  # noqa: BLE001 - told in each command's result, and logged where it is ours
             outcomes = [OrderFailure(self._reporter.failed_command(METHOD, orders[0], error))] * len(orders)
         for order, outcome in zip(orders, outcomes, strict=True):
-            if isinstance(outcome, OrderFailure) or outcome.order.ended:
-                self.placed.discard(account_id, order.client_order_id)
-            for index, member in enumerate(order.oco):
-                if isinstance(outcome, OrderFailure) or outcome.linked[index].ended:
-                    self.placed.discard(account_id, member.client_order_id)
+            if isinstance(outcome, OrderFailure):
+                for name in (order.client_order_id, *[member.client_order_id for member in order.oco]):
+                    self.placed.discard(target, name)
+                continue
+            for placed in (outcome.order, *(outcome.linked if order.oco else ())):
+                self.placed.settle(target, placed)
         return [
             entry_result_bytes(entry.request_id, _as_asked(entry, outcome))
             for entry, outcome in zip(entries, outcomes, strict=True)
@@ -158,21 +163,15 @@ class _Session:
         request_id: str,
         mutation: Mutation[ReplaceOrder] | Mutation[CancelOrder] | Mutation[CancelAllOrders],
     ) -> bytes:
-        command, caller, gateway = mutation.command, self._caller, self._gateway
-        require_account(self._principal, command.account_id)
-        # As the RPCs name themselves: a command that is repeated by its RPC gets the same answer.
-        match command:
+        principal, caller, gateway = self._principal, self._caller, self._gateway
+        match mutation.command:
             case ReplaceOrder():
-                request = Request(
-                    mutation.request_id, "ReplaceOrder", mutation.fingerprint, order_response_bytes, caller
-                )
-                return entry_order_bytes(request_id, await gateway.replace_order(command, request))
+                return entry_order_bytes(request_id, await replace(gateway, mutation, principal, caller))
             case CancelOrder():
-                request = Request(
-                    mutation.request_id, "CancelOrder", mutation.fingerprint, order_response_bytes, caller
-                )
-                return entry_order_bytes(request_id, await gateway.cancel_order(command, request))
-            case CancelAllOrders():
+                return entry_order_bytes(request_id, await cancel(gateway, mutation, principal, caller))
+            case CancelAllOrders() as command:
+                require_account(principal, command.account_id)
+                # As the RPC names itself: a command that is repeated by its RPC gets the same answer.
                 request = Request(
                     mutation.request_id, "CancelAllOrders", mutation.fingerprint, cancel_all_bytes, caller
                 )
@@ -186,9 +185,10 @@ def _as_asked(entry: Entry, outcome: PlaceResult) -> PlaceResult:
     return outcome
 
 
-def _placed_on(entry: Entry) -> str | None:
-    """The account that the entry places an order on; None for every other one."""
-    return entry.command.account_id if isinstance(entry.command, PlaceOrder) else None
+def _placed_on(entry: Entry) -> Target | None:
+    """Where the entry places an order; None for every other one."""
+    command = entry.command
+    return Target(command.account_id, command.route_id) if isinstance(command, PlaceOrder) else None
 
 
 class Outbox:

@@ -355,22 +355,28 @@ class GetQuoteRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ROUTE_ID_FIELD_NUMBER: _builtins.int
     SYMBOL_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The account whose market it is. Required."""
+    """An account's."""
+    route_id: _builtins.str
+    """A route's: that of its first account that is connected and has the instrument."""
     symbol: _builtins.str
     """The instrument. Required."""
     def __init__(
         self,
         *,
         account_id: _builtins.str = ...,
+        route_id: _builtins.str = ...,
         symbol: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "route_id", b"route_id", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "symbol", b"symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "route_id", b"route_id", "symbol", b"symbol", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["account_id", "route_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___GetQuoteRequest: _TypeAlias = GetQuoteRequest  # noqa: Y015
 
@@ -381,6 +387,9 @@ class GetQuoteResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     QUOTE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account whose market it is of."""
     @_builtins.property
     def quote(self) -> Global___Quote:
         """It."""
@@ -389,10 +398,11 @@ class GetQuoteResponse(_message.Message):
         self,
         *,
         quote: Global___Quote | None = ...,
+        account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "quote", b"quote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -405,12 +415,17 @@ class StreamMarketDataRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ROUTE_ID_FIELD_NUMBER: _builtins.int
     SYMBOLS_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     BOOK_DEPTH_FIELD_NUMBER: _builtins.int
     MIN_INTERVAL_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The account whose market it is. Required."""
+    """An account's."""
+    route_id: _builtins.str
+    """A route's: that of its first account that is connected and has the instruments. When
+    that one is lost the stream goes on with the next.
+    """
     book_depth: _builtins.int
     """Levels a side of the book: 1 to 1000; 0 is 20."""
     @_builtins.property
@@ -429,16 +444,19 @@ class StreamMarketDataRequest(_message.Message):
         self,
         *,
         account_id: _builtins.str = ...,
+        route_id: _builtins.str = ...,
         symbols: _abc.Iterable[_builtins.str] | None = ...,
         kinds: _abc.Iterable[Global___MarketDataKind.ValueType] | None = ...,
         book_depth: _builtins.int = ...,
         min_interval: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["min_interval", b"min_interval"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "min_interval", b"min_interval", "route_id", b"route_id", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "book_depth", b"book_depth", "kinds", b"kinds", "min_interval", b"min_interval", "symbols", b"symbols"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "book_depth", b"book_depth", "kinds", b"kinds", "min_interval", b"min_interval", "route_id", b"route_id", "symbols", b"symbols", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["account_id", "route_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___StreamMarketDataRequest: _TypeAlias = StreamMarketDataRequest  # noqa: Y015
 
@@ -451,8 +469,13 @@ class StreamMarketDataResponse(_message.Message):
     UPDATES_FIELD_NUMBER: _builtins.int
     SKIPPED_UPDATES_FIELD_NUMBER: _builtins.int
     CLOSING_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     skipped_updates: _builtins.int
     """Updates skipped since the message before: older quotes and books, and trades beyond 1000 waiting."""
+    account_id: _builtins.str
+    """The account whose market this and what follows is of: in the first message, and whenever a route goes on with
+    another account. The present quotes and books come again then.
+    """
     @_builtins.property
     def updates(self) -> _containers.RepeatedCompositeFieldContainer[Global___MarketDataUpdate]:
         """First the present quotes and books, then what is new. Trades are in order; of quotes and books the latest."""
@@ -467,10 +490,11 @@ class StreamMarketDataResponse(_message.Message):
         updates: _abc.Iterable[Global___MarketDataUpdate] | None = ...,
         skipped_updates: _builtins.int = ...,
         closing: _stream_pb2.StreamClosing | None = ...,
+        account_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["closing", b"closing", "skipped_updates", b"skipped_updates", "updates", b"updates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "closing", b"closing", "skipped_updates", b"skipped_updates", "updates", b"updates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -65,7 +65,7 @@ class _IfUnknownEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IfUnknown.V
     IF_UNKNOWN_ERROR: _IfUnknown.ValueType  # 1
     """Answer NOT_FOUND."""
     IF_UNKNOWN_TOMBSTONE: _IfUnknown.ValueType  # 2
-    """Remember the client_order_id: a later place of it ends REJECTED (`TOMBSTONED`)."""
+    """Remember the client_order_id: a later place of it, on the account or the route, ends REJECTED (`TOMBSTONED`)."""
 
 class IfUnknown(_IfUnknown, metaclass=_IfUnknownEnumTypeWrapper):
     """What to do with a cancel whose order is not known."""
@@ -75,7 +75,7 @@ IF_UNKNOWN_UNSPECIFIED: IfUnknown.ValueType  # 0
 IF_UNKNOWN_ERROR: IfUnknown.ValueType  # 1
 """Answer NOT_FOUND."""
 IF_UNKNOWN_TOMBSTONE: IfUnknown.ValueType  # 2
-"""Remember the client_order_id: a later place of it ends REJECTED (`TOMBSTONED`)."""
+"""Remember the client_order_id: a later place of it, on the account or the route, ends REJECTED (`TOMBSTONED`)."""
 Global___IfUnknown: _TypeAlias = IfUnknown  # noqa: Y015
 
 @_typing.final
@@ -414,7 +414,7 @@ class Order(_message.Message):
     order_id: _builtins.str
     """The gateway's id; stays the same across replaces."""
     client_order_id: _builtins.str
-    """The client's id, unique on the account for ever."""
+    """The client's id, unique on the account for ever, and on the route that it was placed through."""
     account_id: _builtins.str
     """The account that it is on."""
     route_id: _builtins.str
@@ -543,9 +543,12 @@ class PlaceOrderRequest(_message.Message):
     account_id: _builtins.str
     """An account."""
     route_id: _builtins.str
-    """A route: the first of its accounts that is healthy and trades the instrument."""
+    """A route: the first of its accounts that is healthy and trades the order. The answer's `account_id` says which;
+    the order never moves to another one, and neither does its client_order_id: whatever happens, at most one
+    account of the route ever gets it.
+    """
     client_order_id: _builtins.str
-    """Unique on the account for ever, `[A-Za-z0-9_-]{1,64}`. Required."""
+    """Unique on the account, or on the route, for ever, `[A-Za-z0-9_-]{1,64}`. Required."""
     allow_emulated: _builtins.bool
     """Let the gateway emulate a bracket or OCO that the broker lacks. The risk: while the gateway or its connection
     is down, the other leg is not cancelled. This version emulates none: what the broker does not link itself
@@ -628,7 +631,7 @@ class PreviewOrderRequest(_message.Message):
     account_id: _builtins.str
     """An account."""
     route_id: _builtins.str
-    """A route."""
+    """A route: the answer's `account_id` is the account that the order would go to now."""
     @_builtins.property
     def order(self) -> Global___OrderSpec:
         """Required. Of a bracket the answer tells what its entry would do, and whether all of it would be taken."""
@@ -713,6 +716,7 @@ class ReplaceOrderRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ROUTE_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     EXPECTED_GENERATION_FIELD_NUMBER: _builtins.int
@@ -724,7 +728,9 @@ class ReplaceOrderRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     DISPLAY_QUANTITY_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The account. Required."""
+    """The account."""
+    route_id: _builtins.str
+    """The route that the order was placed on: it is wherever that put it."""
     request_id: _builtins.str
     """Makes the repeat of this request safe, `[A-Za-z0-9_-]{1,64}`. Required."""
     expected_generation: _builtins.int
@@ -755,6 +761,7 @@ class ReplaceOrderRequest(_message.Message):
         self,
         *,
         account_id: _builtins.str = ...,
+        route_id: _builtins.str = ...,
         order: Global___OrderRef | None = ...,
         request_id: _builtins.str = ...,
         expected_generation: _builtins.int = ...,
@@ -766,9 +773,9 @@ class ReplaceOrderRequest(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         display_quantity: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_quantity", b"_display_quantity", "_limit_price", b"_limit_price", "_quantity", b"_quantity", "_stop_price", b"_stop_price", "_trail_amount", b"_trail_amount", "_trail_percent", b"_trail_percent", "display_quantity", b"display_quantity", "expire_time", b"expire_time", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "stop_price", b"stop_price", "trail_amount", b"trail_amount", "trail_percent", b"trail_percent"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_display_quantity", b"_display_quantity", "_limit_price", b"_limit_price", "_quantity", b"_quantity", "_stop_price", b"_stop_price", "_trail_amount", b"_trail_amount", "_trail_percent", b"_trail_percent", "account_id", b"account_id", "display_quantity", b"display_quantity", "expire_time", b"expire_time", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "route_id", b"route_id", "stop_price", b"stop_price", "target", b"target", "trail_amount", b"trail_amount", "trail_percent", b"trail_percent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_quantity", b"_display_quantity", "_limit_price", b"_limit_price", "_quantity", b"_quantity", "_stop_price", b"_stop_price", "_trail_amount", b"_trail_amount", "_trail_percent", b"_trail_percent", "account_id", b"account_id", "display_quantity", b"display_quantity", "expected_generation", b"expected_generation", "expire_time", b"expire_time", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "request_id", b"request_id", "stop_price", b"stop_price", "trail_amount", b"trail_amount", "trail_percent", b"trail_percent"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_display_quantity", b"_display_quantity", "_limit_price", b"_limit_price", "_quantity", b"_quantity", "_stop_price", b"_stop_price", "_trail_amount", b"_trail_amount", "_trail_percent", b"_trail_percent", "account_id", b"account_id", "display_quantity", b"display_quantity", "expected_generation", b"expected_generation", "expire_time", b"expire_time", "limit_price", b"limit_price", "order", b"order", "quantity", b"quantity", "request_id", b"request_id", "route_id", b"route_id", "stop_price", b"stop_price", "target", b"target", "trail_amount", b"trail_amount", "trail_percent", b"trail_percent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__display_quantity: _TypeAlias = _typing.Literal["display_quantity"]  # noqa: Y015
     _WhichOneofArgType__display_quantity: _TypeAlias = _typing.Literal["_display_quantity", b"_display_quantity"]  # noqa: Y015
@@ -782,6 +789,8 @@ class ReplaceOrderRequest(_message.Message):
     _WhichOneofArgType__trail_amount: _TypeAlias = _typing.Literal["_trail_amount", b"_trail_amount"]  # noqa: Y015
     _WhichOneofReturnType__trail_percent: _TypeAlias = _typing.Literal["trail_percent"]  # noqa: Y015
     _WhichOneofArgType__trail_percent: _TypeAlias = _typing.Literal["_trail_percent", b"_trail_percent"]  # noqa: Y015
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["account_id", "route_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__display_quantity) -> _WhichOneofReturnType__display_quantity | None: ...
     @_typing.overload
@@ -794,6 +803,8 @@ class ReplaceOrderRequest(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trail_amount) -> _WhichOneofReturnType__trail_amount | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trail_percent) -> _WhichOneofReturnType__trail_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___ReplaceOrderRequest: _TypeAlias = ReplaceOrderRequest  # noqa: Y015
 
@@ -828,11 +839,14 @@ class CancelOrderRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ROUTE_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     IF_UNKNOWN_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The account. Required."""
+    """The account."""
+    route_id: _builtins.str
+    """The route that the order was placed on: it is wherever that put it."""
     request_id: _builtins.str
     """Makes the repeat of this request safe, `[A-Za-z0-9_-]{1,64}`. Required."""
     if_unknown: Global___IfUnknown.ValueType
@@ -845,15 +859,18 @@ class CancelOrderRequest(_message.Message):
         self,
         *,
         account_id: _builtins.str = ...,
+        route_id: _builtins.str = ...,
         order: Global___OrderRef | None = ...,
         request_id: _builtins.str = ...,
         if_unknown: Global___IfUnknown.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "order", b"order", "route_id", b"route_id", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "if_unknown", b"if_unknown", "order", b"order", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "if_unknown", b"if_unknown", "order", b"order", "request_id", b"request_id", "route_id", b"route_id", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["account_id", "route_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___CancelOrderRequest: _TypeAlias = CancelOrderRequest  # noqa: Y015
 
@@ -993,7 +1010,7 @@ class BatchPlaceOrdersRequest(_message.Message):
     account_id: _builtins.str
     """An account."""
     route_id: _builtins.str
-    """A route."""
+    """A route; each order goes to the first account that can take it."""
     @_builtins.property
     def orders(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchOrder]:
         """1 to 500 orders."""
@@ -1132,9 +1149,12 @@ class GetOrderRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    ROUTE_ID_FIELD_NUMBER: _builtins.int
     ORDER_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The account. Required."""
+    """The account."""
+    route_id: _builtins.str
+    """The route that the order was placed on: it is wherever that put it."""
     @_builtins.property
     def order(self) -> Global___OrderRef:
         """Which order. Required."""
@@ -1143,13 +1163,16 @@ class GetOrderRequest(_message.Message):
         self,
         *,
         account_id: _builtins.str = ...,
+        route_id: _builtins.str = ...,
         order: Global___OrderRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["order", b"order"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "order", b"order", "route_id", b"route_id", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "order", b"order"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "order", b"order", "route_id", b"route_id", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_target: _TypeAlias = _typing.Literal["account_id", "route_id"]  # noqa: Y015
+    _WhichOneofArgType_target: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_target) -> _WhichOneofReturnType_target | None: ...
 
 Global___GetOrderRequest: _TypeAlias = GetOrderRequest  # noqa: Y015
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from brokergate.codec.decode.fields import Violations, identifier, positive, symbol
 from brokergate.codec.decode.fingerprint import fingerprint_of
 from brokergate.codec.decode.order import Mutation, mutation_at
+from brokergate.codec.decode.target import Target, target_at
 from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.commands import ClosePosition
 from brokergate.v1 import account_pb2, broker_pb2, instrument_pb2, market_data_pb2, position_pb2
@@ -15,9 +16,9 @@ from brokergate.v1 import account_pb2, broker_pb2, instrument_pb2, market_data_p
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """An instrument on an account."""
+    """An instrument on an account or a route."""
 
-    account_id: str
+    target: Target
     symbol: str
 
 
@@ -46,15 +47,20 @@ def decode_list_positions(request: position_pb2.ListPositionsRequest) -> ListPos
 
 
 def decode_holding(
-    request: position_pb2.GetPositionRequest
-    | instrument_pb2.GetInstrumentRequest
-    | market_data_pb2.GetQuoteRequest,
+    request: instrument_pb2.GetInstrumentRequest | market_data_pb2.GetQuoteRequest,
 ) -> Holding:
-    """The account and the symbol of a GetPositionRequest, a GetInstrumentRequest or a GetQuoteRequest."""
+    """The target and the symbol of a GetInstrumentRequest or a GetQuoteRequest."""
     out = Violations()
-    holding = Holding(
-        identifier(out, "account_id", request.account_id), symbol(out, "symbol", request.symbol)
-    )
+    holding = Holding(target_at(out, "", request), symbol(out, "symbol", request.symbol))
+    out.check()
+    return holding
+
+
+def decode_get_position(request: position_pb2.GetPositionRequest) -> Holding:
+    """A GetPositionRequest."""
+    out = Violations()
+    target = Target(identifier(out, "account_id", request.account_id), "")
+    holding = Holding(target, symbol(out, "symbol", request.symbol))
     out.check()
     return holding
 

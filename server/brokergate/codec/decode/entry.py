@@ -91,11 +91,15 @@ def _command(path: str, command: order_pb2.OrderCommand, caller: Caller) -> Entr
             case "replace":
                 path += "replace."
                 replace = orders.replace_at(out, path, command.replace)
-                return orders.mutation_at(out, path, command.replace.request_id or name, replace)
+                return orders.mutation_at(
+                    out, path, command.replace.request_id or name, replace, command.replace.route_id
+                )
             case "cancel":
                 path += "cancel."
                 cancel = orders.cancel_at(out, path, command.cancel)
-                return orders.mutation_at(out, path, command.cancel.request_id or name, cancel)
+                return orders.mutation_at(
+                    out, path, command.cancel.request_id or name, cancel, command.cancel.route_id
+                )
             case "cancel_all":
                 path += "cancel_all."
                 cancel_all = orders.cancel_all_at(out, path, command.cancel_all)

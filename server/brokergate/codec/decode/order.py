@@ -18,6 +18,7 @@ from brokergate.codec.decode.fields import (
 from brokergate.codec.decode.fingerprint import fingerprint, fingerprint_of
 from brokergate.codec.decode.group import check_bracket, check_oco
 from brokergate.codec.decode.spec import decode_expire_time, decode_spec, decode_trail_percent
+from brokergate.codec.decode.target import Target, target_at
 from brokergate.domain.access import GATEWAY, Caller
 from brokergate.domain.commands import (
     CancelAllOrders,
@@ -29,7 +30,6 @@ from brokergate.domain.commands import (
     PlaceOrder,
     ReplaceOrder,
 )
-from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.orders import OrderSpec, Side
 from brokergate.domain.values import changed
 from brokergate.v1 import order_pb2
@@ -48,18 +48,20 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Mutation(Generic[T]):
-    """A command that its `request_id` makes repeatable; `fingerprint` is equal for equal commands."""
+    """A command that its `request_id` makes repeatable; `fingerprint` is equal for equal commands. With a `route_id`
+    the command's `account_id` is empty: it is that of the order, which the route knows."""
 
     command: T
     request_id: str
     fingerprint: bytes
+    route_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PlaceBatch:
-    """Orders of one account; `orders[i]` is the command, or why there is none."""
+    """Orders of one account or route; `orders[i]` is the command, or why there is none."""
 
-    account_id: str
+    target: Target
     orders: tuple[PlaceOrder | OrderFailure, ...]
 
 
@@ -75,7 +77,7 @@ class CancelBatch:
 class PreviewOrder:
     """An order that is not to be placed."""
 
-    account_id: str
+    target: Target
     spec: OrderSpec
 
 
@@ -83,34 +85,8 @@ class PreviewOrder:
 class GetOrder:
     """An order to show."""
 
-    account_id: str
+    target: Target
     order: OrderRef
-
-
-def unimplemented(what: str) -> GatewayError:
-    """The error for what the contract has and this version lacks."""
-    return GatewayError(
-        ErrorReason.UNIMPLEMENTED, f"{what} is not implemented in this version of the gateway"
-    )
-
-
-def _target(
-    out: Violations,
-    path: str,
-    request: order_pb2.PlaceOrderRequest | order_pb2.PreviewOrderRequest | order_pb2.BatchPlaceOrdersRequest,
-) -> str:
-    """The account; '' for a route, which `_check_supported` refuses once everything else has been looked at."""
-    if request.HasField("route_id"):
-        identifier(out, f"{path}route_id", request.route_id)
-        return ""
-    return identifier(out, f"{path}account_id", request.account_id)
-
-
-def _check_supported(
-    request: order_pb2.PlaceOrderRequest | order_pb2.PreviewOrderRequest | order_pb2.BatchPlaceOrdersRequest,
-) -> None:
-    if request.HasField("route_id"):
-        raise unimplemented(f"placing by a route (route_id {request.route_id!r})")
 
 
 def ref_at(out: Violations, field: str, ref: order_pb2.OrderRef) -> OrderRef:
@@ -132,7 +108,7 @@ def place_at(
     out: Violations, path: str, request: order_pb2.PlaceOrderRequest, caller: Caller = GATEWAY
 ) -> PlaceOrder:
     """The place whose fields are at `path`; raises what is wrong with it and what `out` had before."""
-    account_id = _target(out, path, request)
+    target = target_at(out, path, request)
     client_order_id = identifier(out, f"{path}client_order_id", request.client_order_id)
     if request.HasField("order"):
         spec = decode_spec(out, f"{path}order.", request.order)
@@ -148,12 +124,25 @@ def place_at(
     elif spec.bracket:
         check_bracket(out, path, client_order_id, spec)
     out.check()
-    _check_supported(request)
-    body = fingerprint(f"account:{account_id}", spec, others, request.allow_emulated)
-    place = PlaceOrder(account_id, client_order_id, spec, body, caller)
+    body = fingerprint(target.name, spec, others, request.allow_emulated)
+    place = _place(target, client_order_id, spec, body, caller)
     if others or request.allow_emulated:
         place = changed(place, oco=others, allow_emulated=request.allow_emulated)
     return place
+
+
+def _place(
+    target: Target,
+    client_order_id: str,
+    spec: OrderSpec,
+    body: bytes,
+    caller: Caller,
+    method: str = "PlaceOrder",
+) -> PlaceOrder:
+    account_id, route_id = target
+    if route_id:
+        return PlaceOrder(account_id, client_order_id, spec, body, caller, method, route_id=route_id)
+    return PlaceOrder(account_id, client_order_id, spec, body, caller, method)
 
 
 def _linked(out: Violations, path: str, linked: Any) -> tuple[LinkedOrder, ...]:
@@ -179,18 +168,17 @@ def decode_batch_place(request: order_pb2.BatchPlaceOrdersRequest, caller: Calle
     """A BatchPlaceOrdersRequest that `caller` sent. An order that is wrong is a failure in its place; the others
     are taken."""
     out = Violations()
-    account_id = _target(out, "", request)
+    target = target_at(out, "", request)
     count(out, "orders", request.orders, 1, MAX_BATCH)
     out.check()
-    _check_supported(request)
     return PlaceBatch(
-        account_id,
-        tuple(_batch_order(account_id, index, order, caller) for index, order in enumerate(request.orders)),
+        target,
+        tuple(_batch_order(target, index, order, caller) for index, order in enumerate(request.orders)),
     )
 
 
 def _batch_order(
-    account_id: str, index: int, order: order_pb2.BatchOrder, caller: Caller
+    target: Target, index: int, order: order_pb2.BatchOrder, caller: Caller
 ) -> PlaceOrder | OrderFailure:
     out = Violations()
     client_order_id = identifier(out, f"orders[{index}].client_order_id", order.client_order_id)
@@ -202,14 +190,14 @@ def _batch_order(
         check_bracket(out, f"orders[{index}].", client_order_id, spec)
     if out:
         return OrderFailure(out.error())
-    body = fingerprint(f"account:{account_id}", spec)
-    return PlaceOrder(account_id, client_order_id, spec, body, caller, "BatchPlaceOrders")
+    body = fingerprint(target.name, spec)
+    return _place(target, client_order_id, spec, body, caller, "BatchPlaceOrders")
 
 
 def decode_preview(request: order_pb2.PreviewOrderRequest) -> PreviewOrder:
     """A PreviewOrderRequest."""
     out = Violations()
-    account_id = _target(out, "", request)
+    target = target_at(out, "", request)
     spec = decode_spec(out, "order.", request.order) if request.HasField("order") else None
     if spec is None:
         out.add("order", "is required")
@@ -217,8 +205,7 @@ def decode_preview(request: order_pb2.PreviewOrderRequest) -> PreviewOrder:
     if spec.bracket and not out:
         check_bracket(out, "", "", spec)
     out.check()
-    _check_supported(request)
-    return PreviewOrder(account_id, spec)
+    return PreviewOrder(target, spec)
 
 
 def replace_at(out: Violations, path: str, request: order_pb2.ReplaceOrderRequest) -> ReplaceOrder:
@@ -241,9 +228,9 @@ def replace_at(out: Violations, path: str, request: order_pb2.ReplaceOrderReques
             f"{path}expected_generation", "is required; give the generation that you have seen, 1 at first"
         )
     _check_display(out, path, changes)
-    account_id = identifier(out, f"{path}account_id", request.account_id)
+    target = target_at(out, path, request)
     return ReplaceOrder(
-        account_id, ref_at(out, f"{path}order", request.order), request.expected_generation, **changes
+        target.account_id, ref_at(out, f"{path}order", request.order), request.expected_generation, **changes
     )
 
 
@@ -255,12 +242,12 @@ def _check_display(out: Violations, path: str, changes: dict[str, Decimal]) -> N
 
 def cancel_at(out: Violations, path: str, request: order_pb2.CancelOrderRequest) -> CancelOrder:
     """The cancel whose fields are at `path`."""
-    account_id = identifier(out, f"{path}account_id", request.account_id)
+    target = target_at(out, path, request)
     order = ref_at(out, f"{path}order", request.order)
     if_unknown = choice(out, f"{path}if_unknown", request.if_unknown, _IF_UNKNOWN)
     if if_unknown is IfUnknown.TOMBSTONE and not order.client_order_id:
         out.add(f"{path}order.client_order_id", "is required with if_unknown TOMBSTONE")
-    return CancelOrder(account_id, order, if_unknown or IfUnknown.ERROR)
+    return CancelOrder(target.account_id, order, if_unknown or IfUnknown.ERROR)
 
 
 def cancel_all_at(out: Violations, path: str, request: order_pb2.CancelAllOrdersRequest) -> CancelAllOrders:
@@ -272,23 +259,26 @@ def cancel_all_at(out: Violations, path: str, request: order_pb2.CancelAllOrders
     )
 
 
-def mutation_at(out: Violations, path: str, request_id: str, command: T) -> Mutation[T]:
+def mutation_at(out: Violations, path: str, request_id: str, command: T, route_id: str = "") -> Mutation[T]:
     """`command` under the request id at `path`; raises the error that says what is wrong with it."""
     identifier(out, f"{path}request_id", request_id)
     out.check()
-    return Mutation(command, request_id, fingerprint_of(type(command).__name__, command))
+    # What earlier releases journalled has no route, and is repeated like any other.
+    by_route = (route_id,) if route_id else ()
+    body = fingerprint_of(type(command).__name__, command, *by_route)
+    return Mutation(command, request_id, body, route_id)
 
 
 def decode_replace(request: order_pb2.ReplaceOrderRequest) -> Mutation[ReplaceOrder]:
     """A ReplaceOrderRequest."""
     out = Violations()
-    return mutation_at(out, "", request.request_id, replace_at(out, "", request))
+    return mutation_at(out, "", request.request_id, replace_at(out, "", request), request.route_id)
 
 
 def decode_cancel(request: order_pb2.CancelOrderRequest) -> Mutation[CancelOrder]:
     """A CancelOrderRequest."""
     out = Violations()
-    return mutation_at(out, "", request.request_id, cancel_at(out, "", request))
+    return mutation_at(out, "", request.request_id, cancel_at(out, "", request), request.route_id)
 
 
 def decode_cancel_all(request: order_pb2.CancelAllOrdersRequest) -> Mutation[CancelAllOrders]:
@@ -310,6 +300,6 @@ def decode_batch_cancel(request: order_pb2.BatchCancelOrdersRequest) -> Mutation
 def decode_get_order(request: order_pb2.GetOrderRequest) -> GetOrder:
     """A GetOrderRequest."""
     out = Violations()
-    query = GetOrder(identifier(out, "account_id", request.account_id), ref_at(out, "order", request.order))
+    query = GetOrder(target_at(out, "", request), ref_at(out, "order", request.order))
     out.check()
     return query

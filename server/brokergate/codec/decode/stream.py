@@ -19,6 +19,7 @@ from brokergate.codec.decode.fields import (
     symbol,
     time_ns,
 )
+from brokergate.codec.decode.target import Target, target_at
 from brokergate.domain.events import EventKind
 from brokergate.domain.streams import StartPosition, StreamRequest
 from brokergate.v1 import event_pb2, market_data_pb2
@@ -44,10 +45,10 @@ class MarketDataKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class MarketDataRequest:
-    """Market data of `symbols` on an account's market: `depth` levels a side of books, no oftener than
+    """Market data of `symbols` on the market of an account or a route: `depth` levels a side of books, no oftener than
     `min_interval_s`."""
 
-    account_id: str
+    target: Target
     symbols: tuple[str, ...]
     kinds: frozenset[MarketDataKind]
     depth: int
@@ -118,7 +119,7 @@ def _symbols(out: Violations, names: Sequence[str], low: int) -> tuple[str, ...]
 def decode_stream_market_data(request: market_data_pb2.StreamMarketDataRequest) -> MarketDataRequest:
     """A StreamMarketDataRequest."""
     out = Violations()
-    account_id = identifier(out, "account_id", request.account_id)
+    target = target_at(out, "", request)
     symbols = _symbols(out, request.symbols, 1)
     kinds = choices(out, "kinds", request.kinds, _DATA_KINDS) or frozenset({MarketDataKind.QUOTE})
     if not 0 <= request.book_depth <= MAX_DEPTH:
@@ -126,5 +127,5 @@ def decode_stream_market_data(request: market_data_pb2.StreamMarketDataRequest) 
     interval_ns = duration_ns(out, "min_interval", request.min_interval, 0, MAX_INTERVAL_S)
     out.check()
     return MarketDataRequest(
-        account_id, symbols, kinds, request.book_depth or DEFAULT_DEPTH, interval_ns / NS_PER_S
+        target, symbols, kinds, request.book_depth or DEFAULT_DEPTH, interval_ns / NS_PER_S
     )

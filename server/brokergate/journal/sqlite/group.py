@@ -45,6 +45,7 @@ class Group:
         "events",
         "process_waiters",
         "rare",
+        "routed",
         "rows",
         "settings",
         "size",
@@ -61,6 +62,8 @@ class Group:
         """About how many bytes the commit adds to the log."""
         self.answers: dict[tuple[int, str], Answered] = {}
         self.tombstones: dict[tuple[int, str], None] = {}
+        self.routed: dict[tuple[str, str], Account] = {}
+        """The account that a route chose, by the route's id and the client_order_id."""
         self.settings: dict[str, str] = {}
         self.account_settings: dict[tuple[int, str], str | None] = {}
         self.venues: dict[Account, VenueRecords] = {}
@@ -78,6 +81,7 @@ class Group:
             self.rows
             or self.answers
             or self.tombstones
+            or self.routed
             or self.settings
             or self.account_settings
             or self.venues
@@ -97,6 +101,11 @@ class Group:
             connection.executemany("INSERT INTO rare_events VALUES (?, ?)", self.rare)
         if self.callers:
             connection.executemany("INSERT INTO callers VALUES (?, ?, ?, ?, ?)", self.callers)
+        if self.routed:
+            connection.executemany(
+                "INSERT INTO routed VALUES (?, ?, ?)",
+                [(*key, account.number) for key, account in self.routed.items()],
+            )
         if self.answers or self.tombstones or self.settings or self.account_settings or self.discrepancies:
             self._write_rest(connection)
 

@@ -108,6 +108,9 @@ class Lookups(Opened):
             return True
         return self._store.row(queries.IS_TOMBSTONED, (number, client_order_id)) is not None
 
+    def find_routed(self, route_id: str, client_order_id: str) -> str | None:
+        return self._writer.routed(route_id, client_order_id)
+
     def has_fill(self, account_id: str, key: tuple[str, str, str]) -> bool:
         account = self._accounts[account_id]
         if key in account.views.fills:

@@ -111,7 +111,17 @@ CREATE TABLE discrepancies (position INTEGER PRIMARY KEY, state INTEGER NOT NULL
 CREATE INDEX discrepancies_open ON discrepancies (position) WHERE state = 1;
 """
 
-MIGRATIONS = {1: _VERSION_1, 2: _VERSION_2}
+# Which account a route chose for a client_order_id; for ever, also where the account has left the configuration since.
+_VERSION_3 = """
+CREATE TABLE routed (
+    route_id TEXT NOT NULL,
+    client_order_id TEXT NOT NULL,
+    account INTEGER NOT NULL,
+    PRIMARY KEY (route_id, client_order_id)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = {1: _VERSION_1, 2: _VERSION_2, 3: _VERSION_3}
 """What each version of the schema adds to the one before it."""
 
 SCHEMA_VERSION = max(MIGRATIONS)

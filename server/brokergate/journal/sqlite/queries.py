@@ -89,6 +89,10 @@ HOLDINGS = "SELECT kind, name, multiplier, body FROM holdings WHERE account = ?"
 FIND_ANSWER = "SELECT method, fingerprint, body, refusal FROM answers WHERE account = ? AND request_id = ?"
 HAS_TOMBSTONES = "SELECT 1 FROM tombstones WHERE account = ? LIMIT 1"
 IS_TOMBSTONED = "SELECT 1 FROM tombstones WHERE account = ? AND client_order_id = ?"
+FIND_ROUTED = """
+SELECT a.account_id FROM routed r CROSS JOIN accounts a ON a.number = r.account
+WHERE r.route_id = ? AND r.client_order_id = ?
+"""
 SETTINGS = "SELECT key, value FROM settings WHERE key >= ? AND key < ? ORDER BY key"
 ACCOUNT_SETTING = "SELECT value FROM account_settings WHERE account = ? AND key = ?"
 

@@ -11,7 +11,13 @@ from brokergate.journal.sqlite.callers import Callers
 from brokergate.journal.sqlite.commits import Commits
 from brokergate.journal.sqlite.facts import facts_of
 from brokergate.journal.sqlite.group import Answered, EventRow
-from brokergate.journal.sqlite.queries import FIND_ANSWER, HAS_FILL, HAS_TOMBSTONES, ORDER_BY_CLIENT
+from brokergate.journal.sqlite.queries import (
+    FIND_ANSWER,
+    FIND_ROUTED,
+    HAS_FILL,
+    HAS_TOMBSTONES,
+    ORDER_BY_CLIENT,
+)
 from brokergate.journal.sqlite.store import Store
 from brokergate.journal.sqlite.venue import VenueRecords
 from brokergate.journal.sqlite.views import FillKey
@@ -21,6 +27,7 @@ from brokergate.ports.journal import (
     NewOrder,
     Record,
     RequestDone,
+    Routed,
     Setting,
     StoredAnswer,
     StoredEvent,
@@ -64,6 +71,14 @@ class Writer:
     def has_staged_tombstone(self, account: Account, client_order_id: str) -> bool:
         """Whether a tombstone is staged and not committed."""
         return (account.number, client_order_id) in self._commits.group.tombstones
+
+    def routed(self, route_id: str, client_order_id: str) -> str | None:
+        """As `Journal.find_routed`."""
+        staged = self._commits.group.routed.get((route_id, client_order_id))
+        if staged is not None:
+            return staged.account_id
+        row = self._store.row(FIND_ROUTED, (route_id, client_order_id))
+        return None if row is None else str(row[0])
 
     def stage(
         self, account: Account, time_ns: int, payloads: Sequence[EventPayload], records: Sequence[Record]
@@ -128,7 +143,9 @@ class Writer:
         self._commits.schedule()
 
     def _enlist_record(
-        self, account: Account, record: RequestDone | Tombstone | Setting | VenueStep | VenueSnapshot
+        self,
+        account: Account,
+        record: RequestDone | Tombstone | Routed | Setting | VenueStep | VenueSnapshot,
     ) -> None:
         group, number = self._commits.group, account.number
         match record:
@@ -141,6 +158,9 @@ class Writer:
             case Tombstone(client_order_id):
                 self.tombstoned.add(number)
                 group.tombstones[number, client_order_id] = None
+            case Routed(route_id, client_order_id):
+                if self.routed(route_id, client_order_id) is None:
+                    group.routed[route_id, client_order_id] = account
             case Setting(key, value):
                 group.account_settings[number, key] = value
             case VenueStep(body):
@@ -175,6 +195,12 @@ class Writer:
                         f"account {account.account_id!r} has answered {record.request_id!r}"
                     )
                 requests.add(record.request_id)
+            elif isinstance(record, Routed):
+                chosen = self.routed(record.route_id, record.client_order_id)
+                if chosen not in (None, account.account_id):
+                    raise AlreadyJournalled(
+                        f"route {record.route_id!r} has {record.client_order_id!r} on account {chosen!r}"
+                    )
         return registrations
 
     def _has_client(self, account: int, client_order_id: str) -> bool:

@@ -39,6 +39,11 @@ class InstrumentService:
         self, request: instrument_pb2.GetInstrumentRequest, client: Client
     ) -> instrument_pb2.GetInstrumentResponse:
         wanted = decode_holding(request)
-        require_account(client.principal, wanted.account_id)
-        instrument = self._gateway.get_instrument(wanted.account_id, wanted.symbol)
-        return instrument_pb2.GetInstrumentResponse(instrument=encode_instrument(instrument))
+        account_id, route_id = wanted.target
+        if route_id:
+            account_id = self._gateway.reader(route_id, (wanted.symbol,))
+        require_account(client.principal, account_id)
+        instrument = self._gateway.get_instrument(account_id, wanted.symbol)
+        return instrument_pb2.GetInstrumentResponse(
+            instrument=encode_instrument(instrument), account_id=account_id
+        )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from brokergate.codec.decode.account import decode_holding
@@ -11,7 +12,7 @@ from brokergate.codec.decode.stream import MarketDataKind, MarketDataRequest, de
 from brokergate.codec.encode.market import encode_quote, encode_update
 from brokergate.codec.encode.stream import encode_closing
 from brokergate.domain.capabilities import Capabilities
-from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.errors import ErrorReason, GatewayError, StatusCode
 from brokergate.domain.market import BookChanged, BookView, MarketDatum, QuoteView, TradeView
 from brokergate.engine.gateway import Gateway
 from brokergate.ports.broker import AbstractBroker
@@ -40,32 +41,73 @@ class MarketDataService:
         self, request: market_data_pb2.GetQuoteRequest, client: Client
     ) -> market_data_pb2.GetQuoteResponse:
         wanted = decode_holding(request)
-        require_account(client.principal, wanted.account_id)
-        quote = self._gateway.get_quote(wanted.account_id, wanted.symbol)
-        return market_data_pb2.GetQuoteResponse(quote=encode_quote(quote))
+        account_id, route_id = wanted.target
+        if route_id:
+            account_id = self._gateway.reader(
+                route_id, (wanted.symbol,), lambda broker: _check_quoted(broker, wanted.symbol)
+            )
+        require_account(client.principal, account_id)
+        quote = self._gateway.get_quote(account_id, wanted.symbol)
+        return market_data_pb2.GetQuoteResponse(quote=encode_quote(quote), account_id=account_id)
 
     async def stream_market_data(
         self, request: market_data_pb2.StreamMarketDataRequest, stream: Stream
     ) -> None:
         wanted = decode_stream_market_data(request)
-        require_account(stream.principal, wanted.account_id)
-        broker = self._gateway.broker_of(wanted.account_id)
-        for symbol in wanted.symbols:
-            place = list(request.symbols).index(symbol)
-            self._gateway.get_instrument(wanted.account_id, symbol, f"symbols[{place}]")
-        _check_supported(wanted.kinds, broker.capabilities, broker.name)
+        account_id, route_id = wanted.target
+        if not route_id:
+            require_account(stream.principal, account_id)
+            broker = self._gateway.broker_of(account_id)
+            for symbol in wanted.symbols:
+                place = list(request.symbols).index(symbol)
+                self._gateway.get_instrument(account_id, symbol, f"symbols[{place}]")
+            _check_supported(wanted.kinds, broker.capabilities, broker.name)
+            await self._tell(account_id, wanted, stream, asyncio.Event(), lambda: True)
+            return
+        news = asyncio.Event()
+        with self._gateway.health_sets(news):
+            account_id = self._reader(wanted)
+            while True:
+                require_account(stream.principal, account_id)
+                goes_on = partial(self._gateway.is_connected, account_id)
+                await self._tell(account_id, wanted, stream, news, goes_on)
+                account_id = await self._next(wanted, stream, news)
+
+    def _reader(self, wanted: MarketDataRequest) -> str:
+        return self._gateway.reader(
+            wanted.target.route_id,
+            wanted.symbols,
+            lambda broker: _check_supported(wanted.kinds, broker.capabilities, broker.name),
+        )
+
+    async def _next(self, wanted: MarketDataRequest, stream: Stream, news: asyncio.Event) -> str:
+        """The account that the stream of a route goes on with, once there is one."""
+        while True:
+            news.clear()
+            try:
+                return self._reader(wanted)
+            except GatewayError as error:
+                if error.code is not StatusCode.UNAVAILABLE:
+                    raise
+            await stream.wait(news.wait())
+
+    async def _tell(
+        self,
+        account_id: str,
+        wanted: MarketDataRequest,
+        stream: Stream,
+        news: asyncio.Event,
+        goes_on: Callable[[], bool],
+    ) -> None:
+        """Tells an account's market from now on. Returns when `goes_on`, asked whenever there is news, says no."""
+        broker = self._gateway.broker_of(account_id)
         conflation = Conflation(
             wanted.kinds, self._max_trades, lambda symbol: broker.book(symbol, wanted.depth)
         )
         for datum in _present(broker, wanted.symbols):
             conflation.add(datum)
-        await self._tell(conflation, broker, wanted, stream)
-
-    async def _tell(
-        self, conflation: Conflation, broker: AbstractBroker, wanted: MarketDataRequest, stream: Stream
-    ) -> None:
-        news = asyncio.Event()
         news.set()
+        source = account_id
 
         def listen(datum: MarketDatum) -> None:
             if conflation.add(datum):
@@ -76,9 +118,12 @@ class MarketDataService:
             while True:
                 await stream.wait(news.wait())
                 news.clear()
+                if not goes_on():
+                    return
                 told_ns = self._clock.monotonic_ns()
-                for message in _messages(*conflation.take()):
+                for message in _messages(source, *conflation.take()):
                     await stream.write(message)
+                    source = ""
                 left_s = wanted.min_interval_s - (self._clock.monotonic_ns() - told_ns) / 1e9
                 if left_s > 0:
                     await stream.wait(self._clock.sleep(left_s))
@@ -97,9 +142,12 @@ def _present(broker: AbstractBroker, symbols: Sequence[str]) -> Iterator[QuoteVi
         yield BookChanged(symbol, 0)
 
 
-def _messages(updates: Sequence[QuoteView | TradeView | BookView], skipped: int) -> Iterator[bytes]:
-    """Serialised responses of bounded size, the first with what was skipped; none where there is nothing to say."""
-    message, length = Response(skipped_updates=skipped), 0
+def _messages(
+    source: str, updates: Sequence[QuoteView | TradeView | BookView], skipped: int
+) -> Iterator[bytes]:
+    """Serialised responses of bounded size, the first with its source, where that is new, and with what was skipped;
+    none where there is nothing to say."""
+    message, length = Response(account_id=source, skipped_updates=skipped), 0
     for update in updates:
         encoded = encode_update(update)
         length += encoded.ByteSize()
@@ -107,7 +155,7 @@ def _messages(updates: Sequence[QuoteView | TradeView | BookView], skipped: int)
             yield message.SerializeToString()
             message, length = Response(), encoded.ByteSize()
         message.updates.append(encoded)
-    if message.updates or skipped:
+    if message.updates or skipped or source:
         yield message.SerializeToString()
 
 
@@ -123,3 +171,10 @@ def _check_supported(kinds: frozenset[MarketDataKind], capabilities: Capabilitie
                 ErrorReason.UNSUPPORTED,
                 f"broker {broker!r} streams no {kind.name}; GetBroker shows what it does",
             )
+
+
+def _check_quoted(broker: AbstractBroker, symbol: str) -> None:
+    if broker.quote(symbol) is None:
+        raise GatewayError(
+            ErrorReason.NO_REFERENCE_PRICE, f"broker {broker.name!r} has no quote of {symbol!r} yet"
+        )

@@ -19,7 +19,6 @@ from brokergate.codec.encode.response import (
     failure_of,
     fills_page_bytes,
     get_order_bytes,
-    order_response_bytes,
     orders_page_bytes,
     place_response_bytes,
     results_bytes,
@@ -35,6 +34,7 @@ from brokergate.transport.methods import Requests
 from brokergate.transport.order_entry import OrderEntry
 from brokergate.transport.pages import fit
 from brokergate.transport.services.mutations import request_of
+from brokergate.transport.targets import authorise, cancel, replace
 from brokergate.v1 import order_pb2
 
 
@@ -47,31 +47,31 @@ class OrderService:
 
     async def place_order(self, request: order_pb2.PlaceOrderRequest, client: Client) -> bytes:
         command = decode_place(request, client.caller)
-        require_account(client.principal, command.account_id)
-        placed = await self._gateway.place_order(command)
+        if command.route_id:
+            placed = await self._gateway.place_routed_order(command, authorise(client.principal))
+        else:
+            require_account(client.principal, command.account_id)
+            placed = await self._gateway.place_order(command)
         return place_response_bytes(placed.order, placed.already_existed, placed.linked)
 
     async def preview_order(
         self, request: order_pb2.PreviewOrderRequest, client: Client
     ) -> order_pb2.PreviewOrderResponse:
         wanted = decode_preview(request)
-        require_account(client.principal, wanted.account_id)
-        preview = await self._gateway.preview_order(wanted.account_id, wanted.spec)
-        return encode_preview(wanted.account_id, preview)
+        account_id, route_id = wanted.target
+        if route_id:
+            account_id = self._gateway.route_of_new(route_id, wanted.spec)
+        require_account(client.principal, account_id)
+        preview = await self._gateway.preview_order(account_id, wanted.spec)
+        return encode_preview(account_id, preview)
 
     async def replace_order(self, request: order_pb2.ReplaceOrderRequest, client: Client) -> bytes:
         mutation = decode_replace(request)
-        require_account(client.principal, mutation.command.account_id)
-        return await self._gateway.replace_order(
-            mutation.command, request_of(mutation, "ReplaceOrder", order_response_bytes, client)
-        )
+        return await replace(self._gateway, mutation, client.principal, client.caller)
 
     async def cancel_order(self, request: order_pb2.CancelOrderRequest, client: Client) -> bytes:
         mutation = decode_cancel(request)
-        require_account(client.principal, mutation.command.account_id)
-        return await self._gateway.cancel_order(
-            mutation.command, request_of(mutation, "CancelOrder", order_response_bytes, client)
-        )
+        return await cancel(self._gateway, mutation, client.principal, client.caller)
 
     async def cancel_all_orders(self, request: order_pb2.CancelAllOrdersRequest, client: Client) -> bytes:
         mutation = decode_cancel_all(request)
@@ -82,11 +82,16 @@ class OrderService:
 
     async def batch_place_orders(self, request: order_pb2.BatchPlaceOrdersRequest, client: Client) -> bytes:
         batch = decode_batch_place(request, client.caller)
-        require_account(client.principal, batch.account_id)
+        account_id, route_id = batch.target
         orders = [order for order in batch.orders if isinstance(order, PlaceOrder)]
-        if not orders:
-            self._gateway.account(batch.account_id)
-        placed = iter(await self._gateway.place_orders(orders) if orders else ())
+        if route_id:
+            self._gateway.routes.check(route_id)
+            placed = iter(await self._gateway.place_routed(orders, authorise(client.principal)))
+        else:
+            require_account(client.principal, account_id)
+            if not orders:
+                self._gateway.account(account_id)
+            placed = iter(await self._gateway.place_orders(orders) if orders else ())
         results: list[PlaceResult] = []
         for index, order in enumerate(batch.orders):
             result = order if isinstance(order, OrderFailure) else next(placed)
@@ -107,9 +112,12 @@ class OrderService:
 
     async def get_order(self, request: order_pb2.GetOrderRequest, client: Client) -> bytes:
         wanted = decode_get_order(request)
-        require_account(client.principal, wanted.account_id)
-        order = self._gateway.get_order(wanted.account_id, wanted.order)
-        return get_order_bytes(order, self._gateway.cursor(wanted.account_id))
+        account_id, route_id = wanted.target
+        if route_id:
+            account_id = self._gateway.routes.order_account(route_id, wanted.order)
+        require_account(client.principal, account_id)
+        order = self._gateway.get_order(account_id, wanted.order)
+        return get_order_bytes(order, self._gateway.cursor(account_id))
 
     async def list_orders(self, request: order_pb2.ListOrdersRequest, client: Client) -> bytes:
         page = decode_list_orders(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from brokergate.codec.decode.account import decode_close_position, decode_holding, decode_list_positions
+from brokergate.codec.decode.account import decode_close_position, decode_get_position, decode_list_positions
 from brokergate.codec.encode.account import encode_position
 from brokergate.codec.encode.response import place_response_bytes
 from brokergate.engine.gateway import Gateway
@@ -32,8 +32,8 @@ class PositionService:
     async def get_position(
         self, request: position_pb2.GetPositionRequest, client: Client
     ) -> position_pb2.GetPositionResponse:
-        wanted = decode_holding(request)
-        account_id = wanted.account_id
+        wanted = decode_get_position(request)
+        account_id = wanted.target.account_id
         require_account(client.principal, account_id)
         position = await self._gateway.get_position(account_id, wanted.symbol)
         return position_pb2.GetPositionResponse(
