@@ -19,7 +19,7 @@ from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.adapters.context import BrokerContext
 from brokergate.adapters.paper.making import create_paper_broker, market_order
 from brokergate.adapters.registry import create_broker
-from brokergate.config import GatewayConfig, ListenerConfig, policy_of
+from brokergate.config import GatewayConfig, ListenerConfig, missing_accounts, policy_of
 from brokergate.config.server import MIB
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
@@ -109,7 +109,10 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                 log.warning,
                 lambda command: create_paper_broker(command, clock),
                 random.SystemRandom(),
+                config.routes,
             )
+            for warning in missing_accounts(config):
+                log.warning("route without an account", problem=warning)
             connections = ConnectionManager(clock)
             try:
                 for account_id, account in config.accounts.items():
@@ -122,9 +125,20 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                         metrics=BrokerMetrics(clock),
                         market_of=gateway.market,
                     )
-                    broker = create_broker(account, context)
+                    try:
+                        broker = create_broker(account, context)
+                    except Exception as error:  # noqa: BLE001 - one that cannot start leaves the others alone
+                        gateway.absent[account_id] = f"cannot start: {error}"
+                        log.error("account cannot start", account=account_id, error=str(error))
+                        continue
                     gateway.open_account(account_id, broker, policy_of(account), context.metrics)
+                if not gateway.accounts:
+                    raise StartError(
+                        "\n".join(f"account {name!r} {why}" for name, why in gateway.absent.items())
+                    )
                 for account_id in market_order(config.accounts):
+                    if account_id not in gateway.accounts:
+                        continue
                     # A broker that is far away connects while the gateway serves; what is at hand is there first.
                     if gateway.accounts[account_id].broker.keeps_venue:
                         await gateway.tried(account_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import cast
+from typing import Protocol, TypeVar, cast
 
 from brokergate.v1 import enums_pb2, order_pb2
 from brokergate_client.exact import decimal_text, timestamp_of
@@ -83,6 +83,25 @@ def linked_orders(others: Sequence[LinkedOrder], client_order_id: str) -> list[o
         )
         for number, other in enumerate(others, 2)
     ]
+
+
+class _Targeted(Protocol):
+    account_id: str
+    route_id: str
+
+
+T = TypeVar("T", bound=_Targeted)
+
+
+def aim(request: T, account_id: str | None, route: str | None) -> T:
+    """`request`, on an account or on a route. Raises `ValueError` for none or both."""
+    if (account_id is None) == (route is None):
+        raise ValueError("name an account_id or a route, one of the two, and give None for the other")
+    if route is None:
+        request.account_id = account_id or ""
+    else:
+        request.route_id = route
+    return request
 
 
 def order_ref(order_id: str | None, client_order_id: str | None) -> order_pb2.OrderRef:

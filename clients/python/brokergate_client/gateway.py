@@ -202,9 +202,10 @@ class Gateway:
 
     async def place(
         self,
-        account_id: str,
+        account_id: str | None,
         order: OrderSpec,
         *,
+        route: str | None = None,
         client_order_id: str | None = None,
         oco: Sequence[LinkedOrder] = (),
         allow_emulated: bool = False,
@@ -214,6 +215,9 @@ class Gateway:
         An id is made where none is given; to repeat safely after this program was restarted, give one and keep it.
         What a rule or the venue refuses is an answer: state REJECTED, with its `reject_reason`.
 
+        With `route`, and None for the account, it goes to the first account of the route that can take it, and stays
+        there: the answer's `order.account_id` says which. Orders of a route are found, changed and cancelled by it.
+
         With `bracket(…)` around it the order comes with those that close it, and with `oco` it is one of a group of
         which one that fills takes as much from the others. All of a group is placed, or nothing; the others are the
         answer's `linked_orders`.
@@ -221,24 +225,29 @@ class Gateway:
         client_order_id = new_id() if client_order_id is None else client_order_id
         answer: order_pb2.PlaceOrderResponse = await self._call(
             self._orders.PlaceOrder,
-            order_pb2.PlaceOrderRequest(
-                account_id=account_id,
-                client_order_id=client_order_id,
-                order=encode.order_spec(encode.named(order, client_order_id)),
-                oco_orders=encode.linked_orders(oco, client_order_id),
-                allow_emulated=allow_emulated,
+            encode.aim(
+                order_pb2.PlaceOrderRequest(
+                    client_order_id=client_order_id,
+                    order=encode.order_spec(encode.named(order, client_order_id)),
+                    oco_orders=encode.linked_orders(oco, client_order_id),
+                    allow_emulated=allow_emulated,
+                ),
+                account_id,
+                route,
             ),
             client_order_id,
         )
         linked = tuple(decode.order(linked) for linked in answer.linked_orders)
         return Placed(decode.order(answer.order), answer.already_existed, linked)
 
-    async def batch_place(self, account_id: str, orders: Sequence[BatchOrder]) -> list[OrderResult]:
+    async def batch_place(
+        self, account_id: str | None, orders: Sequence[BatchOrder], *, route: str | None = None
+    ) -> list[OrderResult]:
         """Place up to 500 orders in one call; the results stand in the order of `orders`. One that fails stops none.
 
         After an error whose outcome is unknown give the same `orders`, which hold their ids, again.
         """
-        request = order_pb2.BatchPlaceOrdersRequest(account_id=account_id)
+        request = encode.aim(order_pb2.BatchPlaceOrdersRequest(), account_id, route)
         for order in orders:
             spec = encode.named(order.spec, order.client_order_id)
             request.orders.add(client_order_id=order.client_order_id, order=encode.order_spec(spec))
@@ -247,21 +256,19 @@ class Gateway:
         )
         return [decode.order_result(result) for result in answer.results]
 
-    async def preview(self, account_id: str, order: OrderSpec) -> Preview:
-        """What an order would cost and fill at this moment, and whether it would be taken."""
+    async def preview(self, account_id: str | None, order: OrderSpec, *, route: str | None = None) -> Preview:
+        """What an order would cost and fill at this moment, and whether it would be taken; of a route on the account
+        that it would go to now."""
+        request = order_pb2.PreviewOrderRequest(order=encode.order_spec(encode.named(order, "preview")))
         return decode.preview(
-            await self._call(
-                self._orders.PreviewOrder,
-                order_pb2.PreviewOrderRequest(
-                    account_id=account_id, order=encode.order_spec(encode.named(order, "preview"))
-                ),
-            )
+            await self._call(self._orders.PreviewOrder, encode.aim(request, account_id, route))
         )
 
     async def replace(
         self,
-        account_id: str,
+        account_id: str | None,
         *,
+        route: str | None = None,
         order_id: str | None = None,
         client_order_id: str | None = None,
         expected_generation: int,
@@ -281,18 +288,21 @@ class Gateway:
         request_id = request_id or new_id()
         answer: order_pb2.ReplaceOrderResponse = await self._call(
             self._orders.ReplaceOrder,
-            order_pb2.ReplaceOrderRequest(
-                account_id=account_id,
-                order=encode.order_ref(order_id, client_order_id),
-                request_id=request_id,
-                expected_generation=expected_generation,
-                quantity=_text(quantity),
-                limit_price=_text(limit_price),
-                stop_price=_text(stop_price),
-                trail_amount=_text(trail_amount),
-                trail_percent=_text(trail_percent),
-                display_quantity=_text(display_quantity),
-                expire_time=None if expire_time is None else timestamp_of(expire_time),
+            encode.aim(
+                order_pb2.ReplaceOrderRequest(
+                    order=encode.order_ref(order_id, client_order_id),
+                    request_id=request_id,
+                    expected_generation=expected_generation,
+                    quantity=_text(quantity),
+                    limit_price=_text(limit_price),
+                    stop_price=_text(stop_price),
+                    trail_amount=_text(trail_amount),
+                    trail_percent=_text(trail_percent),
+                    display_quantity=_text(display_quantity),
+                    expire_time=None if expire_time is None else timestamp_of(expire_time),
+                ),
+                account_id,
+                route,
             ),
             request_id,
         )
@@ -300,8 +310,9 @@ class Gateway:
 
     async def cancel(
         self,
-        account_id: str,
+        account_id: str | None,
         *,
+        route: str | None = None,
         order_id: str | None = None,
         client_order_id: str | None = None,
         if_unknown: IfUnknown = IfUnknown.ERROR,
@@ -314,11 +325,14 @@ class Gateway:
         request_id = request_id or new_id()
         answer: order_pb2.CancelOrderResponse = await self._call(
             self._orders.CancelOrder,
-            order_pb2.CancelOrderRequest(
-                account_id=account_id,
-                order=encode.order_ref(order_id, client_order_id),
-                request_id=request_id,
-                if_unknown=cast(order_pb2.IfUnknown.ValueType, if_unknown),
+            encode.aim(
+                order_pb2.CancelOrderRequest(
+                    order=encode.order_ref(order_id, client_order_id),
+                    request_id=request_id,
+                    if_unknown=cast(order_pb2.IfUnknown.ValueType, if_unknown),
+                ),
+                account_id,
+                route,
             ),
             request_id,
         )
@@ -347,14 +361,17 @@ class Gateway:
         return [decode.order_result(result) for result in answer.results]
 
     async def order(
-        self, account_id: str, *, order_id: str | None = None, client_order_id: str | None = None
+        self,
+        account_id: str | None,
+        *,
+        route: str | None = None,
+        order_id: str | None = None,
+        client_order_id: str | None = None,
     ) -> Order:
         """One order as it now stands."""
+        request = order_pb2.GetOrderRequest(order=encode.order_ref(order_id, client_order_id))
         answer: order_pb2.GetOrderResponse = await self._call(
-            self._orders.GetOrder,
-            order_pb2.GetOrderRequest(
-                account_id=account_id, order=encode.order_ref(order_id, client_order_id)
-            ),
+            self._orders.GetOrder, encode.aim(request, account_id, route)
         )
         return decode.order(answer.order)
 
@@ -470,10 +487,12 @@ class Gateway:
 
         return Pages(read)
 
-    async def quote(self, account_id: str, symbol: str) -> Quote:
-        """The best bid and ask. Raises `PreconditionError` (NO_REFERENCE_PRICE) before there is one."""
+    async def quote(self, account_id: str | None, symbol: str, *, route: str | None = None) -> Quote:
+        """The best bid and ask; of a route on its first account that is connected. Raises `PreconditionError`
+        (NO_REFERENCE_PRICE) before there is one."""
         answer: market_data_pb2.GetQuoteResponse = await self._call(
-            self._market_data.GetQuote, market_data_pb2.GetQuoteRequest(account_id=account_id, symbol=symbol)
+            self._market_data.GetQuote,
+            encode.aim(market_data_pb2.GetQuoteRequest(symbol=symbol), account_id, route),
         )
         return decode.quote(answer.quote)
 

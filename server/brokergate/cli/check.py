@@ -10,7 +10,7 @@ import typer
 
 from brokergate.cli.failure import Failure
 from brokergate.cli.options import configuration
-from brokergate.config import ConfigError, GatewayConfig, ListenerConfig, Overrides
+from brokergate.config import ConfigError, GatewayConfig, ListenerConfig, Overrides, missing_accounts
 
 
 def check(
@@ -41,6 +41,10 @@ def served(config: GatewayConfig) -> Iterator[str]:
     for account_id, account in config.accounts.items():
         trading = "trading" if account.trading_enabled else "read only"
         yield f"{'account':10}{account_id}: {account.broker}, {account.environment.name.lower()}, {trading}"
+    for route_id, accounts in config.routes.items():
+        yield f"{'route':10}{route_id}: {', '.join(accounts)}"
+    for warning in missing_accounts(config):
+        yield f"{'warning':10}{warning}"
 
 
 def _protection(listener: ListenerConfig) -> str:

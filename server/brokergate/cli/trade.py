@@ -72,6 +72,10 @@ def _number(text: str) -> Decimal:
 
 
 Account = Annotated[str, typer.Option(envvar="BROKERGATE_ACCOUNT", metavar="ID", help="The account.")]
+Route = Annotated[
+    str | None,
+    typer.Option(metavar="ID", help="A route, in place of the account: its order is wherever it put it."),
+]
 Number = Annotated[Decimal, typer.Option(parser=_number, metavar="NUMBER")]
 OptionalNumber = Annotated[Decimal | None, typer.Option(parser=_number, metavar="NUMBER")]
 Symbol = Annotated[str, typer.Option(help="Only this instrument.")]
@@ -169,9 +173,11 @@ async def place(
         typer.Option(parser=_number, metavar="NUMBER", help="Close what fills once the market is here."),
     ] = None,
     account: Account = "paper",
+    route: Route = None,
 ) -> None:
     """Place an order and print it as it then stands. Exit status 1 when it was rejected.
 
+    With --route it goes to the first account of that route that can take it.
     With --take-profit or --stop-loss it is a bracket: the orders that close it are placed with it, all or none, under
     its id with -tp and -sl behind it.
     """
@@ -186,8 +192,11 @@ async def place(
     )
     if take_profit is not None or stop_loss is not None:
         spec = bracket(spec, take_profit=take_profit, stop_loss=stop_loss)
-    placed = await remote.gateway.place(account, spec, client_order_id=client_order_id)
-    remote.output.show([placed.order, *placed.linked_orders], ORDERS)
+    placed = await remote.gateway.place(
+        None if route else account, spec, route=route, client_order_id=client_order_id
+    )
+    columns = {"ACCOUNT": lambda o: o.account_id, **ORDERS} if route else ORDERS
+    remote.output.show([placed.order, *placed.linked_orders], columns)
     if placed.order.state == OrderState.REJECTED:
         raise Failure(f"rejected, {name_of(placed.order.reject_reason)}: {placed.order.reject_message}")
 
@@ -201,11 +210,14 @@ async def cancel(
         str | None, typer.Option("--id", help="Or the id that it was placed with.")
     ] = None,
     account: Account = "paper",
+    route: Route = None,
 ) -> None:
     """Cancel a working order and print it as it then stands: it may have filled first."""
     if (order_id is None) == (client_order_id is None):
         raise Failure("name the order by the gateway's id, or by --id and yours; one of the two", status=2)
-    cancelled = await remote.gateway.cancel(account, order_id=order_id, client_order_id=client_order_id)
+    cancelled = await remote.gateway.cancel(
+        None if route else account, route=route, order_id=order_id, client_order_id=client_order_id
+    )
     remote.output.show([] if cancelled is None else [cancelled], ORDERS)
 
 

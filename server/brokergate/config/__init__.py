@@ -18,6 +18,7 @@ from brokergate.config.loading import EMBEDDED, load_config
 from brokergate.config.overrides import Overrides
 from brokergate.config.policy import policy_of
 from brokergate.config.problems import ConfigError, Problem
+from brokergate.config.routes import missing_accounts
 from brokergate.config.section import Amount, Count, Flag, Identifier, Section, Text
 from brokergate.config.server import (
     ClientCertificates,
@@ -66,6 +67,7 @@ __all__ = [
     "gateway_model",
     "is_loopback",
     "load_config",
+    "missing_accounts",
     "policy_of",
     "split_address",
 ]

@@ -1,8 +1,4 @@
-"""What no single section can say of itself. Reads the tree of the files, so that it speaks even where a section fails.
-
-`_unreleased` is what the models describe and the gateway does not do yet: a setting that nobody would act on is refused
-rather than read and forgotten.
-"""
+"""What no single section can say of itself. Reads the tree of the files, so that it speaks even where one fails."""
 
 from __future__ import annotations
 
@@ -19,6 +15,7 @@ from brokergate.config.filling import wrong_credentials
 from brokergate.config.gateway import Profile
 from brokergate.config.kinds import accounts_of, problem, shown, text_of, wrong_environments
 from brokergate.config.problems import Problem
+from brokergate.config.routes import check_routes
 from brokergate.domain.policy import StopCause
 
 NOT_YET = "is not in this release"
@@ -35,7 +32,7 @@ def check(
 ) -> Iterator[Problem]:
     """Everything that is wrong between the sections of `tree`, but for the values at `failed` and the accounts of
     `told`, told before."""
-    found = [*_brokers(tree, brokers), *_unreleased(tree), *_stops(tree), *_routes(tree), *_feeds(tree)]
+    found = [*_brokers(tree, brokers), *_stops(tree), *check_routes(tree, kinds), *_feeds(tree)]
     if text_of(tree.items.get("profile")) == Profile.PRODUCTION:
         found += [*_written_secrets(model, tree), *_insecure_listeners(tree)]
     found += wrong_environments(tree, kinds)
@@ -67,12 +64,6 @@ def _brokers(tree: Mapping, brokers: Collection[str]) -> Iterator[tuple[Path_, P
                 )
 
 
-def _unreleased(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
-    routes = tree.items.get("routes")
-    if isinstance(routes, Mapping) and routes.items:
-        yield problem(("routes",), routes, NOT_YET, "remove it, and name accounts in requests")
-
-
 def _stops(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
     """A stop that nothing could set off is refused: somebody relies on it."""
     for account, settings in accounts_of(tree):
@@ -84,26 +75,6 @@ def _stops(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
                 way_out = "add risk_limits.max_daily_loss, or remove it"
                 path: Path_ = ("accounts", account, "trading", "stop_on", index)
                 yield problem(path, cause, f"{shown(cause)} stops at a limit that is not set", way_out)
-
-
-def _routes(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:
-    """A route's accounts exist, each once; a live route never falls back to paper (DESIGN, section 3)."""
-    routes = tree.items.get("routes")
-    known = {account for account, _ in accounts_of(tree)}
-    for route, accounts in routes.items.items() if isinstance(routes, Mapping) else ():
-        if route in known:
-            yield problem(
-                ("routes", route), accounts, "has the id of an account", "give the route another id"
-            )
-        seen: set[str] = set()
-        for index, node in enumerate(accounts.items if isinstance(accounts, Listing) else ()):
-            account = text_of(node)
-            if account is not None and account not in known:
-                way_out = f"write one of: {', '.join(sorted(known)) or 'none there are'}"
-                yield problem(("routes", route, index), node, f"{shown(node)} is not an account", way_out)
-            elif account in seen:
-                yield problem(("routes", route, index), node, f"{shown(node)} stands there twice", "keep one")
-            seen.add(account or "")
 
 
 def _feeds(tree: Mapping) -> Iterator[tuple[Path_, Problem]]:

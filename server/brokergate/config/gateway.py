@@ -40,8 +40,9 @@ class GatewayConfig(Section):
     """The accounts by their ids, which are of `A-Z a-z 0-9 _ -`, at most 64 characters, and stay the same for ever:
     the journal knows an account by it. Required; a gateway started without a file has one paper account, `paper`."""
     routes: dict[Identifier, RouteAccounts] = Field(default_factory=dict, max_length=MAX_ACCOUNTS)
-    """Accounts in order, by the route's id: an order on a route goes to the first that can take it. Not in
-    this release. Default none."""
+    """Accounts in order, by the route's id: `{us-equities: [alpaca-main, tradier-main]}`. A new order on a route goes
+    to the first of them that is healthy and trades it, and stays there. All of them are live, or none is. Default none.
+    """
 
 
 def gateway_model(brokers: Mapping[str, BrokerKind]) -> type[GatewayConfig]:

@@ -140,7 +140,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_BROKER_REJECTED: _ErrorReason.ValueType  # 140
     """On a rejected order or FAILED_PRECONDITION: the broker refused for a reason of its own; the message has its words."""
     ERROR_REASON_BROKER_UNAVAILABLE: _ErrorReason.ValueType  # 141
-    """UNAVAILABLE with RetryInfo: the broker cannot be reached."""
+    """UNAVAILABLE with RetryInfo: the broker cannot be reached. Of a route: no account of it can take the request now;
+    metadata has the reason of each account by its id, and RetryInfo comes where a broker may be back by itself.
+    """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 142
     """UNAVAILABLE with RetryInfo: a rate limit of the broker would be breached."""
     ERROR_REASON_NOT_SENT: _ErrorReason.ValueType  # 143
@@ -284,7 +286,9 @@ ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 123
 ERROR_REASON_BROKER_REJECTED: ErrorReason.ValueType  # 140
 """On a rejected order or FAILED_PRECONDITION: the broker refused for a reason of its own; the message has its words."""
 ERROR_REASON_BROKER_UNAVAILABLE: ErrorReason.ValueType  # 141
-"""UNAVAILABLE with RetryInfo: the broker cannot be reached."""
+"""UNAVAILABLE with RetryInfo: the broker cannot be reached. Of a route: no account of it can take the request now;
+metadata has the reason of each account by its id, and RetryInfo comes where a broker may be back by itself.
+"""
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 142
 """UNAVAILABLE with RetryInfo: a rate limit of the broker would be breached."""
 ERROR_REASON_NOT_SENT: ErrorReason.ValueType  # 143

@@ -52,15 +52,16 @@ class MarketDataServiceServicer(object):
     """
 
     def GetQuote(self, request, context):
-        """Shows the best bid and ask. Errors: ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, NO_REFERENCE_PRICE.
+        """Shows the best bid and ask. Errors: ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND,
+        NO_REFERENCE_PRICE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def StreamMarketData(self, request, context):
-        """Streams quotes, trades and books. Errors: ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, UNSUPPORTED,
-        TOO_MANY_STREAMS.
+        """Streams quotes, trades and books. Errors: ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND,
+        UNSUPPORTED, TOO_MANY_STREAMS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -34,10 +34,12 @@ class MarketDataServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MarketDataServiceAsyncStub: ...
     GetQuote: _grpc.UnaryUnaryMultiCallable[_market_data_pb2.GetQuoteRequest, _market_data_pb2.GetQuoteResponse]
-    """Shows the best bid and ask. Errors: ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, NO_REFERENCE_PRICE."""
+    """Shows the best bid and ask. Errors: ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND,
+    NO_REFERENCE_PRICE.
+    """
     StreamMarketData: _grpc.UnaryStreamMultiCallable[_market_data_pb2.StreamMarketDataRequest, _market_data_pb2.StreamMarketDataResponse]
-    """Streams quotes, trades and books. Errors: ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, UNSUPPORTED,
-    TOO_MANY_STREAMS.
+    """Streams quotes, trades and books. Errors: ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND,
+    UNSUPPORTED, TOO_MANY_STREAMS.
     """
 
 @_typing.type_check_only
@@ -46,10 +48,12 @@ class MarketDataServiceAsyncStub(MarketDataServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetQuote: _aio.UnaryUnaryMultiCallable[_market_data_pb2.GetQuoteRequest, _market_data_pb2.GetQuoteResponse]  # type: ignore[assignment]
-    """Shows the best bid and ask. Errors: ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, NO_REFERENCE_PRICE."""
+    """Shows the best bid and ask. Errors: ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND,
+    NO_REFERENCE_PRICE.
+    """
     StreamMarketData: _aio.UnaryStreamMultiCallable[_market_data_pb2.StreamMarketDataRequest, _market_data_pb2.StreamMarketDataResponse]  # type: ignore[assignment]
-    """Streams quotes, trades and books. Errors: ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, UNSUPPORTED,
-    TOO_MANY_STREAMS.
+    """Streams quotes, trades and books. Errors: ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND,
+    UNSUPPORTED, TOO_MANY_STREAMS.
     """
 
 class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -61,7 +65,9 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _market_data_pb2.GetQuoteRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_market_data_pb2.GetQuoteResponse, _abc.Awaitable[_market_data_pb2.GetQuoteResponse]]:
-        """Shows the best bid and ask. Errors: ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, NO_REFERENCE_PRICE."""
+        """Shows the best bid and ask. Errors: ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND,
+        NO_REFERENCE_PRICE.
+        """
 
     @_abc_1.abstractmethod
     def StreamMarketData(
@@ -69,8 +75,8 @@ class MarketDataServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _market_data_pb2.StreamMarketDataRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_market_data_pb2.StreamMarketDataResponse], _abc.AsyncIterator[_market_data_pb2.StreamMarketDataResponse]]:
-        """Streams quotes, trades and books. Errors: ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, UNSUPPORTED,
-        TOO_MANY_STREAMS.
+        """Streams quotes, trades and books. Errors: ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND,
+        UNSUPPORTED, TOO_MANY_STREAMS.
         """
 
 def add_MarketDataServiceServicer_to_server(servicer: MarketDataServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -105,7 +105,7 @@ class OrderServiceServicer(object):
     def PlaceOrder(self, request, context):
         """Places an order and answers when the venue has answered, or when the deadline comes; the order goes on without
         the caller. Errors: INVALID_FIELD, PRICE_OFF_TICK, QUANTITY_OFF_LOT, QUANTITY_OUT_OF_RANGE, BELOW_MIN_NOTIONAL,
-        ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, CLIENT_ORDER_ID_REUSED, UNSUPPORTED, TRADING_DISABLED,
+        ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND, CLIENT_ORDER_ID_REUSED, UNSUPPORTED, TRADING_DISABLED,
         BROKER_UNAVAILABLE, JOURNAL_UNAVAILABLE. An order that a rule or the venue refuses is an answer, not an error:
         state REJECTED with its reason.
         """
@@ -158,7 +158,7 @@ class OrderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetOrder(self, request, context):
-        """Shows one order. Errors: ORDER_NOT_FOUND.
+        """Shows one order. Errors: ORDER_NOT_FOUND, ROUTE_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

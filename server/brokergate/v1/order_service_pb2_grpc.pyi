@@ -40,7 +40,7 @@ class OrderServiceStub:
     PlaceOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.PlaceOrderRequest, _order_pb2.PlaceOrderResponse]
     """Places an order and answers when the venue has answered, or when the deadline comes; the order goes on without
     the caller. Errors: INVALID_FIELD, PRICE_OFF_TICK, QUANTITY_OFF_LOT, QUANTITY_OUT_OF_RANGE, BELOW_MIN_NOTIONAL,
-    ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, CLIENT_ORDER_ID_REUSED, UNSUPPORTED, TRADING_DISABLED,
+    ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND, CLIENT_ORDER_ID_REUSED, UNSUPPORTED, TRADING_DISABLED,
     BROKER_UNAVAILABLE, JOURNAL_UNAVAILABLE. An order that a rule or the venue refuses is an answer, not an error:
     state REJECTED with its reason.
     """
@@ -61,7 +61,7 @@ class OrderServiceStub:
     BatchCancelOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.BatchCancelOrdersRequest, _order_pb2.BatchCancelOrdersResponse]
     """Cancels up to 500 orders in one call. Answers index by index."""
     GetOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetOrderRequest, _order_pb2.GetOrderResponse]
-    """Shows one order. Errors: ORDER_NOT_FOUND."""
+    """Shows one order. Errors: ORDER_NOT_FOUND, ROUTE_NOT_FOUND."""
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]
     """Lists orders, newest first. Errors: PAGE_TOKEN_INVALID."""
     ListFills: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListFillsRequest, _order_pb2.ListFillsResponse]
@@ -83,7 +83,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     PlaceOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.PlaceOrderRequest, _order_pb2.PlaceOrderResponse]  # type: ignore[assignment]
     """Places an order and answers when the venue has answered, or when the deadline comes; the order goes on without
     the caller. Errors: INVALID_FIELD, PRICE_OFF_TICK, QUANTITY_OFF_LOT, QUANTITY_OUT_OF_RANGE, BELOW_MIN_NOTIONAL,
-    ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, CLIENT_ORDER_ID_REUSED, UNSUPPORTED, TRADING_DISABLED,
+    ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND, CLIENT_ORDER_ID_REUSED, UNSUPPORTED, TRADING_DISABLED,
     BROKER_UNAVAILABLE, JOURNAL_UNAVAILABLE. An order that a rule or the venue refuses is an answer, not an error:
     state REJECTED with its reason.
     """
@@ -104,7 +104,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     BatchCancelOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.BatchCancelOrdersRequest, _order_pb2.BatchCancelOrdersResponse]  # type: ignore[assignment]
     """Cancels up to 500 orders in one call. Answers index by index."""
     GetOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.GetOrderRequest, _order_pb2.GetOrderResponse]  # type: ignore[assignment]
-    """Shows one order. Errors: ORDER_NOT_FOUND."""
+    """Shows one order. Errors: ORDER_NOT_FOUND, ROUTE_NOT_FOUND."""
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """Lists orders, newest first. Errors: PAGE_TOKEN_INVALID."""
     ListFills: _aio.UnaryUnaryMultiCallable[_order_pb2.ListFillsRequest, _order_pb2.ListFillsResponse]  # type: ignore[assignment]
@@ -129,7 +129,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.PlaceOrderResponse, _abc.Awaitable[_order_pb2.PlaceOrderResponse]]:
         """Places an order and answers when the venue has answered, or when the deadline comes; the order goes on without
         the caller. Errors: INVALID_FIELD, PRICE_OFF_TICK, QUANTITY_OFF_LOT, QUANTITY_OUT_OF_RANGE, BELOW_MIN_NOTIONAL,
-        ACCOUNT_NOT_FOUND, INSTRUMENT_NOT_FOUND, CLIENT_ORDER_ID_REUSED, UNSUPPORTED, TRADING_DISABLED,
+        ACCOUNT_NOT_FOUND, ROUTE_NOT_FOUND, INSTRUMENT_NOT_FOUND, CLIENT_ORDER_ID_REUSED, UNSUPPORTED, TRADING_DISABLED,
         BROKER_UNAVAILABLE, JOURNAL_UNAVAILABLE. An order that a rule or the venue refuses is an answer, not an error:
         state REJECTED with its reason.
         """
@@ -192,7 +192,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.GetOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.GetOrderResponse, _abc.Awaitable[_order_pb2.GetOrderResponse]]:
-        """Shows one order. Errors: ORDER_NOT_FOUND."""
+        """Shows one order. Errors: ORDER_NOT_FOUND, ROUTE_NOT_FOUND."""
 
     @_abc_1.abstractmethod
     def ListOrders(

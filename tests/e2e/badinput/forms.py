@@ -43,7 +43,6 @@ class Wrong:
         """Whether it is refused only once the account is looked at, with its instruments, its orders and its clock."""
         return self.late or self.reason not in (
             INVALID,
-            "UNIMPLEMENTED",
             "PAGE_TOKEN_INVALID",
             "CURSOR_INVALID",
         )
@@ -116,6 +115,24 @@ ACCOUNT: Final = Form(
     ),
 )
 """An account that there is, required."""
+
+WAY: Final = "way"
+"""The route of the gateway under test."""
+
+ROUTE: Final = Form(
+    (
+        EMPTY,
+        *wrong_texts(
+            ("unknown", "nowhere"),
+            ("other case", "WAY"),
+            ("the id of an account", "play"),
+            reason="ROUTE_NOT_FOUND",
+        ),
+        *ACCOUNT.wrong[3:],
+    ),
+    right=(WAY,),
+)
+"""A route that there is, in place of the account."""
 
 OPTIONAL_ACCOUNT: Final = Form(ACCOUNT.wrong[1:], right=("",))
 """The same, where empty means every account."""

@@ -15,7 +15,7 @@ from brokergate.v1.simulator_pb2 import PushMarketDataRequest
 from tests.e2e.badinput.answers import Answer
 from tests.e2e.badinput.caller import Caller
 from tests.e2e.badinput.contract import RPCS
-from tests.e2e.badinput.forms import ABSENT
+from tests.e2e.badinput.forms import ABSENT, WAY
 from tests.e2e.badinput.valid import OTHER_SYMBOL, SYMBOL, Scene, pushed_book
 from tests.e2e.process import ServerProcess, run_brokergate
 
@@ -68,6 +68,7 @@ def configuration(tape: Path) -> str:
             _account(READ_ONLY, _PUSHED, "trading: {enabled: false}"),
             _account(STALE, _PUSHED, " stale_after_ms: 1"),
             _account(HALTED, _PUSHED),
+            f"routes: {{{WAY}: [{PLAY}]}}\n",
         )
     )
 

@@ -17,8 +17,10 @@ from tests.e2e.badinput.forms import (
     NOT_NEGATIVE,
     PAGE_SIZE,
     PAGE_TOKEN,
+    ROUTE,
     SWITCH,
     TIME,
+    WAY,
     Form,
     Wrong,
     choice,
@@ -93,7 +95,9 @@ CURRENCY: Final = Form(
 )
 
 TARGET: Final = ACCOUNT
-ROUTE: Final = Form((Wrong("any", "crypto", "UNIMPLEMENTED", at=""), EMPTY, *ID.wrong[1:]))
+ROUTE_OF_ORDER: Final = ROUTE.but(
+    Wrong("not the order's", WAY, "ORDER_NOT_FOUND", at="order.client_order_id"), right=()
+)
 REF: Final = Form((MISSING, Wrong("of neither id", OrderRef())))
 UNKNOWN_ORDER: Final = Wrong("unknown", "no-such-order", "ORDER_NOT_FOUND")
 SPEC: Final = Form((MISSING,))
@@ -225,6 +229,7 @@ REQUESTS: Final[Mapping[str, Form]] = {
     "PreviewOrderRequest.route_id": ROUTE,
     "PreviewOrderRequest.order": SPEC,
     "ReplaceOrderRequest.account_id": ACCOUNT,
+    "ReplaceOrderRequest.route_id": ROUTE_OF_ORDER,
     "ReplaceOrderRequest.order": REF,
     "ReplaceOrderRequest.request_id": ID,
     "ReplaceOrderRequest.expected_generation": Form(
@@ -245,6 +250,7 @@ REQUESTS: Final[Mapping[str, Form]] = {
     ),
     "ReplaceOrderRequest.display_quantity": ABOVE_ZERO.but(Wrong("none to change", "0.5")),
     "CancelOrderRequest.account_id": ACCOUNT,
+    "CancelOrderRequest.route_id": ROUTE_OF_ORDER,
     "CancelOrderRequest.order": REF,
     "CancelOrderRequest.request_id": ID,
     "CancelOrderRequest.if_unknown": choice(0, 1, 2, unspecified=True),
@@ -259,6 +265,7 @@ REQUESTS: Final[Mapping[str, Form]] = {
     "BatchCancelOrdersRequest.request_id": ID,
     "BatchCancelOrdersRequest.orders": many(OrderRef(client_order_id="many"), 500),
     "GetOrderRequest.account_id": ACCOUNT,
+    "GetOrderRequest.route_id": ROUTE_OF_ORDER,
     "GetOrderRequest.order": REF,
     "ListOrdersRequest.account_id": ACCOUNT,
     "ListOrdersRequest.symbol": FILTER_SYMBOL,

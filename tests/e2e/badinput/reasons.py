@@ -29,6 +29,7 @@ class Impossible:
 
 GENERATED: Final = Generated()
 _LIMITS: Final = "e2e/badinput/test_limits.py"
+_GARBAGE: Final = "e2e/badinput/test_garbage.py"
 _JOURNAL: Final = "e2e/badinput/test_journal.py"
 _REPEATS: Final = "e2e/badinput/test_repeats.py"
 _STOPS: Final = "e2e/badinput/test_stops.py"
@@ -65,7 +66,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "INSTRUMENT_NOT_FOUND": GENERATED,
     "POSITION_NOT_FOUND": GENERATED,
     "BROKER_NOT_FOUND": GENERATED,
-    "ROUTE_NOT_FOUND": Impossible("routes come later: naming one is UNIMPLEMENTED"),
+    "ROUTE_NOT_FOUND": GENERATED,
     "CLIENT_ORDER_ID_REUSED": GENERATED,
     "REQUEST_ID_REUSED": GENERATED,
     "ACCOUNT_EXISTS": GENERATED,
@@ -77,7 +78,7 @@ REACHED: Final[Mapping[str, Generated | ByTest | Impossible]] = {
     "ORDER_NOT_UNCERTAIN": GENERATED,
     "NOT_FROZEN": GENERATED,
     "UNSUPPORTED": GENERATED,
-    "UNIMPLEMENTED": GENERATED,
+    "UNIMPLEMENTED": ByTest(_GARBAGE, "test_a_caller_of_unknown_methods_is_told_so"),
     "NOT_A_PAPER_ACCOUNT": Impossible("every account of this release is a paper account"),
     "WRONG_FEED": GENERATED,
     "MARKET_CLOSED": ByTest(_HOURS, "test_a_market_that_fell_silent_at_its_close_takes_no_orders"),

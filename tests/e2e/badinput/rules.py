@@ -26,6 +26,7 @@ from tests.e2e.badinput.forms import (
     OPTIONAL_ID,
     PAGE_SIZE,
     PAGE_TOKEN,
+    ROUTE,
     SWITCH,
     TIME,
     Form,
@@ -109,10 +110,13 @@ _READS: Final[Mapping[str, Form]] = {
     "ListInstrumentsRequest.page_size": PAGE_SIZE,
     "ListInstrumentsRequest.page_token": PAGE_TOKEN,
     "GetInstrumentRequest.account_id": ACCOUNT,
+    "GetInstrumentRequest.route_id": ROUTE,
     "GetInstrumentRequest.symbol": TRADED,
     "GetQuoteRequest.account_id": ACCOUNT,
+    "GetQuoteRequest.route_id": ROUTE,
     "GetQuoteRequest.symbol": TRADED,
     "StreamMarketDataRequest.account_id": ACCOUNT,
+    "StreamMarketDataRequest.route_id": ROUTE,
     "StreamMarketDataRequest.symbols": Form(
         (
             Wrong("none", []),

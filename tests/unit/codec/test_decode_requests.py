@@ -10,6 +10,7 @@ import pytest
 from google.protobuf import descriptor_pool, message_factory
 
 from brokergate.codec.decode import account, control, entry, lists, order, simulator, stream
+from brokergate.codec.decode.target import Target
 from brokergate.domain.commands import (
     CancelOrder,
     IfUnknown,
@@ -57,7 +58,7 @@ GOOD: dict[str, tuple[Callable[[Any], Any], dict[str, Any]]] = {
     "ListFillsRequest": (lists.decode_list_fills, {"account_id": "paper"}),
     "StreamOrderEntryRequest": (entry.decode_entry, {}),
     "ListPositionsRequest": (account.decode_list_positions, {"account_id": "paper"}),
-    "GetPositionRequest": (account.decode_holding, {"account_id": "paper", "symbol": "AAPL"}),
+    "GetPositionRequest": (account.decode_get_position, {"account_id": "paper", "symbol": "AAPL"}),
     "ClosePositionRequest": (
         account.decode_close_position,
         {"account_id": "paper", "symbol": "AAPL", "request_id": "r"},
@@ -483,7 +484,7 @@ def test_market_data_request() -> None:
     """Market data defaults to quotes, twenty levels and no pause."""
     request = decode("StreamMarketDataRequest", symbols=["AAPL", "MSFT", "AAPL"])
     assert request == stream.MarketDataRequest(
-        "paper", ("AAPL", "MSFT"), frozenset({stream.MarketDataKind.QUOTE}), 20, 0.0
+        Target("paper", ""), ("AAPL", "MSFT"), frozenset({stream.MarketDataKind.QUOTE}), 20, 0.0
     )
 
 

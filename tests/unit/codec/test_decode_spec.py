@@ -215,20 +215,15 @@ def test_client_order_id(client_order_id: str) -> None:
     assert list(violations(MARKET, client_order_id=client_order_id)) == ["client_order_id"]
 
 
-@pytest.mark.parametrize(
-    ("spec", "fields", "words"),
-    [
-        (MARKET, {"route_id": "crypto"}, "route"),
-    ],
-)
-def test_unimplemented(spec: dict[str, Any], fields: dict[str, Any], words: str) -> None:
-    """What this version lacks is UNIMPLEMENTED, once nothing is malformed."""
-    if "route_id" in fields:
-        fields["account_id"] = None
-    with pytest.raises(GatewayError, match=words) as caught:
-        place(spec, **fields)
-    assert caught.value.reason is ErrorReason.UNIMPLEMENTED
-    assert "order.symbol" in violations({**spec, "symbol": ""}, **fields)
+def test_a_route_takes_the_place_of_the_account() -> None:
+    """A place names an account or a route; each is another body, and a route that is named by nothing is no account."""
+    by_route = place(MARKET, account_id=None, route_id="crypto")
+    assert (by_route.account_id, by_route.route_id) == ("", "crypto")
+    by_account = place(MARKET, account_id="crypto")
+    assert (by_account.account_id, by_account.route_id) == ("crypto", "")
+    assert by_route.fingerprint != by_account.fingerprint
+    assert list(violations(MARKET, account_id=None, route_id="")) == ["route_id"]
+    assert list(violations(MARKET, account_id=None, route_id="a b")) == ["route_id"]
 
 
 TAKE = {"client_order_id": "tp", "limit_price": "120"}

@@ -144,12 +144,11 @@ CASES = [
     account("a secret's file that is missing", "{broker: paper, credentials: {key: {file: /nowhere/x}}}", ".credentials.key", "in a file that cannot be read (No such file or directory)", "name a file"),
     account("a secret that is a mapping", "{broker: paper, credentials: {key: {fil: x}}}", ".credentials.key", "is a mapping", "{file: PATH}"),
     # Routes
-    setting("a route to nowhere", "routes: {r: [paper, papr]}", "routes.r[1]", "is not an account", "write one of: paper"),
+    setting("a route to nowhere", "routes: {r: [papr, pap]}", "routes.r", "names no account that there is", "write some of: paper"),
     setting("a route with an account twice", "routes: {r: [paper, paper]}", "routes.r[1]", "('paper') stands there twice", "keep one"),
     setting("a route of no account", "routes: {r: []}", "routes.r", "holds fewer than 1 entries", "Accounts in order"),
     setting("a route that is a word", "routes: {r: paper}", "routes.r", "('paper') is not a list", "[a, b]"),
     setting("a route called as an account", "routes: {paper: [paper]}", "routes.paper", "has the id of an account", "another id"),
-    setting("a route", "routes: {r: [paper]}", "routes", "is not in this release", "name accounts in requests"),
     # Variables
     setting("a variable that is not set", "server: {data_dir: '${NOT_THERE}'}", "server.data_dir", "needs the variable NOT_THERE, which is not set", "'${NOT_THERE:-default}'"),
     setting("a variable without an end", "server: {data_dir: '${HOME'}", "server.data_dir", "holds a '${' that is not", "'$${'"),

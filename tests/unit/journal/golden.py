@@ -40,6 +40,8 @@ ACCOUNTS = ("paper", "other")
 REQUESTS = ("r-1", "r-2", "r-refused", "r-none")
 TOMBSTONES = ("t-1", "c-1", "t-none")
 SETTINGS = ("watermark", "stop")
+HAS_ROUTES = hasattr(port, "Routed")
+"""Whether this release keeps which account a route chose (schema 3)."""
 HAS_AUDIT = hasattr(port, "AuditFilter")
 """Whether this release keeps the audit, disagreements, refusals and what a venue keeps (schema 2)."""
 
@@ -55,6 +57,8 @@ def write(journal: Journal) -> None:
     journal.flush()
     if HAS_AUDIT:
         _later(journal)
+    if HAS_ROUTES:
+        _routed(journal)
 
 
 def _trade(trader: Trader) -> None:
@@ -155,6 +159,19 @@ def _later(journal: Journal) -> None:
     journal.flush()
 
 
+def _routed(journal: Journal) -> None:
+    """What schema 3 brought."""
+    trader = Trader(journal, "other", START_NS + 2 * 10**10)
+    order = changed(trader.intend("by-route", "AAPL"), route_id="us")
+    records: list[port.Record] = [
+        port.NewOrder("by-route", PRINT),
+        port.Routed("us", "by-route"),
+        port.Routed("us", "aside"),
+    ]
+    journal.stage("other", trader.now_ns, [OrderChanged(OrderEventType.INTENT, order)], records)
+    journal.flush()
+
+
 def describe(journal: Journal) -> dict[str, Any]:
     """Everything that a journal shows, in JSON's types."""
     shown: dict[str, Any] = {
@@ -165,6 +182,8 @@ def describe(journal: Journal) -> dict[str, Any]:
     if HAS_AUDIT:
         for account_id in ACCOUNTS:
             shown["accounts"][account_id].update(_account_later(journal, account_id))
+    if HAS_ROUTES:
+        shown["routed"] = [journal.find_routed("us", name) for name in ("by-route", "aside", "c-1", "none")]
     return shown
 
 

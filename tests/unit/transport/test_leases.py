@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from brokergate.codec.decode.target import Target
 from brokergate.domain.access import Caller
 from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.commands import OrderRef
@@ -19,6 +20,8 @@ from brokergate.v1 import enums_pb2
 from tests.unit.transport.conftest import Log, Served
 from tests.unit.transport.orders import get, limit, market, place
 from tests.unit.transport.test_streams import until
+
+MAIN = Target("main", "")
 
 STRATEGY = Caller("strategy", "ipv4:127.0.0.1:5", "robot/1")
 
@@ -47,11 +50,11 @@ async def test_ended_orders_are_forgotten(served: Served) -> None:
     await place(served, limit("works"))
     await place(served, market("ended"))
     placed = PlacedOrders(served.gateway)
-    placed.add("main", "works")
+    placed.add(MAIN, "works")
     for number in range(5 * FIRST_PRUNING):
-        placed.add("main", f"gone-{number}")
+        placed.add(MAIN, f"gone-{number}")
         assert len(placed) <= FIRST_PRUNING
-    placed.add("main", "ended")
+    placed.add(MAIN, "ended")
     assert placed.working() == {"main": ["works"]}
 
 
@@ -62,7 +65,7 @@ async def test_a_lease_waits_for_its_grace(served: Served) -> None:
     clock = Hand()
     placed = PlacedOrders(served.gateway)
     for name in ("c1", "c2"):
-        placed.add("main", name)
+        placed.add(MAIN, name)
     leases = Leases(served.gateway, clock, Log())
     leases.carry_out(placed, 5, STRATEGY)
     await until(lambda: clock.slept == [5])
@@ -77,7 +80,7 @@ async def test_a_lease_tries_again_while_the_broker_is_away(served: Served) -> N
     await place(served, limit("c1"))
     clock, log = Hand(), Log()
     placed = PlacedOrders(served.gateway)
-    placed.add("main", "c1")
+    placed.add(MAIN, "c1")
     connection = served.gateway.account("main").connection
     connection.enter(ConnectionState.RECONNECTING)
     leases = Leases(served.gateway, clock, log)
@@ -99,7 +102,7 @@ async def test_a_drain_ends_the_grace(served: Served, grace_s: float) -> None:
     """A gateway that goes down does not wait for graces: the cancels are done when the drain returns."""
     await place(served, limit("c1"))
     placed = PlacedOrders(served.gateway)
-    placed.add("main", "c1")
+    placed.add(MAIN, "c1")
     clock: Any = Hand()
     leases = Leases(served.gateway, clock, Log())
     leases.carry_out(placed, grace_s, STRATEGY)
@@ -124,7 +127,7 @@ async def test_a_second_lease_of_the_same_orders_is_carried_out(
     for number, cancel in enumerate((refuse, really)):
         monkeypatch.setattr(desk, "cancel_order", cancel)
         placed = PlacedOrders(served.gateway)
-        placed.add("main", "c1")
+        placed.add(MAIN, "c1")
         leases.carry_out(placed, 0, STRATEGY)
         await until(lambda done=number + 1: len(log.lines) == done)
     assert desk.cancelled == ["refused", "c1"]
@@ -146,7 +149,7 @@ async def test_a_lease_tries_again_where_the_broker_was_away_for_some_of_its_ord
     clock, log = Hand(), Log()
     placed = PlacedOrders(served.gateway)
     for name in ("c1", "c2"):
-        placed.add("main", name)
+        placed.add(MAIN, name)
     leases = Leases(served.gateway, clock, log)
     leases.carry_out(placed, 0, STRATEGY)
     for slept in ([0], [0, 1]):
@@ -161,13 +164,13 @@ async def test_orders_that_cannot_be_looked_up_are_held_to_work(served: Served) 
     """A lease that falls due while the journal cannot be read cancels what it does not know to have ended."""
     await place(served, limit("c1"))
     placed = PlacedOrders(served.gateway)
-    placed.add("main", "c1")
-    placed.add("main", "never placed")
+    placed.add(MAIN, "c1")
+    placed.add(MAIN, "never placed")
 
     class Unread(Gateway):
         def get_order(self, account_id: str, ref: OrderRef) -> Order:
             raise JournalError("the disk is full")
 
     unread = PlacedOrders(object.__new__(Unread))
-    unread.add("main", "c1")
+    unread.add(MAIN, "c1")
     assert unread.working() == placed.working() == {"main": ["c1"]}

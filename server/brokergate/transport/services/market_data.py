@@ -145,8 +145,8 @@ def _present(broker: AbstractBroker, symbols: Sequence[str]) -> Iterator[QuoteVi
 def _messages(
     source: str, updates: Sequence[QuoteView | TradeView | BookView], skipped: int
 ) -> Iterator[bytes]:
-    """Serialised responses of bounded size, the first with its source, where that is new, and with what was skipped;
-    none where there is nothing to say."""
+    """Serialised responses of bounded size, the first with their source, where that is to be told, and with what was
+    skipped; none where there is nothing to say."""
     message, length = Response(account_id=source, skipped_updates=skipped), 0
     for update in updates:
         encoded = encode_update(update)
@@ -155,7 +155,7 @@ def _messages(
             yield message.SerializeToString()
             message, length = Response(), encoded.ByteSize()
         message.updates.append(encoded)
-    if message.updates or skipped or source:
+    if message.updates or skipped:
         yield message.SerializeToString()
 
 
