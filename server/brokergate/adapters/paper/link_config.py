@@ -43,7 +43,7 @@ def _order(value: object) -> object:
 
 
 def _unit(value: object) -> object:
-    if value in _UNITS:
+    if isinstance(value, str) and value in _UNITS:
         return value
     raise ValueError(f"is no unit; write one of {', '.join(_UNITS)}")
 
