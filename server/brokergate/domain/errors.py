@@ -5,6 +5,7 @@ BrokerError                     what a broker's answer means
 ├── RecoverableError            the same request may succeed later
 │   ├── RateLimitError
 │   ├── TemporaryConnectionError
+│   │   └── NotSent             nothing of the request left this machine
 │   └── BrokerTimeoutError
 ├── FinalError                  the same request will fail again
 │   ├── AuthenticationError
@@ -288,6 +289,11 @@ class RateLimitError(RecoverableError):
 
 class TemporaryConnectionError(RecoverableError):
     """The broker could not be reached."""
+
+
+class NotSent(TemporaryConnectionError):
+    """Nothing of the request left this machine: there was no connection, or no budget before its deadline. A command
+    that ends so was not placed, and may be reported `NOT_SENT`."""
 
 
 class BrokerTimeoutError(RecoverableError):

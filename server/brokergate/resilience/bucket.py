@@ -165,8 +165,9 @@ class Bucket:
 
     def hear(self, used: int, now_ns: int, mark: int | None, own: int, until_ns: int | None) -> None:
         """The venue counts `used`, in its answer to the request with `mark` (None: it belongs to no request), of which
-        `own` is still held here. An answer older than one that was heard already takes nothing back: it may not know
-        of what was sent after it. `until_ns`: when the venue forgets what it counts."""
+        `own` is still held here. Others that are under way may be counted in it or not. An answer older than one that
+        was heard already takes nothing back: it may not know of what was sent after it. `until_ns`: when the venue
+        forgets what it counts."""
         self._expire(now_ns)
         fresh = mark is None or mark >= self._heard_mark
         if mark is not None and fresh:
@@ -176,8 +177,8 @@ class Bucket:
             self._others = 0
             if beyond < 0:
                 self._forget(-beyond)
-        if beyond > self._others:
-            self._others = beyond
+        if (others := beyond - (self._held - own)) > self._others:
+            self._others = others
             self._others_until_ns = now_ns + self.window_ns if until_ns is None else until_ns
 
     def _forget(self, weight: int) -> None:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from brokergate.domain.errors import BrokerTimeoutError, TemporaryConnectionError
+from brokergate.domain.errors import BrokerTimeoutError, NotSent
 
-
-class NotSent(TemporaryConnectionError):
-    """Nothing of the request left this machine: there was no connection, or no budget before its deadline. A command
-    that ends so was not placed, and may be reported `NOT_SENT`."""
+__all__ = ["NotSent", "OutcomeUnknown"]
 
 
 class OutcomeUnknown(BrokerTimeoutError):

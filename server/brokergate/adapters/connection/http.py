@@ -20,24 +20,14 @@ from yarl import URL
 from brokergate.adapters.connection.errors import NotSent, OutcomeUnknown, reason_of
 from brokergate.domain.errors import BrokerError
 from brokergate.ports.clock import Clock
+from brokergate.resilience.timeouts import Timeouts
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Of an answer, unpacked. A venue's whole list of instruments is some 15 MiB."""
+HttpTimeouts = Timeouts
 _CHUNK_BYTES = 64 * 1024
 _AUTOMATIC = ("User-Agent", "Content-Type", "Accept")
 """Headers that aiohttp would add by itself: a signature may cover them, and the adapter writes what it needs."""
-
-
-@dataclass(frozen=True, slots=True)
-class HttpTimeouts:
-    """How long a request may take, in seconds."""
-
-    connect_s: float = 5.0
-    """Until there is a connection: the name looked up, TLS agreed, a place in the pool."""
-    read_s: float = 5.0
-    """Between two pieces of the answer, and before the first."""
-    total_s: float = 10.0
-    """All of it."""
 
 
 @dataclass(frozen=True, slots=True)
