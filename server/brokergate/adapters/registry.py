@@ -31,6 +31,7 @@ ENTRY_POINTS = "brokergate.brokers"
 import registers the name."""
 
 _BUILT_IN: Mapping[str, str] = {
+    "alpaca": "brokergate.adapters.alpaca.config:KIND",
     "paper": "brokergate.adapters.paper.config:KIND",
 }
 """Where the kinds of our own brokers are."""

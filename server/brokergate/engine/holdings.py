@@ -13,7 +13,7 @@ from decimal import Decimal
 from brokergate.domain.accounts import BrokerPosition, ValueSource
 from brokergate.domain.fills import Fill, Money
 from brokergate.domain.instruments import Instrument
-from brokergate.domain.money import ONE, ZERO, add, multiply, quotient, subtract
+from brokergate.domain.money import ONE, ZERO, add, multiply, quotient, subtract, total
 from brokergate.domain.orders import Side
 from brokergate.domain.values import changed
 
@@ -37,6 +37,13 @@ class _Lots:
         if len(self.entries) > MAX_LOTS:
             oldest, second = self.entries.popleft(), self.entries.popleft()
             self.entries.appendleft([add(oldest[0], second[0]), add(oldest[1], second[1])])
+
+    def shrink(self, quantity: Decimal) -> bool:
+        """The newest lot is so much smaller, and has cost what it had; false where there is none so large."""
+        if self.entries and self.side > 0 and self.entries[-1][0] > quantity:
+            self.entries[-1][0] = subtract(self.entries[-1][0], quantity)
+            return True
+        return False
 
     def close(self, quantity: Decimal) -> Decimal:
         """Takes the oldest `quantity` away; what it cost. A part of a lot costs its part to 18 places,
@@ -94,7 +101,7 @@ class DerivedPositions:
             )
             self._lots[fill.symbol] = _Lots(ZERO, ZERO)
         position = changed(
-            self._traded(before, fill),
+            self._less_fees(self._traded(before, fill), fill, instrument),
             fees=_added(before.fees, fill.fees),
             as_of_ns=fill.receive_time_ns,
             mark_price=None,
@@ -102,6 +109,19 @@ class DerivedPositions:
             source=ValueSource.DERIVED,
         )
         self._positions[fill.symbol] = position
+        return position
+
+    def _less_fees(
+        self, position: BrokerPosition, fill: Fill, instrument: Instrument | None
+    ) -> BrokerPosition:
+        """Without the fees that were taken out of what was bought: the rest has cost as much as all of it."""
+        base = instrument.base_currency if instrument else ""
+        paid = total([fee.amount for fee in fill.fees if base and fee.currency == base])
+        if not paid:
+            return position
+        position = changed(position, quantity=subtract(position.quantity, paid))
+        if not self._lots[fill.symbol].shrink(paid):
+            self._lots[fill.symbol] = _Lots(position.quantity, position.cost)
         return position
 
     def _traded(self, before: BrokerPosition, fill: Fill) -> BrokerPosition:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
@@ -32,11 +31,10 @@ from brokergate.domain.errors import (
     GatewayError,
     RecoverableError,
     TemporaryConnectionError,
-    UnknownOrderError,
 )
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
-from brokergate.domain.money import ZERO, add, multiply, quotient, round_down, subtract
+from brokergate.domain.money import ZERO, add, multiply, quotient, round_down, subtract, total
 from brokergate.domain.orders import Order, OrderSpec, Side
 from brokergate.domain.values import changed
 from brokergate.ports.broker import (
@@ -68,7 +66,11 @@ class AlpacaBroker(AbstractBroker):
         self._orders = Orders(context.account_id)
         self._lookups = Lookups(self._client, self._orders, self._listing.symbol_of)
         self._commands = Commands(
-            self._client, self._orders, self._lookups, context, lambda symbol: self._listing.instruments.get(symbol)
+            self._client,
+            self._orders,
+            self._lookups,
+            context,
+            self._listing.get,
         )
         self._market = Market(self._client, settings, context)
         self._reader: StreamReader | None = None
@@ -78,6 +80,7 @@ class AlpacaBroker(AbstractBroker):
     async def connect(self, state: RestoredState) -> None:
         await self._leave_stream()
         self._orders.load(state.open_orders)
+        self._orders.coins.start((position.symbol, position.quantity) for position in state.positions)
         self._lookups.unnamed = {
             order.client_order_id
             for order in state.open_orders
@@ -95,8 +98,8 @@ class AlpacaBroker(AbstractBroker):
     def _way_out(self, error: BrokerError) -> str:
         world = self.environment.name.lower()
         return (
-            f"account {self._context.account_id!r}: {self._client.host} refuses the credentials ({error}); check api_key "
-            f"and api_secret, and that they are of a {world} account at Alpaca, which have keys of their own"
+            f"account {self._context.account_id!r}: {self._client.host} refuses the credentials ({error}); check "
+            f"api_key and api_secret, and that they are of a {world} account at Alpaca: each has keys of its own"
         )
 
     async def close(self) -> None:
@@ -124,7 +127,8 @@ class AlpacaBroker(AbstractBroker):
         """What an update means. One of an order that nobody knows may be of a group whose answer is on its way."""
         if not self._orders.client_id(update.order):
             await self._commands.linked.wait()
-        shown = update.order = changed(update.order, symbol=self._listing.symbol_of(update.order.symbol))
+        shown = changed(update.order, symbol=self._listing.symbol_of(update.order.symbol))
+        update = changed(update, order=shown)
         client_order_id = self._orders.client_id(shown)
         if client_order_id:
             self._orders.learn(shown, client_order_id)
@@ -155,7 +159,7 @@ class AlpacaBroker(AbstractBroker):
         return await self._commands.cancel_all(orders)
 
     async def preview_order(self, spec: OrderSpec) -> Preview:
-        instrument = self._listing.instruments.get(spec.symbol)
+        instrument = self._listing.get(spec.symbol)
         if instrument is None:
             raise GatewayError(ErrorReason.INSTRUMENT_NOT_FOUND, f"Alpaca has no instrument {spec.symbol!r}")
         account, quote = await asyncio.gather(
@@ -173,7 +177,7 @@ class AlpacaBroker(AbstractBroker):
         if quote is not None:
             price = quote.ask_price if spec.side is Side.BUY else quote.bid_price
         if price is None:
-            problem = f"there is no quote of {spec.symbol} yet, to count the amount by; it is asked for: repeat in a moment"
+            problem = f"there is no quote of {spec.symbol} yet to count the amount by; repeat in a moment"
             raise GatewayError(ErrorReason.NO_REFERENCE_PRICE, problem)
         assert spec.quote_quantity is not None
         lot = instrument.quantity_increment
@@ -195,7 +199,7 @@ class AlpacaBroker(AbstractBroker):
 
     async def get_positions(self) -> Sequence[BrokerPosition]:
         now_ns = self._context.clock.now_ns()
-        return [
+        positions = [
             BrokerPosition(
                 symbol=self._listing.symbol_of(held.symbol),
                 quantity=held.quantity,
@@ -207,6 +211,8 @@ class AlpacaBroker(AbstractBroker):
             )
             for held in await self._client.ask(wire.POSITIONS, answers.positions)
         ]
+        self._orders.coins.learn({position.symbol: position.quantity for position in positions})
+        return positions
 
     async def get_balances(self) -> Sequence[BrokerBalance]:
         """The cash. What open purchases set aside is worked out, since Alpaca does not say it: their limits, or stops,
@@ -226,10 +232,8 @@ class AlpacaBroker(AbstractBroker):
             self._client.ask(wire.ACCOUNT, answers.account),
             self._client.ask(wire.POSITIONS, answers.positions),
         )
-        unrealized: Decimal | None = ZERO
-        for position in held:
-            known = unrealized is not None and position.unrealized is not None
-            unrealized = add(unrealized, position.unrealized) if known else None  # type: ignore[arg-type]
+        gains = [position.unrealized for position in held if position.unrealized is not None]
+        unrealized = total(gains) if len(gains) == len(held) else None
         return BrokerAccountInfo(
             base_currency=account.currency,
             cash=account.cash,
@@ -281,5 +285,3 @@ def _update(frame: str | bytes) -> TradeUpdate | None:
     if message.get("stream") != "trade_updates":
         return None
     return answers.trade_update(message.get("data"))
-
-

@@ -63,7 +63,7 @@ class AlpacaClient:
     def headers(self, *, body: bool) -> Mapping[str, str]:
         """What a request carries; the secret is taken out here and nowhere kept."""
         headers = wire.auth_headers(self._key.get_secret_value(), self._secret.get_secret_value())
-        return headers | wire.JSON_HEADERS if body else headers
+        return {**headers, **wire.JSON_HEADERS} if body else headers
 
     def frame(self, build: Callable[[str, str], str]) -> str:
         """A frame that carries key and secret."""

@@ -69,6 +69,10 @@ class Listing:
         except UnknownOrderError:
             return None
 
+    def get(self, symbol: str) -> Instrument | None:
+        """The instrument; None for one that is not listed."""
+        return self.instruments.get(symbol)
+
     def symbol_of(self, told: str) -> str:
         """A symbol as Alpaca tells it: positions and executions of crypto may come without the slash."""
         return self._symbols.get(told, told)
@@ -77,8 +81,8 @@ class Listing:
 def instrument(asset: Asset) -> Instrument | None:
     """The instrument that an asset is; None for what the gateway does not trade there.
 
-    Crypto is traded against USD alone: Alpaca keeps a coin as a position against USD whatever it was bought with, so that
-    a fill in ETH/BTC would be in no position of that name.
+    Crypto is traded against USD alone: Alpaca keeps a coin as a position against USD whatever it was bought with, so
+    that a fill in ETH/BTC would be in no position of that name.
     """
     if not asset.active:
         return None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from brokergate.adapters.alpaca import answers, wire
 from brokergate.adapters.alpaca.answers import Activity, AlpacaOrder
 from brokergate.adapters.alpaca.client import AlpacaClient
+from brokergate.adapters.alpaca.coins import is_crypto
 from brokergate.adapters.alpaca.orders import Orders, leg_of
 from brokergate.adapters.alpaca.values import NS_PER_S, WireError, time_ns, write_time
 from brokergate.domain.errors import BrokerError, UnknownOrderError
@@ -122,12 +124,24 @@ class Lookups:
             raise BrokerError(f"it is no watermark of Alpaca's: {error}") from None
         target = wire.fills_target(page_token=last) if within else wire.fills_target(after=after)
         page = await self._client.ask(target, answers.activities)
+        told = {activity.id for activity in page if self._orders.was_told(activity)}
         fills = [await self._fill(activity) for activity in page]
+        fresh = [index for index, activity in enumerate(page) if activity.id not in told]
+        if any(is_crypto(fills[index].symbol) for index in fresh):
+            held = await self.positions()
+            missed = self._orders.coins.missed([fills[index] for index in fresh], held)
+            for index, fill in zip(fresh, missed, strict=True):
+                fills[index] = fill
         complete = len(page) < wire.FILLS_PAGE
         if page:
             moment, last = write_time(page[-1].time_ns), page[-1].id
         mark = f"{moment}|{last}" if last else ""
         return FillPage(fills, mark if complete else MORE + mark, complete)
+
+    async def positions(self) -> dict[str, Decimal]:
+        """What is held, by symbol."""
+        shown = await self._client.ask(wire.POSITIONS, answers.positions)
+        return {self._symbol_of(held.symbol): held.quantity for held in shown}
 
     async def _fill(self, activity: Activity) -> FillReport:
         name = self._orders.client_id_of(activity.order_id)

@@ -25,6 +25,8 @@ QUIET_S = 120.0
 pings."""
 CHUNK = 100
 """Symbols that one message or request names."""
+_LEFT = frozenset({400, 405, 410})
+"""A subscription that is refused, such as one symbol too many for a free feed: the others go on."""
 _REFUSED = {
     402: "the key is refused",
     406: "another connection has the account's market data",
@@ -190,11 +192,13 @@ class Market:
 
 
 def _check(message: Mapping[str, Any]) -> None:
-    """Raises what an error's message means."""
+    """Raises what an error's message means, but for one that leaves the stream as it is."""
     if message.get("T") != "error":
         return
     code = number_or_none(message, "code")
     number = 0 if code is None else int(code)
+    if number in _LEFT:
+        return
     meaning = _REFUSED.get(number, "Alpaca reports an error")
     problem = f"market data: {meaning} ({number})"
     raise (AuthenticationError if number == 402 else TemporaryConnectionError)(problem, code=str(number))

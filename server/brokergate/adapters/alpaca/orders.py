@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Generic, TypeVar
 
 from brokergate.adapters.alpaca.answers import Activity, AlpacaOrder, TradeUpdate
+from brokergate.adapters.alpaca.coins import Coins
 from brokergate.adapters.alpaca.wire import MAX_ID_LENGTH, parent_of
 from brokergate.adapters.connection.ids import VenueIds
 from brokergate.domain.errors import ErrorReason
@@ -76,6 +77,7 @@ class Orders:
         self._attempts: Latest[str, int] = Latest()
         self._executions: Latest[tuple[str, Decimal, Decimal, Decimal], str] = Latest()
         self._told: Latest[str, bool] = Latest()
+        self.coins = Coins()
 
     def load(self, orders: Iterable[Order]) -> None:
         """Learns what the journal has open."""
@@ -201,22 +203,33 @@ class Orders:
         key = shown.id, shown.filled, update.quantity, update.price
         self._executions[key] = update.execution_id
         self._told[update.execution_id] = True
-        reports.append(
-            FillReport(
-                client_order_id=client_order_id,
-                broker_order_id=shown.id,
-                execution_id=update.execution_id,
-                symbol=shown.symbol,
-                side=shown.side,
-                quantity=update.quantity,
-                price=update.price,
-                fees=(),
-                liquidity=Liquidity.UNSPECIFIED,
-                event_time_ns=update.time_ns,
-                fees_final=False,
-            )
+        fill = FillReport(
+            client_order_id=client_order_id,
+            broker_order_id=shown.id,
+            execution_id=update.execution_id,
+            symbol=shown.symbol,
+            side=shown.side,
+            quantity=update.quantity,
+            price=update.price,
+            fees=(),
+            liquidity=Liquidity.UNSPECIFIED,
+            event_time_ns=update.time_ns,
+            fees_final=False,
         )
+        reports.append(self.coins.live(fill, update.position))
         return reports
+
+    def was_told(self, activity: Activity) -> bool:
+        """Whether the stream told it, or the activities did before."""
+        return self._execution_id(activity) in self._told
+
+    def _execution_id(self, activity: Activity) -> str:
+        """Its id at Alpaca ends in the execution's; should Alpaca draw another one, then what the stream told of the
+        same order, sum, quantity and price is the same execution all the same (law 7)."""
+        if activity.cum is None or activity.execution_id in self._told:
+            return activity.execution_id
+        key = activity.order_id, activity.cum, activity.quantity, activity.price
+        return self._executions.get(key) or activity.execution_id
 
     def _total(self, update: TradeUpdate) -> Decimal | None:
         """The new total of an order by an amount of money, where this fill shows that it is another: all of it at the
@@ -231,15 +244,9 @@ class Orders:
         return add(shown.filled, update.quantity) if shown.filled >= counted else None
 
     def missed(self, activity: Activity, client_order_id: str, symbol: str) -> FillReport:
-        """An execution of the account's activities.
-
-        Its id there ends in the execution's; should Alpaca draw another one, then what the stream told of the same
-        order, sum, quantity and price is the same execution all the same (law 7).
-        """
-        execution_id = activity.execution_id
-        if activity.cum is not None and execution_id not in self._told:
-            key = activity.order_id, activity.cum, activity.quantity, activity.price
-            execution_id = self._executions.get(key) or execution_id
+        """An execution of the account's activities."""
+        execution_id = self._execution_id(activity)
+        self._told[execution_id] = True
         return FillReport(
             client_order_id=client_order_id,
             broker_order_id=activity.order_id,

@@ -45,10 +45,12 @@ def preview(
     rejection = refusal
     if rejection is None and spec.type is OrderType.MARKET and not shown:
         rejection = ErrorReason.NO_REFERENCE_PRICE, f"there is no quote of {spec.symbol} yet"
-    if rejection is None and spec.time_in_force is TimeInForce.FOK and rest and (book is not None or not filled or price):
+    known = book is not None or spec.type is not OrderType.MARKET
+    if rejection is None and spec.time_in_force is TimeInForce.FOK and rest and known:
         rejection = ErrorReason.NOT_FILLABLE, "not all of it can be filled at once"
     if rejection is None and required > account.buying_power:
-        rejection = ErrorReason.INSUFFICIENT_FUNDS, f"it takes {required}, and the buying power is {account.buying_power}"
+        problem = f"it takes {required}, and the buying power is {account.buying_power}"
+        rejection = ErrorReason.INSUFFICIENT_FUNDS, problem
     currency = instrument.quote_currency
     return Preview(
         estimated_price=quotient(paid, filled) if filled else None,
@@ -67,9 +69,7 @@ def _levels(spec: OrderSpec, quote: QuoteView | None, book: BookView | None) -> 
         return book.asks if buys else book.bids
     if quote is None:
         return ()
-    price, size = (
-        (quote.ask_price, quote.ask_quantity) if buys else (quote.bid_price, quote.bid_quantity)
-    )
+    price, size = (quote.ask_price, quote.ask_quantity) if buys else (quote.bid_price, quote.bid_quantity)
     return () if price is None or size is None else ((price, size),)
 
 
