@@ -34,6 +34,19 @@ _ENDS = {
 }
 
 
+class Untold(str):
+    """What a venue does not say: it is whatever a case expects."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, str)
+
+    def __ne__(self, other: object) -> bool:
+        return not isinstance(other, str)
+
+
 @dataclass
 class Told:
     """One order, and all that was told of it."""
@@ -100,6 +113,8 @@ class Bench:
     async def __aenter__(self) -> Bench:
         self.broker = await self.subject.open()
         self._reader = asyncio.create_task(self._read())
+        positions = await self.ask(self.broker.get_positions())
+        self._begun = {position.symbol: position.quantity for position in positions}
         await self.told()
         return self
 
@@ -280,13 +295,25 @@ class Bench:
 
     # What was told
 
+    async def holds(self) -> dict[str, Decimal]:
+        """The positions by symbol, less those that the account began with; flat ones left out."""
+        moved = {
+            position.symbol: position.quantity - self._begun.get(position.symbol, Decimal(0))
+            for position in await self.ask(self.broker.get_positions())
+        }
+        return {symbol: quantity for symbol, quantity in moved.items() if quantity}
+
+    def went_off(self, told: Told) -> bool:
+        """Whether a stop was set off, and nothing else happened to it but fills; true where the venue does not say."""
+        return told.changes == (["TRIGGERED"] if self.subject.tells_triggers else [])
+
     def fills(self, told: Told) -> list[tuple[int, int, str]]:
         """(price, quantity, MAKER or TAKER) of each fill."""
         return [
             (
                 int(fill.price / self.subject.price_unit),
                 int(fill.quantity / self.subject.quantity_unit),
-                fill.liquidity.name,
+                fill.liquidity.name if self.subject.tells_liquidity else Untold(),
             )
             for fill in told.fills
         ]

@@ -110,13 +110,16 @@ async def _(bench: Bench) -> None:
 )
 async def _(bench: Bench) -> None:
     await book(bench)
+    begun = await bench.ask(bench.broker.list_fills(""))
+    before = {fill.execution_id for fill in begun.fills}
     await bench.buy(3, 102)
-    first = await bench.ask(bench.broker.list_fills(""))
+    first = await bench.ask(bench.broker.list_fills(begun.watermark))
     told = list(dict.fromkeys(one.execution_id for one in bench.log if isinstance(one, FillReport)))
-    assert [fill.execution_id for fill in first.fills] == told
+    assert [fill.execution_id for fill in first.fills if fill.execution_id not in before] == told
     await bench.sell(1)
     later = await bench.ask(bench.broker.list_fills(first.watermark))
-    assert [fill.price for fill in later.fills if fill.execution_id not in told] == [bench.price(99)]
+    known = {*told, *before}
+    assert [fill.price for fill in later.fills if fill.execution_id not in known] == [bench.price(99)]
 
 
 @case(613, "Every execution has an id of its own", RESTS)
@@ -132,6 +135,12 @@ async def _(bench: Bench) -> None:
 # Holdings
 
 
+def in_kind(bench: Bench) -> Decimal:
+    """Fees that were taken of what was bought."""
+    fees = (fee for told in bench.orders.values() for fill in told.fills for fee in fill.fees)
+    return sum((fee.amount for fee in fees if fee.currency == bench.subject.base_currency), Decimal(0))
+
+
 async def holdings(bench: Bench) -> dict[str, Decimal]:
     """What there is of each currency."""
     return {balance.currency: balance.total for balance in await bench.ask(bench.broker.get_balances())}
@@ -142,10 +151,10 @@ async def _(bench: Bench) -> None:
     await book(bench)
     await bench.buy(3, 102)
     await bench.sell(1, 99)
-    (position,) = await bench.ask(bench.broker.get_positions())
-    assert (position.symbol, position.quantity) == (bench.subject.symbol, bench.quantity(2))
+    taken = in_kind(bench)
+    assert await bench.holds() == {bench.subject.symbol: bench.quantity(2) - taken}
     await bench.sell(2, 99)
-    assert all(not one.quantity for one in await bench.ask(bench.broker.get_positions()))
+    assert await bench.holds() == ({bench.subject.symbol: -taken} if taken else {})
 
 
 @case(621, "Balances move by price times quantity and fees, exactly", RESTS)
@@ -154,15 +163,18 @@ async def _(bench: Bench) -> None:
     before = await holdings(bench)
     bought, sold = await bench.buy(3, 102), await bench.sell(1, 99)
     subject, cash, base = bench.subject, Decimal(0), Decimal(0)
+    unknown = Decimal(0)  # a fee that the venue tells later: not more than one per cent
     for told, sign in ((bought, 1), (sold, -1)):
         for fill in told.fills:
             cash -= sign * fill.price * fill.quantity
             base += sign * fill.quantity
+            unknown += Decimal(0) if fill.fees_final else fill.price * fill.quantity / 100
             for fee in fill.fees:
                 cash -= fee.amount if fee.currency == subject.quote_currency else 0
                 base -= fee.amount if fee.currency == subject.base_currency else 0
     after = await holdings(bench)
-    assert after[subject.quote_currency] - before[subject.quote_currency] == cash
+    moved = after[subject.quote_currency] - before[subject.quote_currency]
+    assert cash - unknown <= moved <= cash
     assert after.get(subject.base_currency, Decimal(0)) - before.get(subject.base_currency, Decimal(0)) in (
         base,
         0,
@@ -174,14 +186,13 @@ async def _(bench: Bench) -> None:
     await book(bench)
     await bench.buy(3, 102)
     await bench.buy(2, 95)
+    # A broker may leave both to be asked for.
     for balance in await bench.ask(bench.broker.get_balances()):
-        told = bench.balances[balance.currency]
+        told = bench.balances.get(balance.currency, balance)
         assert (told.total, told.held) == (balance.total, balance.held)
-    (position,) = await bench.ask(bench.broker.get_positions())
-    told_position = bench.positions.get(
-        position.symbol, position
-    )  # a broker may leave the sums to the gateway
-    assert told_position.quantity == position.quantity
+    for position in await bench.ask(bench.broker.get_positions()):
+        assert bench.positions.get(position.symbol, position).quantity == position.quantity
+    assert await bench.holds() == {bench.subject.symbol: bench.quantity(3) - in_kind(bench)}
 
 
 @case(623, "What an open order sets aside comes back when it ends", RESTS)
@@ -204,22 +215,33 @@ async def _(bench: Bench) -> None:
 async def _(bench: Bench) -> None:
     await book(bench)
     await bench.buy(2, 101)
-    await bench.sell(5, 99)
+    sell = await bench.sell(5, 99)
+    if sell.state == "REJECTED":  # a venue where one order closes and another one opens
+        await bench.sell(2, 99)
+        await bench.sell(3, 99)
     (position,) = await bench.ask(bench.broker.get_positions())
-    assert position.quantity == bench.quantity(-3)
+    assert await bench.holds() == {bench.subject.symbol: bench.quantity(-3)}
     assert position.average_price == bench.price(99)
+
+
+async def worth(bench: Bench) -> tuple[Decimal, Decimal]:
+    """The account's equity, and its cash with its positions at their marks."""
+    info = await bench.ask(bench.broker.get_account_info())
+    assert info.equity is not None
+    value = info.cash
+    for position in await bench.ask(bench.broker.get_positions()):
+        assert position.mark_price is not None or not position.quantity
+        value += position.quantity * (position.mark_price or Decimal(0))
+    return info.equity, value
 
 
 @case(625, "The account's equity is its cash and what it holds at the mark", RESTS)
 async def _(bench: Bench) -> None:
     await book(bench)
-    before = await bench.ask(bench.broker.get_account_info())
-    buy = await bench.buy(1, 101)
-    after = await bench.ask(bench.broker.get_account_info())
-    fees = sum((fee.amount for fill in buy.fills for fee in fill.fees), Decimal(0))
-    assert before.equity is not None
-    assert after.equity is not None
-    assert after.equity - before.equity == (bench.price(100) - bench.price(101)) * bench.quantity(1) - fees
+    before = await worth(bench)
+    await bench.buy(1, 101)
+    after = await worth(bench)
+    assert after[0] - before[0] == after[1] - before[1]
 
 
 # Market data
@@ -272,7 +294,7 @@ async def _(bench: Bench) -> None:
 # Preview
 
 
-@case(710, "A preview says what placing then does", order(MARKET, GTC))
+@case(710, "A preview says what placing then does", order(MARKET, GTC), flag("streams_book"))
 async def _(bench: Bench) -> None:
     await book(bench)
     spec = bench.spec(MARKET, BUY, 3)
@@ -308,10 +330,11 @@ async def _(bench: Bench) -> None:
 # Errors
 
 
-@case(800, "A market order without a market is refused", order(MARKET, IOC))
+@case(800, "A market order without a market is refused, or ends at once", order(MARKET, IOC))
 async def _(bench: Bench) -> None:
     buy = await bench.buy(1, time_in_force=IOC)
-    assert (buy.state, buy.reason) == ("REJECTED", ErrorReason.NO_REFERENCE_PRICE)
+    assert (buy.state, buy.fills) in (("REJECTED", []), ("CANCELED", []))
+    assert buy.state == "CANCELED" or buy.reason is ErrorReason.NO_REFERENCE_PRICE
 
 
 @case(801, "An order that the account cannot pay is refused, and nothing is set aside", RESTS)

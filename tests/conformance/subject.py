@@ -34,6 +34,10 @@ class Subject(ABC):
     """Seconds after which the trading day in which it opens is over, and the next one is not: above 700."""
     capabilities: Capabilities
     """Those that the adapter declares."""
+    tells_liquidity: bool = True
+    """Whether the venue says of a fill that it took or gave."""
+    tells_triggers: bool = True
+    """Whether the venue says that a stop was set off."""
 
     @abstractmethod
     async def open(self) -> AbstractBroker:

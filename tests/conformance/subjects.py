@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -14,6 +14,7 @@ from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.domain.market import BookView, TradeView
 from brokergate.domain.orders import Side
 from brokergate.ports.broker import PushedUpdate
+from tests.conformance import alpaca
 from tests.conformance.subject import Levels, Result, Subject
 from tests.unit.adapters.paper.hand_clock import NEW, HandClock, settle
 
@@ -108,7 +109,6 @@ class PaperOnABadLine(PaperAcrossALine):
     }
 
 
-SUBJECTS: dict[str, Callable[[], Subject]] = {
-    subject.name: subject for subject in (Paper, PaperAcrossALine, PaperOnABadLine)
-}
+_ALL: Sequence[type[Subject]] = (Paper, PaperAcrossALine, PaperOnABadLine, *alpaca.SUBJECTS)
+SUBJECTS: dict[str, Callable[[], Subject]] = {subject.name: subject for subject in _ALL}
 """By name."""

@@ -18,7 +18,7 @@ from brokergate.adapters.connection.public import PublicStream
 from brokergate.adapters.connection.stream import StreamClient
 from brokergate.adapters.context import BrokerContext
 from brokergate.domain.errors import AuthenticationError, BrokerError, TemporaryConnectionError
-from brokergate.domain.market import BookView, MarketDatum, QuoteView
+from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
 
 QUIET_S = 120.0
 """Without data or an answer: nothing trades at night, so that this bounds nothing but the wait for the library's
@@ -47,7 +47,8 @@ class Feed:
         self._url = settings.data_stream_url + path
         self._clock = context.clock
         self._books: dict[str, Book] = {}
-        self._last: dict[str, Decimal] = {}
+        self.last: dict[str, TradeView] = {}
+        """The latest trade of each symbol."""
         self.hub = MarketDataHub(context.clock, lambda: None)
         self.stream = PublicStream(self.hub, self, context.clock, context.random, context.log)
 
@@ -106,9 +107,13 @@ class Feed:
         listed = mapping(mapping(answer, "the answer").get("quotes"), "quotes")
         now_ns = self._clock.now_ns()
         return [
-            quotes.quote(symbol, mapping(fields, "a quote"), now_ns, self._last.get(symbol))
+            quotes.quote(symbol, mapping(fields, "a quote"), now_ns, self._last_price(symbol))
             for symbol, fields in listed.items()
         ]
+
+    def _last_price(self, symbol: str) -> Decimal | None:
+        trade = self.last.get(symbol)
+        return None if trade is None else trade.price
 
     def take(self, frame: str | bytes) -> None:
         """Takes a frame. `ValueError` for one that does not parse; a `BrokerError` for the venue's word that the stream
@@ -127,10 +132,10 @@ class Feed:
         if not isinstance(symbol, str):
             return
         if kind == "q":
-            self.hub.on_quote(quotes.quote(symbol, message, received_ns, self._last.get(symbol)))
+            self.hub.on_quote(quotes.quote(symbol, message, received_ns, self._last_price(symbol)))
         elif kind == "t":
             trade = quotes.trade(symbol, message, received_ns)
-            self._last[symbol] = trade.price
+            self.last[symbol] = trade
             self.hub.on_trade(trade)
         elif kind == "o":
             book = self._books.setdefault(symbol, Book(symbol))

@@ -178,6 +178,18 @@ class Orders:
                 )
             ]
         client_order_id = self.client_id(shown)
+        if update.event == "restated" and client_order_id and shown.quantity is not None:
+            # One of an OCO filled, and this one shrank; or the shares were split.
+            return [
+                OrderReport(
+                    OrderEventType.REPLACED,
+                    client_order_id,
+                    shown.id,
+                    update.time_ns,
+                    message="Alpaca restated it",
+                    quantity=shown.quantity,
+                )
+            ]
         if update.event in ACKNOWLEDGED and client_order_id and not shown.replaces:
             return [OrderReport(OrderEventType.ACKNOWLEDGED, client_order_id, shown.id, update.time_ns)]
         return []

@@ -1,5 +1,5 @@
 """What an order would do now. Alpaca has no such question, so that it is worked out from what the market shows and what
-the account has; fees are what the schedule leaves out: none are estimated. Pure."""
+the account has. Fees are estimated as the lowest turnover's: Alpaca has no question for the account's own. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from decimal import Decimal
 from brokergate.adapters.alpaca.answers import Account
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
-from brokergate.domain.instruments import Instrument
+from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.market import BookView, QuoteView
 from brokergate.domain.money import ZERO, add, multiply, quotient, subtract
 from brokergate.domain.orders import OrderSpec, OrderType, Side, TimeInForce
@@ -17,6 +17,8 @@ from brokergate.ports.broker import Preview
 
 Levels = Sequence[tuple[Decimal, Decimal]]
 
+TAKER_FEE = Decimal("0.0025")
+"""Of crypto, for who takes, at the lowest turnover (docs.alpaca.markets, "Crypto Spot Trading Fees")."""
 _AT_ONCE = frozenset({TimeInForce.IOC, TimeInForce.FOK})
 
 
@@ -56,10 +58,19 @@ def preview(
         estimated_price=quotient(paid, filled) if filled else None,
         estimated_fill_quantity=ZERO if rejection is not None else filled,
         estimated_notional=Money(ZERO if rejection is not None else paid, currency),
-        estimated_fees=(),
+        estimated_fees=_fees(spec, ZERO if rejection is not None else filled, paid, instrument),
         required_funds=Money(required, currency),
         rejection=rejection,
     )
+
+
+def _fees(spec: OrderSpec, filled: Decimal, paid: Decimal, instrument: Instrument) -> tuple[Money, ...]:
+    """Stocks cost no commission; crypto a share of what is received."""
+    if instrument.kind is not InstrumentKind.SPOT or not filled:
+        return ()
+    if spec.side is Side.BUY:
+        return (Money(multiply(filled, TAKER_FEE), instrument.base_currency),)
+    return (Money(multiply(paid, TAKER_FEE), instrument.quote_currency),)
 
 
 def _levels(spec: OrderSpec, quote: QuoteView | None, book: BookView | None) -> Levels:
