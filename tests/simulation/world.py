@@ -17,6 +17,7 @@ from typing import Any
 
 from brokergate.adapters.paper.broker import PaperTradingBroker
 from brokergate.adapters.paper.config import PaperTradingConfig
+from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.capabilities import ReplaceSupport
 from brokergate.domain.commands import CreatePaperAccount
 from brokergate.domain.fills import Fill
@@ -98,6 +99,7 @@ def draw_setup(random: Random) -> Setup:
             durable=durable,
             poll_interval_ns=random.choice((2, 5)) * NS,
             quiet_period_ns=NS // 2,
+            reconnect_max_ns=4 * NS,
             risk=limits if random.random() < 0.5 else RiskLimits(),
         ),
         late_s=late_s,
@@ -391,7 +393,7 @@ class World:
         for _ in range(QUIET_S):
             await asyncio.sleep(1)
             await officer.repair()
-            if final.settled():
+            if final.settled() and self._connected():
                 break
         for task in moving:
             task.cancel()
@@ -400,6 +402,12 @@ class World:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *moving, return_exceptions=True)
+
+    def _connected(self) -> bool:
+        life = self.door.life
+        if life is None or life.gateway is None or life.process.dead:
+            return False
+        return life.gateway.accounts[REMOTE].connection.state is ConnectionState.CONNECTED
 
     async def _break(self) -> None:
         """Has the episodes come and go, and sees to it that enough has struck."""

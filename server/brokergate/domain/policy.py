@@ -72,4 +72,7 @@ class AccountPolicy:
     poll_interval_ns: int = 30_000_000_000
     """How often a broker outside the process is asked for its orders, fills and positions."""
     quiet_period_ns: int = 2_000_000_000
-    """How long two readings of a disagreement must lie apart."""
+    """How long two readings of a disagreement must lie apart, and how long a stream may take to tell what a poll
+    found."""
+    reconnect_max_ns: int = 60_000_000_000
+    """The longest wait between two attempts to connect."""

@@ -270,6 +270,10 @@ class Account:
             stored = None if order else self.journal.find_order(self.account_id, ref.client_order_id)
         return stored.order if stored else order
 
+    def known(self, client_order_id: str, broker_order_id: str) -> Order | None:
+        """The order that the broker calls so: by the client's id, else by the broker's; ended or not."""
+        return self.tracker.find(client_order_id, broker_order_id)
+
     def get(self, ref: OrderRef, field: str = "order") -> Order:
         """The order as it now stands; ORDER_NOT_FOUND otherwise, naming the `ref` at the path `field`."""
         order = self.find(ref)

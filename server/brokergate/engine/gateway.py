@@ -102,7 +102,7 @@ class Gateway(Reading):
         self._connections = Connections(self.accounts, log)
         self._under_way: dict[tuple[str, str], tuple[Request, asyncio.Task[bytes]]] = {}
         self._closing: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
-        self._reconnecting = asyncio.Lock()
+        self._reconnecting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._paying: asyncio.Task[None] | None = None
         self._guard = JournalGuard(journal, clock, log, self._rebuild, self._health_changed)
         self._control = TradingControl(self.accounts, journal, clock, self._guard, self._stop_operation)
@@ -528,8 +528,8 @@ class Gateway(Reading):
     @to_its_end
     async def reconnect(self, account_id: str, request: Request) -> bytes:
         """Drops an account's connection and makes a new one; BROKER_UNAVAILABLE when that fails."""
-        async with self._reconnecting:
-            account = self.account(account_id)
+        account = self.account(account_id)
+        async with self._reconnecting.setdefault(account_id, asyncio.Lock()):
             if (answer := account.answered(request)) is not None:
                 return answer
             await self._connections.again(account, ASKED)

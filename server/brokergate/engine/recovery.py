@@ -19,6 +19,7 @@ from brokergate.domain.orders import Order, OrderOrigin, PendingActionKind
 from brokergate.domain.values import changed
 from brokergate.engine.account import Account
 from brokergate.engine.resolving import Resolver
+from brokergate.engine.silence import Silence
 from brokergate.ports.broker import FillReport, OrderReport, VenueOrder
 from brokergate.ports.journal import Setting
 
@@ -40,6 +41,7 @@ class GapFill:
     def __init__(self, account: Account) -> None:
         self._account = account
         self.resolver = Resolver(account, self.fills)
+        self.silence = Silence(account.known, account.policy.quiet_period_ns)
         self._differences: dict[str, tuple[Decimal, Decimal, int]] = {}
         self._undead_ns: dict[str, int] = {}
 
@@ -61,10 +63,12 @@ class GapFill:
             await self._positions()
         await self._balances()
         self._seen()
+        self.silence.forget()
         await account.journal.commit(account.account_id)
 
     async def poll(self) -> None:
         """While connected: a frame may be lost on a healthy connection. Raises a `BrokerError`."""
+        self.silence.begin()
         self._doubt_silent(self._account.policy.quiet_period_ns)
         await self.fills()
         await self._orders()
@@ -84,6 +88,7 @@ class GapFill:
                 continue  # somebody else asked meanwhile, and booked
             missed = [changed(fill, origin=FillOrigin.BACKFILL) for fill in page.fills]
             payloads = account.tracker.apply(missed)
+            self.silence.found(payloads, account.clock.monotonic_ns())
             moved = page.watermark != watermark
             account.stage(payloads, (Setting(WATERMARK, page.watermark),) if moved else ())
             if page.complete:
@@ -201,6 +206,8 @@ class GapFill:
             now = account.tracker.open.get(order_id)
             if now is not None and now.pending == order.pending and (order_id not in seen or now.uncertain):
                 await self.resolver.ask(now)
+                if not order.pending and (ended := account.tracker.latest(now)).ended:
+                    self.silence.ended(ended, account.clock.monotonic_ns())
 
     def _restated(self, order: Order, shown: VenueOrder, payloads: list[EventPayload]) -> None:
         """A linked order whose total the venue changed, when another one of its group filled, and whose report was

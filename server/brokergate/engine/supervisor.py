@@ -3,7 +3,9 @@
     connect → fill the gap → send what was held back → CONNECTED → follow the broker's events, and poll
 
 Whatever ends that leads back to its beginning, after 1, 2, 4 … 60 seconds, up to half of it by chance, so that many
-gateways do not come back in the same moment. Nothing is served between a loss and the end of the next gap fill.
+gateways do not come back in the same moment. The waits begin anew after a connection that held: a venue that takes
+every connection and drops it is not stormed (pain 5). Nothing is traded between a loss and the end of the next gap
+fill; what was known is shown, as stale.
 """
 
 from __future__ import annotations
@@ -19,17 +21,23 @@ from brokergate.domain.errors import (
     BrokerError,
     ErrorReason,
     ExchangeMaintenanceError,
+    FinalError,
+    RateLimitError,
+    RecoverableError,
+    TemporaryConnectionError,
 )
-from brokergate.domain.events import EventPayload
+from brokergate.domain.events import EventPayload, GapFound
 from brokergate.domain.orders import Order
 from brokergate.engine.account import Account
 from brokergate.engine.placing import Placing
 from brokergate.engine.recovery import NS_PER_S, GapFill
+from brokergate.engine.silence import REST_NS
 from brokergate.ports.broker import ConnectionReport, Report
 from brokergate.ports.journal import JournalError
 
 FIRST_WAIT_S = 1.0
-LAST_WAIT_S = 60.0
+STEADY_S = 60.0
+"""A connection that was CONNECTED for so long held."""
 HELD_TICK_S = 1.0
 """How often what is held back is looked at for its age."""
 
@@ -56,6 +64,9 @@ class Supervisor:
         self._hurry = asyncio.Event()
         self._lost = asyncio.Event()
         self._asked = ""
+        self._refused = False
+        self._gave_up_ns: int | None = None
+        """When a stream was last given up for being mute: monotonic."""
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -76,6 +87,9 @@ class Supervisor:
         self._tasks = []
         with suppress(Exception):
             await self._account.broker.close()
+        if self._account.connection.state is not ConnectionState.DISCONNECTED:
+            with suppress(JournalError):
+                self._account.enter(ConnectionState.DISCONNECTED, "the gateway ended the connection")
         # Nobody waits for an attempt that does not come.
         self.tried.set()
 
@@ -94,18 +108,23 @@ class Supervisor:
             await self._journal_works()
             self._hurry.clear()
             try:
-                if await self._session():
-                    wait_s = FIRST_WAIT_S
-                else:
+                held_s = await self._session()
+                if held_s is None:
                     self.tried.set()
+                elif held_s >= STEADY_S:
+                    wait_s = FIRST_WAIT_S
             except JournalError:
                 account.connection.enter(ConnectionState.RECONNECTING, "the journal cannot be written")
                 self.tried.set()
                 continue
             finally:
                 account.connection.recovering = False
-            await self._pause(wait_s)
-            wait_s = min(2 * wait_s, LAST_WAIT_S)
+            most_s = account.policy.reconnect_max_ns / NS_PER_S
+            if self._refused:
+                # The next attempt is refused as well, and some venues count them.
+                wait_s = most_s
+            await self._pause(min(wait_s, most_s))
+            wait_s = min(2 * wait_s, most_s)
 
     async def _pause(self, wait_s: float) -> None:
         """Waits for the next attempt; less when somebody asks for it."""
@@ -119,11 +138,12 @@ class Supervisor:
             hurry.cancel()
             await asyncio.gather(sleep, hurry, return_exceptions=True)
 
-    async def _session(self) -> bool:
-        """One connection, from its making to its loss; whether it was CONNECTED."""
+    async def _session(self) -> float | None:
+        """One connection, from its making to its loss; for how many seconds it was CONNECTED, None for never."""
         account, connection = self._account, self._account.connection
         self._lost.clear()
-        connected = False
+        self._refused = False
+        connected_ns: int | None = None
         helpers: list[asyncio.Task[None]] = []
         try:
             first = connection.state is ConnectionState.DISCONNECTED
@@ -138,7 +158,7 @@ class Supervisor:
             await self._release_held()
             connection.recovering = connection.maintenance = False
             account.enter(ConnectionState.CONNECTED, "")
-            connected = True
+            connected_ns = account.clock.monotonic_ns()
             self.tried.set()
             helpers.append(asyncio.create_task(self._poll(), name=f"polls of {account.account_id}"))
             helpers.append(asyncio.create_task(self._doubts(), name=f"doubts of {account.account_id}"))
@@ -146,12 +166,12 @@ class Supervisor:
             await self._release_held()
             await self._first_end(helpers)
         except (BrokerError, OSError) as error:
-            self._failed(error)
+            self._failed(error, was_connected=connected_ns is not None)
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001 - one broker that fails, however it does, leaves the others alone
             account.log("connection failed", account=account.account_id, error=repr(error))
-            self._failed(error)
+            self._failed(error, was_connected=False)
         else:
             account.enter(ConnectionState.RECONNECTING, self._asked or "the connection was lost")
         finally:
@@ -160,13 +180,17 @@ class Supervisor:
             await asyncio.gather(*helpers, return_exceptions=True)
             with suppress(Exception):
                 await account.broker.close()
-        return connected
+        return None if connected_ns is None else (account.clock.monotonic_ns() - connected_ns) / NS_PER_S
 
-    def _failed(self, error: Exception) -> None:
+    def _failed(self, error: Exception, *, was_connected: bool) -> None:
+        """What was there and is lost is RECONNECTING; what could not be made, or will not be there again by itself, is
+        an ERROR."""
         account, connection = self._account, self._account.connection
         connection.maintenance = isinstance(error, ExchangeMaintenanceError)
+        self._refused = isinstance(error, FinalError)
         message = str(error) or type(error).__name__
-        account.enter(ConnectionState.ERROR, message)
+        lost = was_connected and isinstance(error, RecoverableError | OSError)
+        account.enter(ConnectionState.RECONNECTING if lost else ConnectionState.ERROR, message)
         account.metrics.record_error(error)
         if isinstance(error, AccountSuspendedError):
             self._suspended(account, message)
@@ -200,6 +224,7 @@ class Supervisor:
     async def _follow(self) -> None:
         account = self._account
         async for reports in account.broker.events():
+            self.gap.silence.told(reports)
             with suppress(JournalError):
                 # While the journal fails fills stay unbooked; they are fetched again when it works.
                 account.take(reports)
@@ -212,7 +237,34 @@ class Supervisor:
             await account.clock.sleep(account.policy.poll_interval_ns / NS_PER_S)
             await self._journal_works()
             with suppress(JournalError):
-                await self.gap.poll()
+                try:
+                    await self.gap.poll()
+                except RateLimitError as error:
+                    # The budget is needed elsewhere, and the connection is as it was: the next poll asks for it all.
+                    account.log("poll put off", account=account.account_id, reason=str(error))
+                    continue
+                await self._until_told()
+
+    async def _until_told(self) -> None:
+        """What the poll found the stream has to tell as well. Raises `TemporaryConnectionError` for one that is mute,
+        after a Gap: it kept this back, and nobody knows what else."""
+        account, silence = self._account, self.gap.silence
+        if not silence.left_ns:
+            return
+        await account.clock.sleep(silence.left_ns / NS_PER_S)
+        now_ns = account.clock.monotonic_ns()
+        message = silence.overdue(now_ns)
+        if not message:
+            return
+        if self._gave_up_ns is not None and now_ns - self._gave_up_ns < REST_NS:
+            account.log("mute stream kept", account=account.account_id, reason=message)
+            silence.forget()
+            return
+        self._gave_up_ns = now_ns
+        connection = account.connection
+        heard_ns = max(connection.last_data_ns, connection.since_ns)
+        account.stage((GapFound(heard_ns, account.clock.now_ns(), message),))
+        raise TemporaryConnectionError(message)
 
     async def _doubts(self) -> None:
         while True:
