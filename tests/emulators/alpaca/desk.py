@@ -13,7 +13,6 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from tests.emulators import orders
 from tests.emulators.alpaca.asked import LEAST_COST, Asked, below_least, read_change, read_order
 from tests.emulators.alpaca.assets import LOT, Asset, Assets
 from tests.emulators.alpaca.core import AlpacaCore
@@ -145,17 +144,14 @@ class Desk:
         )
         self._check_funds(new, instead_of=held)
         answer = new.shape()
-        try:
-            self.floor.replace(held, new, self.core.now_ns)
-        except orders.Refused as refused:
-            raise unprocessable(refused.message) from refused
+        self.floor.replace(held, new)
         return answer
 
     def cancel(self, order_id: str, now_ns: int) -> None:
         """A `DELETE /v2/orders/{id}`."""
         self.core.advance(now_ns)
         held = self.order(order_id)
-        if not held.open:
+        if not held.open or held.status == "pending_cancel":
             raise unprocessable(f'order is already in "{held.status}" state')
         self.floor.cancel(held, self.core.now_ns)
 
@@ -164,7 +160,7 @@ class Desk:
         self.core.advance(now_ns)
         told = []
         for held in self.floor.open:
-            if held.open:
+            if held.open and held.status != "pending_cancel":
                 self.floor.cancel(held, self.core.now_ns)
             told.append({"id": held.id, "status": 200, "body": self.floor.shape(held)})
         return told

@@ -11,20 +11,20 @@ What is told is an event of `trade_updates` (docs.alpaca.markets, "Websocket Str
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any
 
 from brokergate.domain.errors import ErrorReason
-from brokergate.domain.orders import OrderSpec, OrderState, OrderType, Side, TimeInForce
-from brokergate.sim.triggers import standing_trigger
+from brokergate.domain.orders import OrderState
 from tests.emulators.alpaca.activities import Activities
 from tests.emulators.alpaca.core import AlpacaCore
 from tests.emulators.alpaca.held import Held
 from tests.emulators.alpaca.holdings import Holdings
 from tests.emulators.alpaca.hours import Hours, Phase, Turn
-from tests.emulators.alpaca.numbers import text, utc
+from tests.emulators.alpaca.numbers import text
+from tests.emulators.alpaca.records import Records
+from tests.emulators.alpaca.translating import AT_ONCE, adopted, spec_of
 from tests.emulators.orders import (
     BalanceMoved,
     BookMoved,
@@ -39,23 +39,11 @@ from tests.emulators.orders import (
 )
 
 ZERO = Decimal(0)
-TYPES: Mapping[str, OrderType] = MappingProxyType(
-    {
-        "market": OrderType.MARKET,
-        "limit": OrderType.LIMIT,
-        "stop": OrderType.STOP,
-        "stop_limit": OrderType.STOP_LIMIT,
-        "trailing_stop": OrderType.TRAILING_STOP,
-    }
-)
-_AT_ONCE: Mapping[str, TimeInForce] = MappingProxyType(
-    {"ioc": TimeInForce.IOC, "fok": TimeInForce.FOK, "opg": TimeInForce.IOC, "cls": TimeInForce.IOC}
-)
 _UNFILLABLE = frozenset({ErrorReason.NOT_FILLABLE, ErrorReason.NO_REFERENCE_PRICE})
 
 
-class Floor:
-    """See the module. `tell` gets the data of every event, `new_id` makes UUIDs."""
+class Floor(Records):
+    """See the module, and `Records` for the arguments."""
 
     def __init__(
         self,
@@ -65,42 +53,17 @@ class Floor:
         new_id: Callable[[], str],
         tell: Callable[[dict[str, Any]], None],
     ) -> None:
-        self.core = core
+        super().__init__(core, new_id, tell)
         self.hours = hours
         self.holdings = holdings
         self.activities = Activities()
-        self.orders: list[Held] = []
-        """Every order, oldest first."""
-        self.by_id: dict[str, Held] = {}
-        self.by_client: dict[str, Held] = {}
-        self.new_id = new_id
-        self._tell = tell
-        self._open: dict[str, Held] = {}
         self._thirsty: list[Held] = []
         """Orders that wait for something to be had."""
         self._quenching = False
+        self._held_back: list[Callable[[], None]] | None = None
         self._ticked_ns = core.now_ns
         core.tick = self.tick
         core.listeners.append(self._heard)
-
-    @property
-    def open(self) -> list[Held]:
-        """The orders that have not ended, oldest first."""
-        return list(self._open.values())
-
-    def keep(self, held: Held) -> None:
-        """Remembers a new order and its legs for ever."""
-        for order in (held, *held.legs):
-            self.orders.append(order)
-            self.by_id[order.id] = order
-            self.by_client[order.client_order_id] = order
-            self._open[order.id] = order
-
-    def shape(self, held: Held, *, nested: bool = True) -> dict[str, Any]:
-        """The order as it is shown now."""
-        for order in held.family:
-            self._look(order)
-        return held.shape(nested=nested)
 
     # Into the market
 
@@ -125,13 +88,14 @@ class Floor:
                 self._bring(leg, now_ns, asleep=not now)
             else:
                 self._bring(leg, now_ns, asleep=True)
-        self._bring(held, now_ns, asleep=not now)
+        if held.open:
+            self._bring(held, now_ns, asleep=not now)
 
     def _bring(self, held: Held, now_ns: int, *, asleep: bool) -> None:
         quantity = ZERO if held.notional is not None else held.leaves
         try:
             self.core.place(
-                self.spec(held, quantity),
+                spec_of(held, quantity),
                 quantity,
                 now_ns,
                 client_order_id=held.client_order_id,
@@ -140,22 +104,7 @@ class Floor:
             )
         except Refused as refused:
             self._reject(held, refused.message)
-
-    def spec(self, held: Held, quantity: Decimal) -> OrderSpec:
-        """The order as the matching venue takes it."""
-        notional = None if held.notional is None else held.notional - held.filled_notional
-        return OrderSpec(
-            symbol=held.asset.symbol,
-            side=Side.BUY if held.buys else Side.SELL,
-            type=TYPES[held.type],
-            quantity=None if notional is not None else quantity,
-            quote_quantity=notional,
-            limit_price=held.limit_price,
-            stop_price=None if held.type == "trailing_stop" else held.stop_price,
-            trail_amount=held.trail_price,
-            trail_percent=held.trail_percent,
-            time_in_force=_AT_ONCE.get(held.time_in_force, TimeInForce.GTC),
-        )
+            self._end_group(held)
 
     def _wake(self, held: Held, now_ns: int) -> None:
         if held.part is not None and held.part.asleep and held.open:
@@ -163,15 +112,41 @@ class Floor:
 
     # Out of it
 
-    def cancel(self, held: Held, now_ns: int, status: str = "canceled") -> None:
+    def cancel(self, held: Held, now_ns: int) -> None:
+        """A client cancels an open order: at once, or when `release` says so."""
+        self._status(held, "pending_cancel")
+        self._event("pending_cancel", held)
+        self._change(lambda: self._cancel(held))
+
+    def _cancel(self, held: Held) -> None:
+        if held.open:
+            self.end(held, self.core.now_ns, "canceled")
+        else:
+            self._event("order_cancel_rejected", held)
+
+    def end(self, held: Held, now_ns: int, status: str) -> None:
         """Ends an open order, and with it what is open of its group."""
-        if status == "canceled":
-            self._status(held, "pending_cancel")
-            self._event("pending_cancel", held)
         self._leave(held, now_ns, status)
         for other in held.family:
             if other is not held and other.open:
                 self._leave(other, now_ns, status)
+
+    def _change(self, change: Callable[[], None]) -> None:
+        if self._held_back is None:
+            change()
+        else:
+            self._held_back.append(change)
+
+    def hold_back(self) -> None:
+        """From now on cancels and replaces stay pending, so that something can come before them."""
+        self._held_back = self._held_back or []
+
+    def release(self) -> int:
+        """What was held back is done, and nothing is held back any more; how many there were."""
+        changes, self._held_back = self._held_back or [], None
+        for change in changes:
+            change()
+        return len(changes)
 
     def _leave(self, held: Held, now_ns: int, status: str) -> None:
         if held in self._thirsty:
@@ -181,25 +156,39 @@ class Floor:
             self.core.cancel(part, now_ns)
         self._finish(held, status)
 
-    def replace(self, held: Held, new: Held, now_ns: int) -> None:
-        """Makes an order the new one. Raises `Refused` of the matching venue, and then it is as it was."""
-        part, before = held.part, held.status
-        assert part is not None
+    def replace(self, held: Held, new: Held) -> None:
+        """A client replaces an order by a new one: at once, or when `release` says so."""
+        before = held.status
         self._status(held, "pending_replace")
         self._event("pending_replace", held)
+        self._remember(new)
+        self._change(lambda: self._replace(held, new, before))
+
+    def _replace(self, held: Held, new: Held, before: str) -> None:
+        part = held.part
+        if not held.open or part is None:
+            self._refuse_replace(held, new, "the order has ended")
+            return
+        new.filled_qty, new.filled_notional = held.filled_qty, held.filled_notional
         quantity = new.leaves + part.cum_quantity
         part.extra["next"] = new
         try:
-            self.core.replace(part, self.spec(new, quantity), quantity, now_ns)
-        except Refused:
+            self.core.replace(part, spec_of(new, quantity), quantity, self.core.now_ns)
+        except Refused as refused:
             del part.extra["next"]
-            self._status(held, before)
-            self._event("order_replace_rejected", held)
-            raise
+            self._status(held, "partially_filled" if held.filled_qty else before)
+            self._refuse_replace(held, new, refused.message)
+            return
         if new.order_class in ("bracket", "oto") and new.parent is None:
             for leg in new.legs:
                 if leg.qty != new.qty and leg.open:
-                    self._resize(leg, new.qty or ZERO, now_ns)
+                    self._resize(leg, new.qty or ZERO, self.core.now_ns)
+
+    def _refuse_replace(self, held: Held, new: Held, message: str) -> None:
+        """The new order is rejected, and the old one stays what it is."""
+        self._event("order_replace_rejected", held)
+        new.legs, new.parent = [], None
+        self._reject(new, message)
 
     def _replaced(self, part: VenueOrderState) -> None:
         new: Held | None = part.extra.pop("next", None)
@@ -217,9 +206,6 @@ class Floor:
             old.parent.legs[old.parent.legs.index(old)] = new
         for leg in new.legs:
             leg.parent = new
-        self.orders.append(new)
-        self.by_id[new.id] = self.by_client[new.client_order_id] = new
-        self._open[new.id] = new
         self._event("replaced", old)
         self._status(new, "partially_filled" if new.filled_qty else "new")
         self._event("new", new)
@@ -246,7 +232,10 @@ class Floor:
     def _placed(self, order: VenueOrderState) -> None:
         held: Held | None = order.extra.get("held")
         if held is None:
-            held = self._adopt(order)
+            asset = self.holdings.assets.find(order.spec.symbol)
+            assert asset is not None
+            held = order.extra["held"] = adopted(order, asset, self.new_id())
+            self.keep(held)
         held.part = order
         if held.routed or order.asleep:
             return
@@ -289,7 +278,8 @@ class Floor:
         held.part = None
         if order.state is OrderState.REJECTED:
             self._reject(held, order.message)
-        elif order.reason in _UNFILLABLE and held.time_in_force not in _AT_ONCE:
+            self._end_group(held)
+        elif order.reason in _UNFILLABLE and held.time_in_force not in AT_ONCE:
             self._thirsty.append(held)
             self._bring(held, self.core.now_ns, asleep=True)
         else:
@@ -336,7 +326,7 @@ class Floor:
             return
         left = held.leaves + part.cum_quantity
         try:
-            self.core.replace(part, self.spec(held, left), left, now_ns)
+            self.core.replace(part, spec_of(held, left), left, now_ns)
         except Refused:
             return  # it has filled in the same moment, and will say so
         self._event("restated", held)
@@ -380,82 +370,8 @@ class Floor:
             if not held.open or not (held.routed or held.status == "held"):
                 continue
             if held.time_in_force == "day":
-                self.cancel(held, now_ns, "expired")
+                self.end(held, now_ns, "expired")
             elif held.part is not None and not held.part.asleep:
                 part, held.part = held.part, None
                 self.core.cancel(part, now_ns)
                 self._bring(held, now_ns, asleep=True)
-
-    # Inside
-
-    def _adopt(self, order: VenueOrderState) -> Held:
-        """An order that somebody else placed on the account."""
-        spec, asset = order.spec, self.holdings.assets.find(order.spec.symbol)
-        assert asset is not None
-        types = {kind: name for name, kind in TYPES.items()}
-        held = Held(
-            id=self.new_id(),
-            client_order_id=order.client_order_id or self.new_id(),
-            asset=asset,
-            side=1 if order.buys else -1,
-            type=types[spec.type],
-            time_in_force={TimeInForce.IOC: "ioc", TimeInForce.FOK: "fok"}.get(spec.time_in_force, "gtc"),
-            qty=order.quantity,
-            notional=None,
-            limit_price=spec.limit_price,
-            stop_price=spec.stop_price,
-            trail_price=spec.trail_amount,
-            trail_percent=spec.trail_percent,
-            extended_hours=False,
-            order_class="",
-            created_ns=order.created_ns,
-            updated_ns=order.created_ns,
-            source="access_key",
-        )
-        order.extra["held"] = held
-        self.keep(held)
-        return held
-
-    def _look(self, held: Held) -> None:
-        """Notes where a trailing stop stands."""
-        if held.type != "trailing_stop" or held.part is None or not held.open:
-            return
-        working = self.core.venue.working(held.part.key)
-        if working is None or working.special is None or working.special.crest is None:
-            return
-        listing = self.core.venue.listings[held.asset.symbol]
-        held.hwm = listing.price(working.special.crest.price)
-        stop = standing_trigger(working)
-        held.stop_price = None if stop is None else listing.price(stop)
-
-    def _status(self, held: Held, status: str) -> None:
-        held.status = status
-        held.updated_ns = self.core.now_ns
-
-    def _finish(self, held: Held, status: str) -> None:
-        self._status(held, status)
-        if status == "expired":
-            held.expired_ns = self.core.now_ns
-        else:
-            held.canceled_ns = self.core.now_ns
-        self._open.pop(held.id, None)
-        self._event(status, held)
-
-    def _reject(self, held: Held, message: str) -> None:
-        held.part, held.failed_ns = None, self.core.now_ns
-        self._status(held, "rejected")
-        self._open.pop(held.id, None)
-        self._event("rejected", held, reason=message)
-        self._end_group(held)
-
-    def _event(self, event: str, held: Held, execution_id: str = "", **more: Any) -> None:
-        self._look(held)
-        self._tell(
-            {
-                "event": event,
-                "execution_id": execution_id or self.new_id(),
-                "timestamp": utc(self.core.now_ns),
-                **more,
-                "order": held.shape(),
-            }
-        )

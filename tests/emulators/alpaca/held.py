@@ -14,7 +14,9 @@ from tests.emulators.orders import VenueOrderState
 ZERO = Decimal(0)
 WORKING = frozenset({"new", "partially_filled"})
 WAITING = frozenset({"accepted", "pending_new", "held"})
-OPEN = WORKING | WAITING | {"pending_cancel", "pending_replace"}
+OPEN = WORKING | WAITING | {
+    "pending_cancel", "pending_replace", "stopped", "suspended", "calculated", "done_for_day",
+}  # fmt: skip
 """Statuses that `status=open` lists."""
 
 

@@ -155,11 +155,9 @@ class Rest:
         limit = number(query.get("limit", str(USUAL_ORDERS)))
         if limit is None or not 0 < limit <= MOST_ORDERS:
             raise unprocessable(f"limit must be between 1 and {MOST_ORDERS}")
-        chosen = [order for order in floor.orders if _chosen(order, query, nested=nested)]
-        direction = query.get("direction") or "desc"
-        if direction not in ("asc", "desc"):
-            raise invalid(f"invalid direction: {direction}")
-        chosen = _between(chosen, query)
+        direction = _one_of(query, "direction", ("desc", "asc"))
+        _one_of(query, "status", ("open", "closed", "all"))
+        chosen = _between([order for order in floor.orders if _chosen(order, query, nested=nested)], query)
         if direction == "desc":
             chosen.reverse()
         return 200, [floor.shape(order, nested=nested) for order in chosen[: int(limit)]]
@@ -283,6 +281,14 @@ class Rest:
         return 200, {f"{name}s": found}
 
 
+def _one_of(query: Mapping[str, str], name: str, values: tuple[str, ...]) -> str:
+    """A parameter of a query, the first of `values` where it is left out."""
+    value = query.get(name) or values[0]
+    if value not in values:
+        raise invalid(f"invalid {name}: {value}")
+    return value
+
+
 def _quote_of(core: VenueCore, asset: Asset) -> Any:
     view = core.quote(asset.symbol)
     return None if view is None else quote(asset, view)
@@ -300,8 +306,6 @@ def _book_of(core: VenueCore, asset: Asset) -> Any:
 def _chosen(order: Held, query: Mapping[str, str], *, nested: bool) -> bool:
     """Whether a listing has the order, its times apart. Nested, legs stand in their parents alone."""
     status = query.get("status") or "open"
-    if status not in ("open", "closed", "all"):
-        raise invalid(f"invalid status: {status}")
     if nested and order.parent is not None:
         return False
     if status != "all" and order.open != (status == "open"):

@@ -258,6 +258,51 @@ def test_a_cancel_of_what_has_ended_or_never_was() -> None:
     assert (refused.value.status, refused.value.code) == (404, 40410000)
 
 
+def test_a_fill_comes_before_a_cancel_that_is_pending() -> None:
+    bench = Bench()
+    placed = bench.place(limit_price="185")
+    bench.desk.floor.hold_back()
+    bench.desk.cancel(placed["id"], bench.now_ns)
+    assert bench.status(placed) == "pending_cancel"
+    with pytest.raises(Refused, match="pending_cancel"):
+        bench.desk.cancel(placed["id"], bench.now_ns)
+    with pytest.raises(Refused, match="cannot replace order in pending_cancel"):
+        bench.desk.replace(placed["id"], {"qty": "5"}, bench.now_ns)
+    bench.show("AAPL", "184.9", "185")
+    assert bench.desk.floor.release() == 1
+    assert bench.status(placed) == "filled"
+    assert bench.events() == ["pending_new", "new", "pending_cancel", "fill", "order_cancel_rejected"]
+
+
+def test_a_fill_comes_before_a_replace_that_is_pending() -> None:
+    bench = Bench()
+    bench.desk.floor.hold_back()
+    gone, part = (bench.place(limit_price="185", qty=qty) for qty in ("10", "20"))
+    first = bench.desk.replace(gone["id"], {"limit_price": "184"}, bench.now_ns)
+    second = bench.desk.replace(part["id"], {"qty": "30"}, bench.now_ns)
+    assert [bench.status(order) for order in (gone, part)] == ["pending_replace", "pending_replace"]
+    bench.show("AAPL", "184.9", "185", "15")
+    bench.events()
+    bench.desk.floor.release()
+    assert bench.events() == ["order_replace_rejected", "rejected", "replaced", "new"]
+    assert [bench.status(order) for order in (gone, first, part, second)] == [
+        "filled", "rejected", "replaced", "partially_filled",
+    ]  # fmt: skip
+    assert bench.order(second)["filled_qty"] == "5", "what filled until then counts"
+
+
+def test_a_test_can_tell_what_the_market_behind_has_not() -> None:
+    bench = Bench()
+    placed = bench.place(limit_price="185")
+    bench.events()
+    for event in ("calculated", "stopped", "suspended", "done_for_day"):
+        bench.desk.floor.announce(bench.desk.order(placed["id"]), event)
+        assert bench.status(placed) == event
+    assert bench.events() == ["calculated", "stopped", "suspended", "done_for_day"]
+    bench.desk.cancel(placed["id"], bench.now_ns)
+    assert bench.status(placed) == "canceled"
+
+
 # Groups
 
 

@@ -111,6 +111,12 @@ class Alpaca(VenueEmulator):
                 return {"requests": trading.used, "limit": trading.limit, "refused": trading.refused}
             case "multiplier":
                 self.desk.holdings.multiplier = int(arguments["multiplier"])
+            case "hold_back":
+                self.desk.floor.hold_back()
+            case "release":
+                return self.desk.floor.release()
+            case "event":
+                self.desk.floor.announce(self.desk.order(str(arguments["order_id"])), str(arguments["event"]))
             case _:
                 return await super().tell(action, arguments)
         return None
