@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Self
@@ -168,6 +169,12 @@ class Emulator:
     async def orders(self) -> list[dict[str, Any]]:
         """Every order that it took, ended ones and those of others too."""
         return list(await self.ask("orders"))
+
+    async def doubled(self) -> list[str]:
+        """The client ids under which the account has more than one order that nobody else placed: law 2 says none."""
+        orders = await self.orders()
+        names = Counter(order["client_order_id"] for order in orders if not order["external"])
+        return sorted(name for name, count in names.items() if count > 1)
 
     async def fills(self) -> list[dict[str, Any]]:
         """Every execution."""

@@ -30,6 +30,7 @@ from brokergate.ports.broker import (
     Report,
     RestoredState,
 )
+from brokergate.sim.book import UNKNOWN
 from brokergate.sim.market import BookSnapshot, MarkUpdate, TradeUpdate
 from brokergate.sim.terms import AccountTerms
 from brokergate.sim.venue import Venue
@@ -131,6 +132,7 @@ class VenueCore:
             max(now_ns, self.now_ns), name, listing.ticks(price), listing.lots(quantity), TAKERS[taker]
         )
         before = len(self.executions)
+        self._stand_alone(name)
         self._take(self.venue.apply([update], now_ns))
         ours = [each for each in self.executions[before:] if each.liquidity is Liquidity.MAKER]
         left = quantity - sum((each.quantity for each in ours if each.order.spec.symbol == name), ZERO)
@@ -378,6 +380,13 @@ class VenueCore:
         self._take(outcome.reports)
         self._tell_last(order.spec.symbol)
         self._emit(BookMoved(order.spec.symbol, self.now_ns))
+
+    def _stand_alone(self, symbol: str) -> None:
+        """What is shown is all there is: nobody stands before an order beyond it. (To `sim` that is unknown.)"""
+        for order in self.open.values():
+            working = self.venue.working(order.key) if order.spec.symbol == symbol else None
+            if working is not None and working.ahead == UNKNOWN:
+                working.ahead = 0
 
     def _tell_last(self, symbol: str) -> None:
         """The account's own trades are trades as well: they set stops off. `sim` knows only those of others."""

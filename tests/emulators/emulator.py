@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from tests.emulators.faults import REQUEST, Fault, Faults
 from tests.emulators.log import RequestLog
 from tests.emulators.orders import VenueOrderState
 
+DELAY = frozenset({"delay"})
 HANG_S = 30.0
 """How long a lost answer leaves the connection open where the fault says how='hang'."""
 DRIP_S = 0.2
@@ -115,9 +117,15 @@ class VenueEmulator(ABC):
         self, request: web.Request, entry: dict[str, Any], work: Callable[[], Reply | Awaitable[Reply]]
     ) -> web.StreamResponse:
         """Does `work` and answers with what it gives, unless a fault that waits for this request befalls it."""
+        began_ns = time.monotonic_ns()
+        late = self.faults.take(DELAY, entry["kind"], entry["name"])
         fault = self.faults.take(REQUEST, entry["kind"], entry["name"])
         if fault is None:
-            return self._told(entry, await _done(work))
+            reply = await _done(work)
+            entry["took_ns"] = time.monotonic_ns() - began_ns
+            if late is not None:
+                await asyncio.sleep(float(late.arguments["seconds"]))
+            return self._told(entry, reply)
         entry["fault"] = fault.kind
         accept = bool(fault.arguments.get("accept", fault.kind not in ("status", "html")))
         if fault.kind == "answer_lost_before_accept":

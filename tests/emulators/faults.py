@@ -11,7 +11,7 @@ REQUEST = frozenset(
 """Befall the answer to a request: `count` of them, 1 unless said otherwise."""
 FRAME = frozenset({"lose_frame", "duplicate_frames", "reorder_frames"})
 """Befall what a stream tells, frame by frame: `count` of them, 1 unless said otherwise."""
-STANDING = frozenset({"mute_stream", "maintenance", "key_revoked", "clock_off"})
+STANDING = frozenset({"mute_stream", "maintenance", "key_revoked", "clock_off", "delay"})
 """Last until they are cleared, or for `count` requests or frames."""
 AT_ONCE = frozenset({"cut_stream", "restart"})
 """Are done when they are asked for."""

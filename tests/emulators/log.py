@@ -22,7 +22,7 @@ class RequestLog:
         key: str = "",
     ) -> dict[str, Any]:
         """A request came over `transport` (rest, ws). The caller puts what it answers under `status` and `code`, and
-        what befell the answer under `fault`."""
+        what befell the answer under `fault`; `took_ns` is the time that the venue itself needed."""
         entry: dict[str, Any] = {
             "number": len(self.entries) + 1,
             "time_ns": time_ns,
@@ -34,6 +34,7 @@ class RequestLog:
             "status": None,
             "code": None,
             "fault": None,
+            "took_ns": None,
         }
         self.entries.append(entry)
         return entry

@@ -97,6 +97,8 @@ class Binance(VenueEmulator):
                 socket.revoke()
         elif fault.kind == "restart":
             self._announce_end()
+        elif fault.kind == "maintenance" and fault.on == "*":
+            self.drop_streams("*")
 
     def shown(self, order: VenueOrderState) -> dict[str, Any]:
         return queried(order)
@@ -124,6 +126,8 @@ class Binance(VenueEmulator):
             case "symbol":
                 symbol = self.exchange.symbols[str(arguments["symbol"])]
                 symbol.status = str(arguments.get("status", symbol.status))
+            case "ban":
+                self.exchange.limits.ban(self.clock.now_ns(), int(arguments["seconds"]))
             case "pings":
                 self.pings.every_s = float(arguments["every_s"])
                 self.pings.deadline_s = float(arguments["deadline_s"])
@@ -153,7 +157,7 @@ class Binance(VenueEmulator):
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return await self._rest(request)
-        if self.faults.take(_MAINTENANCE):
+        if self.faults.take(_MAINTENANCE, "connect"):
             return web.Response(status=503)
         if not self.exchange.limits.connect(self.clock.now_ns()):
             return web.Response(status=429, headers={"Retry-After": "300"})
@@ -192,7 +196,7 @@ class Binance(VenueEmulator):
         if endpoint is None:
             return Reply(404, b"<html><body>404 Not found</body></html>", {"Content-Type": "text/html"})
         try:
-            self.admit()
+            self.admit(endpoint.kind, endpoint.rest)
             result = self._asked(endpoint, key, query, body, is_form)
         except _Firewall:
             return self.failure(403, {})
@@ -205,9 +209,9 @@ class Binance(VenueEmulator):
             return Reply(error.status, orjson.dumps(error.body()), headers, error.code)
         return Reply(200, orjson.dumps(result), self._headers(endpoint))
 
-    def admit(self) -> None:
-        """Whether anybody is answered now."""
-        if self.faults.take(_MAINTENANCE):
+    def admit(self, *names: str) -> None:
+        """Whether a request with these names is answered now."""
+        if self.faults.take(_MAINTENANCE, *names):
             raise maintenance()
         self.exchange.limits.check(self.clock.now_ns(), self.clock.shown_ms())
 

@@ -12,7 +12,7 @@ from brokergate.domain.orders import OrderState
 from tests.emulators.binance import errors
 from tests.emulators.binance.asking import TRIGGERED, Asked, read_order
 from tests.emulators.binance.errors import ApiError, both_missing, filter_failure, rejected
-from tests.emulators.binance.filters import check_filters
+from tests.emulators.binance.filters import AveragePrice, check_filters
 from tests.emulators.binance.limits import Limits
 from tests.emulators.binance.parameters import Parameters
 from tests.emulators.binance.showing import (
@@ -28,7 +28,7 @@ from tests.emulators.binance.symbols import Symbol, eight, symbols
 from tests.emulators.binance.trailing import Trailing
 from tests.emulators.clock import VenueClock
 from tests.emulators.core import VenueCore
-from tests.emulators.orders import BookMoved, Filled, Happening, Refused, Triggered, VenueOrderState
+from tests.emulators.orders import BookMoved, Filled, Happening, Placed, Refused, Triggered, VenueOrderState
 
 TAKER_RATE = MAKER_RATE = Decimal("0.001")
 USUAL_BALANCES = {"BTC": Decimal(10), "ETH": Decimal(100), "USDT": Decimal(1_000_000)}
@@ -59,10 +59,12 @@ class Exchange:
         """Why the account may not trade; empty where it may."""
         self.amended: Callable[[VenueOrderState, str], int] = lambda _order, _before: 0
         """Is told of an amended order and its client id of before; gives the execution's number."""
+        self._by_client: dict[str, list[VenueOrderState]] = {}
         self.cancel_ids: dict[int, str] = {}
         """The client id that the cancel of an order had, by the order's number."""
         self._random = Random(1)
         self._trailing = Trailing(self.core)
+        self.average = AveragePrice(self.core)
         self._at_once: list[VenueOrderState] = []
         self.core.listeners.append(self._happened)
 
@@ -121,7 +123,7 @@ class Exchange:
             raise rejected(errors.MARKET_CLOSED)
         if self.disabled:
             raise rejected(self.disabled)
-        check_filters(asked, self.core, self.open_orders(asked.symbol.name))
+        check_filters(asked, self.average, self.open_orders(asked.symbol.name))
 
     def enter(self, asked: Asked, response: str) -> dict[str, Any]:
         """Gives an order to the matching engine."""
@@ -289,6 +291,8 @@ class Exchange:
         else:
             self.core.replace(order, order.spec, quantity, self.now_ns)
             order.client_order_id = new_id or self.new_id()
+            self._by_client.setdefault(order.client_order_id, []).append(order)
+            self._by_client[before].remove(order)
         order.extra["amends"] = order.extra.get("amends", 0) + 1
         number = self.amended(order, before)
         return {
@@ -346,13 +350,13 @@ class Exchange:
         """An order by its id, else the latest with the client id."""
         if order_id is None and original is None:
             raise both_missing("origClientOrderId", "orderId")
-        orders = list(self.core.orders_of(symbol.name))
         if order_id is not None:
-            found = next((order for order in orders if order.number == order_id), None)
-            if found is not None and original is not None and found.client_order_id != original:
+            orders = self.core.orders[order_id - 1 : order_id] if order_id else []
+            if orders and original is not None and orders[0].client_order_id != original:
                 raise ApiError(-2039, "Client order ID is not correct for this order ID.")
-            return found
-        return next((order for order in reversed(orders) if order.client_order_id == original), None)
+        else:
+            orders = self._by_client.get(original or "", [])
+        return next((order for order in reversed(orders) if kept(order)["symbol"] == symbol.name), None)
 
     def query(self, parameters: Parameters) -> dict[str, Any]:
         """GET order."""
@@ -399,6 +403,9 @@ class Exchange:
             raise rejected(errors.WOULD_TRIGGER)
 
     def _happened(self, happening: Happening) -> None:
+        if isinstance(happening, Placed) and not happening.woken:
+            order = happening.order
+            self._by_client.setdefault(order.client_order_id, []).append(order)
         if isinstance(happening, Filled) and len(happening.execution.order.executions) == 1:
             self.limits.order_filled()
         if isinstance(happening, Triggered):

@@ -13,36 +13,51 @@ from tests.emulators.orders import VenueOrderState
 AVERAGE_NS = 5 * 60 * 1_000_000_000
 
 
-def check_filters(asked: Asked, core: VenueCore, open_orders: Iterable[VenueOrderState]) -> None:
+def check_filters(asked: Asked, average: AveragePrice, open_orders: Iterable[VenueOrderState]) -> None:
     """Refuses what breaks one (-1013). `open_orders` are the account's in the symbol."""
-    _prices(asked, core)
+    middle = average(asked.symbol.name)
+    _prices(asked, middle)
     _quantities(asked)
-    _notional(asked, core)
+    _notional(asked, middle)
     _counts(asked, list(open_orders))
 
 
-def average_price(core: VenueCore, symbol: str) -> Decimal | None:
+class AveragePrice:
     """The price that filters compare with: weighted over five minutes, else the last one, else the middle of the book;
-    None where there is no market."""
-    trades = core.trades[core.instrument(symbol).symbol]
-    notional = quantity = Decimal(0)
-    for trade in reversed(trades):
-        if trade.time_ns < core.now_ns - AVERAGE_NS:
-            break
-        notional += trade.price * trade.quantity
-        quantity += trade.quantity
-    if quantity:
-        return notional / quantity
-    if trades:
-        return trades[-1].price
-    quote = core.quote(symbol)
-    if quote is None:
-        return None
-    prices = [price for price in (quote.bid_price, quote.ask_price) if price is not None]
-    return sum(prices, Decimal(0)) / len(prices) if prices else None
+    None where there is no market. A trade is counted once, however often one asks."""
+
+    def __init__(self, core: VenueCore) -> None:
+        self._core = core
+        self._sums: dict[str, list[Decimal]] = {}
+        self._spans: dict[str, tuple[int, int]] = {}
+        """The trades of a symbol that the sums have: from, up to."""
+
+    def __call__(self, name: str) -> Decimal | None:
+        symbol = self._core.instrument(name).symbol
+        trades = self._core.trades[symbol]
+        sums = self._sums.setdefault(symbol, [Decimal(0), Decimal(0)])
+        first, end = self._spans.get(symbol, (0, 0))
+        for trade in trades[end:]:
+            sums[0] += trade.price * trade.quantity
+            sums[1] += trade.quantity
+        while first < len(trades) and trades[first].time_ns < self._core.now_ns - AVERAGE_NS:
+            sums[0] -= trades[first].price * trades[first].quantity
+            sums[1] -= trades[first].quantity
+            first += 1
+        self._spans[symbol] = (first, len(trades))
+        if sums[1]:
+            return sums[0] / sums[1]
+        return trades[-1].price if trades else self._middle(name)
+
+    def _middle(self, name: str) -> Decimal | None:
+        quote = self._core.quote(name)
+        if quote is None:
+            return None
+        prices = [price for price in (quote.bid_price, quote.ask_price) if price is not None]
+        return sum(prices, Decimal(0)) / len(prices) if prices else None
 
 
-def _prices(asked: Asked, core: VenueCore) -> None:
+def _prices(asked: Asked, average: Decimal | None) -> None:
     symbol = asked.symbol
     for price in (asked.price, asked.stop_price):
         if price is None:
@@ -51,7 +66,6 @@ def _prices(asked: Asked, core: VenueCore) -> None:
             raise ApiError(-1013, "Invalid price.")
         if price > symbol.max_price or price < symbol.tick or price % symbol.tick:
             raise filter_failure("PRICE_FILTER")
-    average = average_price(core, symbol.name)
     if asked.price is not None and average is not None:
         outside = asked.price > average * symbol.percent_up or asked.price < average * symbol.percent_down
         if outside:
@@ -81,12 +95,12 @@ def _quantities(asked: Asked) -> None:
             raise filter_failure("ICEBERG_PARTS")
 
 
-def _notional(asked: Asked, core: VenueCore) -> None:
+def _notional(asked: Asked, average: Decimal | None) -> None:
     symbol = asked.symbol
     if asked.quote_quantity is not None:
         notional: Decimal | None = asked.quote_quantity
     else:
-        price = asked.price or asked.stop_price or average_price(core, symbol.name)
+        price = asked.price or asked.stop_price or average
         assert asked.quantity is not None
         notional = None if price is None else price * asked.quantity
     if notional is None:

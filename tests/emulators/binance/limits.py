@@ -132,7 +132,7 @@ class Limits:
             length_s = min(FIRST_BAN_S * 4**self.bans, LONGEST_BAN_S)
             self.bans += 1
             self.refused = 0
-            self.banned_until_ns = now_ns + length_s * SECOND_NS
+            self.ban(now_ns, length_s)
             raise self._banned(now_ns, shown_ms)
         wait_s = self.weight.wait_s(now_ns)
         raise ApiError(
@@ -142,6 +142,10 @@ class Limits:
             429,
             {"serverTime": shown_ms, "retryAfter": shown_ms + wait_s * 1000},
         )
+
+    def ban(self, now_ns: int, seconds: int) -> None:
+        """The address is answered with 418 for so long."""
+        self.banned_until_ns = now_ns + seconds * SECOND_NS
 
     def charge(self, weight: int) -> None:
         """A request has cost so much."""

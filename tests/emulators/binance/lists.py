@@ -41,6 +41,8 @@ class OrderList:
     working: VenueOrderState | None = None
     either: list[VenueOrderState] = field(default_factory=list)
     done: bool = False
+    ending: bool = False
+    """Whether somebody is cancelling it."""
     response: str = "RESULT"
 
     @property
@@ -166,6 +168,7 @@ class ListExchange(Exchange):
 
     def end_list(self, order_list: Any, cancel_id: str) -> dict[str, Any]:
         assert isinstance(order_list, OrderList)
+        order_list.ending = True
         reports = []
         for leg in order_list.legs:
             if leg.open:
@@ -212,10 +215,13 @@ class ListExchange(Exchange):
     def _is_over(self, order_list: OrderList, leg: VenueOrderState) -> bool:
         """Whether an open leg has to end because of another one."""
         working = order_list.working
-        if working is leg:
+        if working is leg or order_list.ending:
             return False
         if working is not None and not working.open and working.state is not OrderState.FILLED:
             return True
+        if leg.executions or leg.triggered:
+            # The one that ends the others.
+            return False
         others = [each for each in order_list.either if each is not leg]
         return any(each.triggered or each.executions or not each.open for each in others)
 

@@ -10,7 +10,6 @@ from typing import Any
 from brokergate.domain.orders import Side
 from tests.emulators.binance.errors import ApiError
 from tests.emulators.binance.exchange import Exchange
-from tests.emulators.binance.filters import average_price
 from tests.emulators.binance.parameters import Parameters
 from tests.emulators.binance.showing import milliseconds
 from tests.emulators.binance.symbols import eight
@@ -211,7 +210,7 @@ class PublicMarket:
         trades = self.trades_of(name)
         return {
             "mins": 5,
-            "price": eight(average_price(self._exchange.core, name) or ZERO),
+            "price": eight(self._exchange.average(name) or ZERO),
             "closeTime": milliseconds(trades[-1].time_ns) if trades else 0,
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,7 +14,7 @@ from tests.emulators.binance.errors import ApiError, invalid, missing, unauthori
 from tests.emulators.binance.keys import ApiKey, check_time
 from tests.emulators.binance.parameters import Parameters
 from tests.emulators.binance.socket import VenueSocket
-from tests.emulators.emulator import HANG_S
+from tests.emulators.emulator import DELAY, HANG_S
 from tests.emulators.faults import REQUEST, Fault
 
 if TYPE_CHECKING:
@@ -99,9 +100,14 @@ class ApiSocket(VenueSocket):
         kind = endpoint.kind if endpoint else _KINDS.get(method, "unknown")
         key = sent.get("apiKey", self._holder.name if self._holder else "")
         entry = self._venue.log.add(self.clock.now_ns(), "ws", kind, method, sent, key)
+        late = self.faults.take(DELAY, kind, method)
         fault = self.faults.take(REQUEST, kind, method)
-        if fault is None:
+        if fault is None and late is None:
             self._do(number, method, endpoint, sent, entry)
+        elif fault is None:
+            told: list[str] = []
+            self._do(number, method, endpoint, sent, entry, told)
+            self._later(told, float(late.arguments["seconds"]) if late else 0)
         else:
             entry["fault"] = fault.kind
             self._befall(fault, number, method, endpoint, sent, entry)
@@ -144,10 +150,12 @@ class ApiSocket(VenueSocket):
                 for text in told:
                     self.channel.answer(text[: len(text) // 2])
             case _:
-                seconds = float(arguments.get("seconds", HANG_S))
-                task = asyncio.ensure_future(self._late(told, seconds))
-                self._work.add(task)
-                task.add_done_callback(self._work.discard)
+                self._later(told, float(arguments.get("seconds", HANG_S)))
+
+    def _later(self, told: list[str], seconds: float) -> None:
+        task = asyncio.ensure_future(self._late(told, seconds))
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
 
     async def _late(self, told: list[str], seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -165,8 +173,9 @@ class ApiSocket(VenueSocket):
     ) -> None:
         """Does what is asked; the answer goes to the client, or to `told` where there is one."""
         parameters = Parameters(sent)
+        began_ns = time.monotonic_ns()
         try:
-            self._venue.admit()
+            self._venue.admit(entry["kind"], method)
             if endpoint is not None:
                 result = self._asked(endpoint, parameters)
             else:
@@ -177,6 +186,7 @@ class ApiSocket(VenueSocket):
             status, body = error.status, {"error": error.body()}
             entry["code"] = error.code
         entry["status"] = status
+        entry["took_ns"] = time.monotonic_ns() - began_ns
         self._answer(number, status, body, told)
 
     def _answer(
