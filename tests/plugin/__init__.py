@@ -1,0 +1,1 @@
+"""A broker from somebody else's package; `wheel` makes the package."""
