@@ -32,6 +32,7 @@ import registers the name."""
 
 _BUILT_IN: Mapping[str, str] = {
     "alpaca": "brokergate.adapters.alpaca.config:KIND",
+    "binance": "brokergate.adapters.binance.config:KIND",
     "paper": "brokergate.adapters.paper.config:KIND",
 }
 """Where the kinds of our own brokers are."""

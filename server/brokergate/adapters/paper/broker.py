@@ -20,6 +20,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TypeVar
 
+from brokergate.adapters.connection.outbox import Outbox
 from brokergate.adapters.paper.abilities import ACROSS_A_LINE, CAPABILITIES
 from brokergate.adapters.paper.config import MAX_BALANCE, PaperTradingConfig
 from brokergate.adapters.paper.follow import AccountFeed
@@ -30,7 +31,6 @@ from brokergate.adapters.paper.listeners import Listeners
 from brokergate.adapters.paper.live import PushClock
 from brokergate.adapters.paper.missed import fills_after, found, missed
 from brokergate.adapters.paper.opening import Ears, Opening
-from brokergate.adapters.paper.outbox import Outbox
 from brokergate.adapters.paper.player import TapePlayer
 from brokergate.adapters.paper.push import parse_pushed
 from brokergate.domain.accounts import (

@@ -16,10 +16,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
+from brokergate.adapters.connection.outbox import Outbox
 from brokergate.adapters.paper.keeping import PaperFeed
 from brokergate.adapters.paper.link_config import LatencyConfig
 from brokergate.adapters.paper.missed import ended
-from brokergate.adapters.paper.outbox import Outbox
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState, LedgerEntry
 from brokergate.domain.errors import (
     BrokerError,

@@ -1,0 +1,205 @@
+"""The account's executions, complete and each once, and the positions that they make.
+
+Binance has no list of an account's executions: `myTrades` answers for one symbol, from an id on. Which symbols are to
+be asked? An execution moves two assets, so that it lies in a symbol of two assets whose balances are not what they
+were; and those in which the gateway's orders or the stream show something are asked in any case. Executions that
+leave every balance as it was, of others, in a symbol that was never seen, change nothing that anybody holds.
+
+A spot account holds assets and no positions. A position here is what was bought less what was sold in a symbol since
+the gateway saw the account first, fees apart: the sum of its executions, as the paper venue has it.
+
+Source: rest-api.md ("Account trade list", "Account information") of binance/binance-spot-api-docs. `myTrades` comes
+from a database behind the matching engine: what was seen to move is asked again for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+import orjson
+
+from brokergate.adapters.binance import parse, wire
+from brokergate.adapters.binance.client import BinanceClient
+from brokergate.adapters.binance.listing import Listing
+from brokergate.adapters.binance.parse import NS_PER_MS, AccountView, Execution, Malformed
+from brokergate.domain.accounts import BrokerBalance, BrokerPosition
+from brokergate.domain.money import ZERO, add, format_decimal, multiply, parse_decimal, quotient
+from brokergate.domain.orders import Side
+from brokergate.ports.clock import Clock
+
+PAGE = 1000
+"""Executions of one answer, at most."""
+DAY_MS = 86_400_000
+"""The longest span that `myTrades` answers for."""
+WARM_NS = 60 * 1_000_000_000
+"""How long a symbol is asked for after something moved in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the executions up to `last_id` make in one symbol. `cost` is signed as `quantity`."""
+
+    last_id: int
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+
+    def after(self, execution: Execution) -> Held:
+        """With one execution more."""
+        signed = execution.quantity if execution.side is Side.BUY else execution.quantity.copy_negate()
+        quantity = add(self.quantity, signed)
+        cost = self.cost
+        if not self.quantity or self.quantity.is_signed() == signed.is_signed():
+            cost = add(cost, multiply(signed, execution.price))
+        elif abs(signed) < abs(self.quantity):
+            cost = quotient(multiply(cost, quantity), self.quantity)
+        else:
+            cost = multiply(quantity, execution.price)
+        return Held(execution.trade_id, quantity, cost)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Up to where executions are known. As text it is the watermark."""
+
+    since_ms: int
+    """Of a symbol that is not in `held` they are known up to this time of the venue."""
+    assets: Mapping[str, str] = field(default_factory=dict)
+    """The balances of that moment."""
+    held: Mapping[str, Held] = field(default_factory=dict)
+    """By Binance's symbol."""
+
+    def text(self) -> str:
+        """To be kept."""
+        held = {
+            name: [one.last_id, format_decimal(one.quantity), format_decimal(one.cost)]
+            for name, one in self.held.items()
+        }
+        kept = {"since": self.since_ms, "assets": dict(self.assets), "held": held}
+        return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
+
+    @classmethod
+    def of(cls, text: str) -> Ledger:
+        """What `text` gave. `Malformed` for what it never gave."""
+        try:
+            kept = orjson.loads(text)
+            held = {
+                name: Held(int(last_id), parse_decimal(quantity), parse_decimal(cost))
+                for name, (last_id, quantity, cost) in kept["held"].items()
+            }
+            return cls(int(kept["since"]), dict(kept["assets"]), held)
+        except parse.WRONG as error:
+            raise Malformed(f"the journal's watermark of this account is none ({error!r})") from None
+
+
+class Executions:
+    """Asks for executions. `listing` gives what is listed now; `told` is called with every account that was asked."""
+
+    def __init__(
+        self,
+        client: BinanceClient,
+        listing: Callable[[], Listing],
+        clock: Clock,
+        told: Callable[[AccountView], None],
+    ) -> None:
+        self._client = client
+        self._listing = listing
+        self._clock = clock
+        self._told = told
+        self._warm: dict[str, int] = {}
+        self._latest: Ledger | None = None
+        self._all_next = False
+
+    def begin(self, account: AccountView) -> None:
+        """A connection was made. What was executed before the first one is nobody's to tell."""
+        self._all_next = True
+        if self._latest is None:
+            self._latest = Ledger(self._client.timestamp_ms(), _totals(account.balances))
+            self._first = self._latest
+
+    def touch(self, symbols: Iterable[str]) -> None:
+        """Something happens in these symbols of Binance: they are asked for executions for a while."""
+        until_ns = self._clock.monotonic_ns() + WARM_NS
+        for symbol in symbols:
+            self._warm[symbol] = until_ns
+
+    async def after(self, watermark: str) -> tuple[list[Execution], str, bool]:
+        """The executions after `watermark`, oldest first, the next one, and whether that is all. Raises a
+        `BrokerError`."""
+        ledger = Ledger.of(watermark) if watermark else self._first
+        found, ledger, complete = await self._advance(ledger)
+        self._latest = ledger
+        return found, ledger.text(), complete
+
+    async def positions(self) -> list[BrokerPosition]:
+        """What the executions up to now make. Raises a `BrokerError`."""
+        assert self._latest is not None
+        complete = False
+        while not complete:
+            _, self._latest, complete = await self._advance(self._latest)
+        now_ns = self._clock.now_ns()
+        listing = self._listing()
+        positions = []
+        for name, held in sorted(self._latest.held.items()):
+            listed = listing.by_venue.get(name)
+            quote = "" if listed is None else listed.instrument.quote_currency
+            positions.append(BrokerPosition(listing.symbol(name), held.quantity, held.cost, quote, now_ns))
+        return positions
+
+    async def _advance(self, ledger: Ledger) -> tuple[list[Execution], Ledger, bool]:
+        account = parse.account(await self._client.ask(wire.account()), self._clock.now_ns())
+        self._told(account)
+        assets = _totals(account.balances)
+        moved = frozenset(
+            asset for asset in {*assets, *ledger.assets} if assets.get(asset) != ledger.assets.get(asset)
+        )
+        self.touch(self._listing().among(moved))
+        now_ns = self._clock.monotonic_ns()
+        self._warm = {symbol: until_ns for symbol, until_ns in self._warm.items() if until_ns > now_ns}
+        asked = {*self._warm, *(ledger.held if self._all_next else ())}
+        found: list[Execution] = []
+        held = dict(ledger.held)
+        complete = True
+        for symbol in sorted(asked & self._listing().by_venue.keys() | asked & held.keys()):
+            page, whole = await self._of(symbol, held.get(symbol), ledger.since_ms)
+            for execution in page:
+                held[symbol] = held.get(symbol, Held(-1)).after(execution)
+            found += page
+            complete = complete and whole
+        found.sort(key=lambda one: (one.time_ns, one.symbol, one.trade_id))
+        if complete:
+            self._all_next = False
+            return found, replace(ledger, held=held, assets=assets), True
+        return found, replace(ledger, held=held), False
+
+    async def _of(self, symbol: str, held: Held | None, since_ms: int) -> tuple[list[Execution], bool]:
+        """Executions in one symbol after what is held, and whether that is all."""
+        if held is None:
+            recent = await self._trades(wire.my_trades(symbol, limit=PAGE))
+            since_ns = since_ms * NS_PER_MS
+            new = [one for one in recent if one.time_ns >= since_ns]
+            if len(recent) < PAGE or len(new) < len(recent):
+                return new, True
+            first = await self._first_since(symbol, since_ms, recent[-1].time_ns // NS_PER_MS)
+        else:
+            first = held.last_id + 1
+        page = await self._trades(wire.my_trades(symbol, limit=PAGE, fromId=first))
+        return page, len(page) < PAGE
+
+    async def _first_since(self, symbol: str, since_ms: int, until_ms: int) -> int:
+        """The id of the first execution at `since_ms` or later; there is one at `until_ms`."""
+        for start_ms in range(since_ms, until_ms + 1, DAY_MS):
+            bounds = {"startTime": start_ms, "endTime": start_ms + DAY_MS - 1}
+            page = await self._trades(wire.my_trades(symbol, limit=PAGE, **bounds))
+            if page:
+                return page[0].trade_id
+        raise Malformed(f"Binance shows executions in {symbol} without times, and none by time")
+
+    async def _trades(self, request: wire.Request) -> list[Execution]:
+        trades = parse.executions(await self._client.ask(request))
+        return sorted(trades, key=lambda one: one.trade_id)
+
+
+def _totals(balances: Sequence[BrokerBalance]) -> dict[str, str]:
+    return {one.currency: format_decimal(one.total) for one in balances if one.total}
