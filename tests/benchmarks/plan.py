@@ -43,6 +43,8 @@ class Plan:
     """Orders driven through the engine in process, each way."""
     venue_orders: int
     """Market orders given to the venue alone; the last tenth over the first is its cost curve."""
+    limiter_requests: int
+    """Requests through the rate limiter alone, each way."""
     cost_block: int
     """Orders in one block of the cost curve."""
     start_orders: tuple[int, ...]
@@ -69,6 +71,7 @@ FULL = Plan(
     flood_orders=(20_000, 2_000),
     engine_orders=10_000,
     venue_orders=200_000,
+    limiter_requests=100_000,
     cost_block=1_000,
     start_orders=(10_000, 100_000),
 )
@@ -96,6 +99,7 @@ QUICK = Plan(
     flood_orders=(300, 100),
     engine_orders=300,
     venue_orders=2_000,
+    limiter_requests=1_000,
     cost_block=100,
     start_orders=(200,),
 )

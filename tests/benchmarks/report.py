@@ -81,6 +81,10 @@ def _beside(details: dict[str, Any]) -> str:
         for key in ("one_by_one", "by_batches")
     }
     lines |= _venue(details["venue"])
+    lines |= {
+        f"limiter, {name}": f"{number(found.get('us', found.get('cpu_us', 0)))} µs a request"
+        for name, found in details["limiter"].items()
+    }
     lines["cost of an order, CPU"] = (
         f"{number(cost['cpu_us_per_order_first'])} µs at first, "
         f"{number(cost['cpu_us_per_order_last'])} µs after {cost['orders']:,} orders"

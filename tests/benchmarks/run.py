@@ -119,6 +119,8 @@ def run(plan: Plan, tell: Callable[[str], None]) -> Results:
     results.details["engine"] = engine(plan)
     tell("the paper venue alone")
     results.details["venue"] = venue(plan)
+    tell("the rate limiter alone")
+    results.details["limiter"] = limiter(plan)
     results.seconds = time.monotonic() - began_s
     return results
 
@@ -183,6 +185,11 @@ def engine(plan: Plan) -> dict[str, Any]:
 def venue(plan: Plan) -> dict[str, Any]:
     """`tests.benchmarks.venue` in a process of its own."""
     return _alone("venue", "--json", "--orders", str(plan.venue_orders))
+
+
+def limiter(plan: Plan) -> dict[str, Any]:
+    """`tests.benchmarks.limiter` in a process of its own."""
+    return _alone("limiter", "--json", "--requests", str(plan.limiter_requests))
 
 
 def _alone(module: str, *arguments: str) -> dict[str, Any]:

@@ -120,6 +120,13 @@ class TestQuickRun:
         }
         assert venue["orders"]["orders"] == plan["venue_orders"]
 
+    def test_limiter(self, results: dict[str, Any]) -> None:
+        """A request went through one limit, through four linked ones, and through a queue."""
+        limiter = results["details"]["limiter"]
+        for name in ("one limit", "four linked limits", "with a deadline", "circuit breaker"):
+            assert limiter[name]["us"] > 0
+        assert limiter["10000 waiting"]["cpu_us"] > 0
+
     def test_starts(self, results: dict[str, Any]) -> None:
         """For each number of orders there is a start after a clean end and after kill -9, the memory, and the start
         over an empty journal that both are measured by."""
