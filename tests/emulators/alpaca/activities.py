@@ -7,10 +7,12 @@ execution id of the stream. A fee's id has the midnight of its day: it sorts bef
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from tests.emulators.alpaca.held import Held
@@ -42,6 +44,9 @@ class Activities:
 
     def __init__(self) -> None:
         self.entries: list[Activity] = []
+        """By time, and of one time in the order in which they happened."""
+        self._times: list[int] = []
+        self._time_of: dict[str, int] = {}
 
     def fill(self, held: Held, execution: Execution, execution_id: str) -> None:
         """An execution of an order that counts it already."""
@@ -60,7 +65,7 @@ class Activities:
             "cum_qty": text(held.filled_qty),
             "order_status": held.status,
         }
-        self.entries.append(Activity(now_ns, now_ns, shape))
+        self._add(Activity(now_ns, now_ns, shape))
 
     def fee(self, execution: Execution, symbol: str, activity_id: str) -> None:
         """What an execution of crypto cost; told when the day in New York is over."""
@@ -78,7 +83,7 @@ class Activities:
             shape |= {"symbol": symbol, "qty": text(-execution.fee), "price": text(execution.price)}
         tomorrow = midnight.date() + timedelta(days=1)
         told_ns = nanoseconds(datetime(tomorrow.year, tomorrow.month, tomorrow.day, tzinfo=NEW_YORK))
-        self.entries.append(Activity(nanoseconds(midnight), told_ns, shape))
+        self._add(Activity(nanoseconds(midnight), told_ns, shape))
 
     def cash(self, amount: Decimal, now_ns: int, activity_id: str) -> None:
         """A deposit, or a withdrawal below zero."""
@@ -91,7 +96,7 @@ class Activities:
             "description": "",
             "status": "executed",
         }
-        self.entries.append(Activity(now_ns, now_ns, shape))
+        self._add(Activity(now_ns, now_ns, shape))
 
     def page(self, query: Mapping[str, str], kinds: set[str] | None, now_ns: int) -> list[dict[str, Any]]:
         """What a request asks for. Raises `Refused` for a parameter that makes no sense."""
@@ -102,26 +107,39 @@ class Activities:
         if direction not in ("asc", "desc"):
             raise invalid(f"invalid direction: {direction}")
         after_ns, until_ns = _bounds(query)
-        chosen = [
-            entry
-            for entry in self.entries
-            if entry.told_ns <= now_ns
-            and (kinds is None or entry.shape["activity_type"] in kinds)
-            and (after_ns is None or entry.time_ns > after_ns)
-            and (until_ns is None or entry.time_ns < until_ns)
-            and _of_category(entry, query.get("category", ""))
-        ]
-        # Of one time the order in which they happened.
-        chosen.sort(key=lambda entry: entry.id.partition("::")[0])
-        if direction == "desc":
-            chosen.reverse()
+        first = 0 if after_ns is None else bisect_right(self._times, after_ns)
+        last = len(self._times) if until_ns is None else bisect_left(self._times, until_ns)
         token = query.get("page_token")
         if token:
-            places = [place for place, entry in enumerate(chosen) if entry.id == token]
-            if not places:
-                raise invalid("page_token is invalid")
-            chosen = chosen[places[0] + 1 :]
-        return [entry.shape for entry in chosen[: int(size)]]
+            place = self._place(token)
+            first, last = (max(first, place + 1), last) if direction == "asc" else (first, min(last, place))
+        places = range(first, last) if direction == "asc" else range(last - 1, first - 1, -1)
+        found = (self.entries[place] for place in places)
+        category = query.get("category", "")
+        chosen = (
+            entry.shape
+            for entry in found
+            if entry.told_ns <= now_ns
+            and (kinds is None or entry.shape["activity_type"] in kinds)
+            and _of_category(entry, category)
+        )
+        return list(islice(chosen, int(size)))
+
+    def _add(self, entry: Activity) -> None:
+        """Puts an entry behind those of its time."""
+        place = bisect_right(self._times, entry.time_ns)
+        self._times.insert(place, entry.time_ns)
+        self.entries.insert(place, entry)
+        self._time_of[entry.id] = entry.time_ns
+
+    def _place(self, token: str) -> int:
+        time_ns = self._time_of.get(token)
+        if time_ns is None:
+            raise invalid("page_token is invalid")
+        place = bisect_left(self._times, time_ns)
+        while self.entries[place].id != token:
+            place += 1
+        return place
 
 
 def _bounds(query: Mapping[str, str]) -> tuple[int | None, int | None]:

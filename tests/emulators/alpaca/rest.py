@@ -156,8 +156,9 @@ class Rest:
         if limit is None or not 0 < limit <= MOST_ORDERS:
             raise unprocessable(f"limit must be between 1 and {MOST_ORDERS}")
         direction = _one_of(query, "direction", ("desc", "asc"))
-        _one_of(query, "status", ("open", "closed", "all"))
-        chosen = _between([order for order in floor.orders if _chosen(order, query, nested=nested)], query)
+        status = _one_of(query, "status", ("open", "closed", "all"))
+        orders = floor.open if status == "open" else floor.orders
+        chosen = _between([order for order in orders if _chosen(order, query, nested=nested)], query)
         if direction == "desc":
             chosen.reverse()
         return 200, [floor.shape(order, nested=nested) for order in chosen[: int(limit)]]
@@ -312,6 +313,9 @@ def _chosen(order: Held, query: Mapping[str, str], *, nested: bool) -> bool:
         return False
     symbols = [each.strip() for each in query.get("symbols", "").split(",") if each.strip()]
     if symbols and not {order.asset.symbol, order.asset.position_symbol} & set(symbols):
+        return False
+    kinds = query.get("asset_class")
+    if kinds and order.asset.asset_class not in kinds.split(","):
         return False
     side = query.get("side")
     return side is None or side == ("buy" if order.buys else "sell")

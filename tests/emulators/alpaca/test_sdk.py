@@ -249,6 +249,25 @@ def test_a_wrong_key_is_refused(venue: Emulator) -> None:
     assert (refused.value.status_code, refused.value.code) == (403, 40110000)
 
 
+def test_the_sdk_sends_a_timed_out_order_again_and_it_is_one_order(venue: Emulator) -> None:
+    client = trading(venue)
+    client._retry_wait = 0
+    venue.do("fault", kind="status", code=504, accept=True, on="place")
+    with pytest.raises(APIError) as refused:
+        client.submit_order(market("AAPL", BUY, 1, client_order_id="once"))
+    assert (refused.value.status_code, refused.value.code) == (422, 40010001)
+    assert client.get_order_by_client_id("once").status is OrderStatus.FILLED
+    assert client.get_open_position("AAPL").qty == "1"
+    assert [entry["status"] for entry in venue.do("log") if entry["kind"] == "place"] == [504, 422]
+
+
+def test_the_sdk_waits_for_the_limit_of_requests(venue: Emulator) -> None:
+    client = trading(venue)
+    client._retry_wait = 0
+    venue.do("fault", kind="status", code=429, count=2)
+    assert client.get_clock().is_open
+
+
 # Streams
 
 
