@@ -19,7 +19,7 @@ from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.adapters.context import BrokerContext
 from brokergate.adapters.paper.making import create_paper_broker, market_order
 from brokergate.adapters.registry import create_broker
-from brokergate.config import GatewayConfig, ListenerConfig, missing_accounts, policy_of
+from brokergate.config import GatewayConfig, ListenerConfig, policy_of
 from brokergate.config.server import MIB
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
@@ -111,8 +111,6 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                 random.SystemRandom(),
                 config.routes,
             )
-            for warning in missing_accounts(config):
-                log.warning("route without an account", problem=warning)
             connections = ConnectionManager(clock)
             try:
                 for account_id, account in config.accounts.items():
@@ -136,6 +134,8 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                     raise StartError(
                         "\n".join(f"account {name!r} {why}" for name, why in gateway.absent.items())
                     )
+                for gap in gateway.routes.gaps():
+                    log.warning("route without an account", problem=gap)
                 for account_id in market_order(config.accounts):
                     if account_id not in gateway.accounts:
                         continue

@@ -55,6 +55,13 @@ class Routes:
         self._absent = absent
         self._journal = journal
 
+    def gaps(self) -> Iterator[str]:
+        """What is to be told at the start of the accounts that routes go on without."""
+        for route_id, names in self._routes.items():
+            for name, account, why in self._told(names):
+                if account is None:
+                    yield f"route {route_id!r} goes on without {name!r}, which {why}"
+
     # Placing
 
     def next_run(

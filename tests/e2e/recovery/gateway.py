@@ -30,10 +30,21 @@ accounts:
 
 
 class GatewayProcess:
-    """The real command line with the broker `socket`, over one data directory, on one address for all its lives."""
+    """The real command line with the broker `socket`, over one data directory, on one address for all its lives.
+    `template` is its configuration, with braces for what is named here and for `more`."""
 
-    def __init__(self, folder: Path, venue_port: int, *, timeout_ms: int, absence_after_ms: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        venue_port: int,
+        *,
+        timeout_ms: int,
+        absence_after_ms: int,
+        template: str = _CONFIG,
+        **more: object,
+    ) -> None:
         self.folder = folder
+        self._template = template
         self.data_dir = folder / "data"
         self.address = "127.0.0.1:0"
         self.lives = 0
@@ -43,6 +54,7 @@ class GatewayProcess:
             "port": venue_port,
             "timeout_ms": timeout_ms,
             "absence_after_ms": absence_after_ms,
+            **more,
         }
         self._log_path = folder / "gateway.log"
         self._process: subprocess.Popen[bytes] | None = None
@@ -61,7 +73,7 @@ class GatewayProcess:
         self._address_file.unlink(missing_ok=True)
         config = self.folder / f"{durability}.yaml"
         config.write_text(
-            _CONFIG.format(address=self.address, durability=durability, **self._settings), "utf-8"
+            self._template.format(address=self.address, durability=durability, **self._settings), "utf-8"
         )
         with self._log_path.open("a", encoding="utf-8") as log:
             log.write(f"--- life {self.lives}, durability {durability}\n")
