@@ -19,7 +19,7 @@ class VenueClock:
         self._advanced_ns = 0
 
     def now_ns(self) -> int:
-        """See the class. Never goes back."""
+        """See the class. Never goes back, but for `reset`."""
         return time.time_ns() + self._advanced_ns
 
     def shown_ns(self) -> int:
@@ -29,6 +29,10 @@ class VenueClock:
     def shown_ms(self) -> int:
         """`shown_ns` in milliseconds."""
         return self.shown_ns() // 1_000_000
+
+    def reset(self) -> None:
+        """The machine's own time again. Only for a venue that begins anew."""
+        self.off_ns = self._advanced_ns = 0
 
     def advance(self, seconds: float) -> None:
         """Lets time pass at once."""

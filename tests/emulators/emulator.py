@@ -99,7 +99,7 @@ class VenueEmulator(ABC):
         self.drop_streams("*")
         self.faults = Faults()
         self.log = RequestLog()
-        self.clock.off_ns = 0
+        self.clock.reset()
         self.core = self._new_core(balances)
         self.listen()
         self.began_anew()

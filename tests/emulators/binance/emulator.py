@@ -126,6 +126,8 @@ class Binance(VenueEmulator):
             case "symbol":
                 symbol = self.exchange.symbols[str(arguments["symbol"])]
                 symbol.status = str(arguments.get("status", symbol.status))
+            case "new_minute":
+                self.clock.advance(60 - self.clock.now_ns() / 1e9 % 60)
             case "ban":
                 self.exchange.limits.ban(self.clock.now_ns(), int(arguments["seconds"]))
             case "pings":
