@@ -77,7 +77,9 @@ class BinanceBroker(AbstractBroker):
         self._clock = context.clock
         self._hosts = config.hosts(account.environment)
         self._signer = signer_of(account.credentials)
-        self._credential = credential_id(self._hosts.rest_url, self._signer.api_key)
+        # The secret is part of it: what an account with a wrong one is refused must not be another one's.
+        secrets = [secret for _, secret in sorted(account.credentials.items())]
+        self._credential = credential_id(self._hosts.rest_url, *secrets)
         self._timeout_ms = account.connection.request_timeout_ms
         self._recv_window_ms = config.recv_window_ms
         self._valuation_currency = config.valuation_currency
