@@ -128,8 +128,8 @@ def read_change(body: Any, type_: str, asset: Asset) -> Change:
         raise invalid(f"{type_} orders cannot have a stop price")
     if change.trail is not None and type_ != "trailing_stop":
         raise invalid(f"{type_} orders cannot have a trail")
-    if asset.crypto and change.time_in_force not in (None, *CRYPTO_TIMES):
-        raise unprocessable("invalid crypto time_in_force")
+    if change.time_in_force not in (None, "gtc", "gtc" if asset.crypto else "day"):
+        raise unprocessable(f"time_in_force of an open order cannot become {change.time_in_force}")
     for name in ("limit_price", "stop_price"):
         check_price(asset, name, getattr(change, name))
     if change.qty is not None and change.qty % LOT:

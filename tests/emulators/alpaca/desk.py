@@ -112,7 +112,8 @@ class Desk:
         """A `PATCH /v2/orders/{id}`: the new order as it is answered."""
         self.core.advance(now_ns)
         held = self.order(order_id)
-        if held.status not in WORKING or held.part is None:
+        leg_waits = held.status == "held" and held.parent is not None
+        if held.part is None or not (held.status in WORKING or leg_waits):
             if held.open:
                 raise unprocessable(f"cannot replace order in {held.status} status")
             raise unprocessable(f'order is already in "{held.status}" state')
@@ -133,7 +134,7 @@ class Desk:
             time_in_force=change.time_in_force or held.time_in_force,
             limit_price=held.limit_price if change.limit_price is None else change.limit_price,
             stop_price=held.stop_price if change.stop_price is None else change.stop_price,
-            status="pending_new",
+            status="held" if leg_waits else "pending_new",
             created_ns=self.core.now_ns,
             updated_ns=self.core.now_ns,
             replaces=held.id,
@@ -142,7 +143,9 @@ class Desk:
             trail_percent=change.trail if change.trail and not by_price else held.trail_percent,
             legs=list(held.legs),
         )
-        self._check_funds(new, instead_of=held)
+        if held.parent is None:
+            self._check_wash(new, held.family)
+            self._check_funds(new, instead_of=held)
         answer = new.shape()
         self.floor.replace(held, new)
         return answer
@@ -282,7 +285,7 @@ class Desk:
             raise unprocessable(f"{kind} orders are only accepted during market hours")
 
     def _check_account(self, held: Held) -> None:
-        """Wash trades, fractions, groups."""
+        """Groups, fractions, wash trades."""
         position = self.holdings.of(held.asset).qty
         if held.order_class == "oco" and held.side * position >= 0:
             raise unprocessable("oco orders must be exit orders")
@@ -291,16 +294,18 @@ class Desk:
         fractional = held.notional is not None or held.leaves % 1
         if fractional and not held.asset.crypto and not self.flags.fractional_trading:
             raise forbidden("fractional trading is not enabled for this account")
+        self._check_wash(held, [])
+
+    def _check_wash(self, held: Held, family: list[Held]) -> None:
         for other in self.floor.open:
             opposite = other.asset.symbol == held.asset.symbol and other.side != held.side
-            if opposite and other.status != "held" and _could_meet(held, other):
+            if opposite and other.status != "held" and other not in family and _could_meet(held, other):
                 raise wash_trade(other.id, other.type)
 
     def _check_funds(self, held: Held, instead_of: Held | None = None) -> None:
         """Shares for what closes, borrowing and buying power for what opens."""
-        others = [order for order in self.floor.open if instead_of is None or order is not instead_of]
         family = [] if instead_of is None else instead_of.family
-        others = [order for order in others if order not in family]
+        others = [order for order in self.floor.open if order not in family]
         position = self.holdings.of(held.asset).qty
         if held.side * position < 0:
             self._check_shares(held, others)

@@ -18,6 +18,7 @@ from typing import Any
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.orders import OrderState
 from tests.emulators.alpaca.activities import Activities
+from tests.emulators.alpaca.assets import LOT
 from tests.emulators.alpaca.core import AlpacaCore
 from tests.emulators.alpaca.held import Held
 from tests.emulators.alpaca.holdings import Holdings
@@ -196,7 +197,7 @@ class Floor(Records):
             return
         old: Held = part.extra["held"]
         old.replaced_by, old.replaced_ns, new.replaces = new.id, self.core.now_ns, old.id
-        old.part, new.part, new.routed = None, part, True
+        old.part, new.part = None, part
         part.extra["held"], part.client_order_id = new, new.client_order_id
         self._status(old, "replaced")
         del self._open[old.id]
@@ -207,8 +208,9 @@ class Floor(Records):
         for leg in new.legs:
             leg.parent = new
         self._event("replaced", old)
-        self._status(new, "partially_filled" if new.filled_qty else "new")
-        self._event("new", new)
+        waits = new.status == "held"
+        self._status(new, "held" if waits else "partially_filled" if new.filled_qty else "new")
+        self._event("held" if waits else "new", new)
 
     # What the market says
 
@@ -249,8 +251,10 @@ class Floor(Records):
         held: Held = execution.order.extra["held"]
         held.filled_qty += execution.quantity
         held.filled_notional += execution.notional
-        amount = held.notional is not None
-        done = execution.order.state is OrderState.FILLED if amount else held.leaves <= 0
+        if held.notional is not None:
+            done = held.notional - held.filled_notional <= execution.price * LOT
+        else:
+            done = held.leaves <= 0
         in_coin = execution.fee if execution.fee_currency != "USD" else ZERO
         self.holdings.fill(held.asset, held.side, execution.quantity, execution.price, in_coin)
         self._status(held, "filled" if done else "partially_filled")
@@ -270,6 +274,13 @@ class Floor(Records):
             position_qty=text(self.holdings.of(held.asset).qty),
         )
         self._for_group(held, execution.quantity, done=done)
+        if not done and execution.order.state is OrderState.FILLED:
+            self._wait_for_more(held)
+
+    def _wait_for_more(self, held: Held) -> None:
+        """What could not be had now may be had when the book is another one."""
+        self._thirsty.append(held)
+        self._bring(held, self.core.now_ns, asleep=True)
 
     def _ended(self, order: VenueOrderState) -> None:
         held: Held = order.extra["held"]
@@ -280,8 +291,7 @@ class Floor(Records):
             self._reject(held, order.message)
             self._end_group(held)
         elif order.reason in _UNFILLABLE and held.time_in_force not in AT_ONCE:
-            self._thirsty.append(held)
-            self._bring(held, self.core.now_ns, asleep=True)
+            self._wait_for_more(held)
         else:
             self._finish(held, "canceled")
             self._end_group(held)

@@ -104,12 +104,14 @@ class Holdings:
 
     def reserved(self, asset: Asset, orders: Iterable[Held]) -> tuple[Decimal, list[str]]:
         """What of a position open orders stand ready to close, and their ids. The orders of a group close it once."""
-        position, reserved, ids = self.of(asset).qty, ZERO, []
+        position, ids = self.of(asset).qty, []
+        groups: dict[str, Decimal] = {}
         for order in orders:
             if order.asset.symbol == asset.symbol and order.side * position < 0 and order.status != "held":
-                reserved += order.leaves
+                group = (order.parent or order).id
+                groups[group] = max(groups.get(group, ZERO), order.leaves)
                 ids.append(order.id)
-        return reserved, ids
+        return sum(groups.values(), ZERO), ids
 
     # What orders cost
 

@@ -158,7 +158,11 @@ class Rest:
         direction = _one_of(query, "direction", ("desc", "asc"))
         status = _one_of(query, "status", ("open", "closed", "all"))
         orders = floor.open if status == "open" else floor.orders
-        chosen = _between([order for order in orders if _chosen(order, query, nested=nested)], query)
+        chosen = _between([order for order in orders if _chosen(order, query)], query)
+        if nested:
+            # A leg stands in its parent where that is listed, else for itself.
+            listed = set(chosen)
+            chosen = [order for order in chosen if order.parent not in listed]
         if direction == "desc":
             chosen.reverse()
         return 200, [floor.shape(order, nested=nested) for order in chosen[: int(limit)]]
@@ -304,11 +308,9 @@ def _book_of(core: VenueCore, asset: Asset) -> Any:
     return orderbook(sides(core.book(asset.symbol, 1000)), core.now_ns)
 
 
-def _chosen(order: Held, query: Mapping[str, str], *, nested: bool) -> bool:
-    """Whether a listing has the order, its times apart. Nested, legs stand in their parents alone."""
+def _chosen(order: Held, query: Mapping[str, str]) -> bool:
+    """Whether a listing has the order, its times apart."""
     status = query.get("status") or "open"
-    if nested and order.parent is not None:
-        return False
     if status != "all" and order.open != (status == "open"):
         return False
     symbols = [each.strip() for each in query.get("symbols", "").split(",") if each.strip()]

@@ -39,7 +39,9 @@ class Bench:
         self.core = AlpacaCore(self.assets, {"USD": D(cash)}, now_ns)
         self.desk = Desk(self.core, self.assets, Hours(mode), Random(1), self.told.append)
 
-    def place(self, symbol: str = "AAPL", side: str = "buy", qty: str = "10", **more: Any) -> dict[str, Any]:
+    def place(
+        self, symbol: str = "AAPL", side: str = "buy", qty: str | None = "10", **more: Any
+    ) -> dict[str, Any]:
         type_ = "limit" if "limit_price" in more else "market"
         body = {"symbol": symbol, "side": side, "qty": qty, "type": type_, "time_in_force": "gtc", **more}
         return self.desk.place(body, self.now_ns)
@@ -119,6 +121,14 @@ def test_what_is_held_for_orders_cannot_be_sold_again() -> None:
     apple = bench.assets.find("AAPL")
     assert apple is not None
     assert bench.desk.position_shape(apple)["qty_available"] == "0"
+
+
+def test_the_orders_of_a_group_hold_their_shares_once() -> None:
+    bench = Bench()
+    bracket(bench)
+    refusal = bench.refused(side="sell", qty="1", limit_price="210")
+    assert refusal.fields["held_for_orders"] == "10"
+    assert len(refusal.fields["related_orders"]) == 2
 
 
 def test_an_order_does_not_turn_a_position_around() -> None:
@@ -242,7 +252,7 @@ def test_what_cannot_be_replaced(order: dict[str, Any], change: dict[str, Any], 
 def test_an_order_for_an_amount_is_not_replaced() -> None:
     bench = Bench()
     bench.core.show("AAPL", [], [], bench.now_ns)
-    placed = bench.place(qty=None, notional="500", time_in_force="day")  # type: ignore[arg-type]
+    placed = bench.place(qty=None, notional="500", time_in_force="day")
     assert bench.status(placed) == "new"
     with pytest.raises(Refused, match="notional orders cannot be replaced"):
         bench.desk.replace(placed["id"], {"qty": "5"}, bench.now_ns)
@@ -256,6 +266,38 @@ def test_a_cancel_of_what_has_ended_or_never_was() -> None:
     with pytest.raises(Refused) as refused:
         bench.desk.cancel("61e69015-8549-4bfd-b9c3-01e75843f47d", bench.now_ns)
     assert (refused.value.status, refused.value.code) == (404, 40410000)
+
+
+def test_a_replace_is_no_wash_trade_either() -> None:
+    bench = Bench()
+    bench.place(qty="10")
+    bench.place(side="sell", limit_price="195")
+    buying = bench.place(limit_price="185")
+    with pytest.raises(Refused, match="wash trade"):
+        bench.desk.replace(buying["id"], {"limit_price": "195"}, bench.now_ns)
+
+
+@pytest.mark.parametrize("kind", ["ioc", "fok", "opg", "cls"])
+def test_an_open_order_does_not_become_one_that_never_rests(kind: str) -> None:
+    bench = Bench()
+    placed = bench.place(limit_price="185")
+    with pytest.raises(Refused, match="cannot become"):
+        bench.desk.replace(placed["id"], {"time_in_force": kind}, bench.now_ns)
+    new = bench.desk.replace(placed["id"], {"time_in_force": "day"}, bench.now_ns)
+    bench.go("2026-06-15T20:00:00Z")
+    assert bench.status(new) == "expired"
+
+
+def test_an_order_for_an_amount_gets_all_of_it_level_by_level() -> None:
+    bench = Bench()
+    bench.show("AAPL", "190", "190.02", "1")
+    placed = bench.place(qty=None, notional="500", time_in_force="day")
+    order = bench.order(placed)
+    assert (order["status"], order["filled_qty"], order["qty"]) == ("partially_filled", "1", None)
+    bench.show("AAPL", "190", "200", "100")
+    order = bench.order(placed)
+    assert order["status"] == "filled"
+    assert D("499.99999") < D(order["filled_qty"]) * D(order["filled_avg_price"]) <= 500
 
 
 def test_a_fill_comes_before_a_cancel_that_is_pending() -> None:
@@ -378,6 +420,19 @@ def test_an_oco_ends_either_way(bid: str, ask: str, filled: str) -> None:
     assert found.pop(filled) == "filled"
     assert list(found.values()) == ["canceled"]
     assert bench.desk.holdings.positions == {}
+
+
+def test_legs_that_wait_can_be_replaced() -> None:
+    bench = Bench()
+    placed = bracket(bench, limit_price="185")
+    profit = bench.desk.replace(placed["legs"][0]["id"], {"limit_price": "210"}, bench.now_ns)
+    assert (profit["status"], bench.status(profit)) == ("held", "held")
+    bench.show("AAPL", "184.9", "185")
+    assert bench.status(profit) == "new"
+    bench.show("AAPL", "205", "205.1")
+    assert bench.status(profit) == "new"
+    bench.show("AAPL", "210", "210.1")
+    assert bench.status(profit) == "filled"
 
 
 def test_an_oto_has_one_leg() -> None:

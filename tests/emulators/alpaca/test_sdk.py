@@ -170,6 +170,8 @@ def test_a_bracket_works_leg_by_leg(venue: Emulator) -> None:
     nested = client.get_order_by_id(bracket.id, GetOrderByIdRequest(nested=True))
     assert nested.status is OrderStatus.FILLED
     assert [leg.status for leg in nested.legs] == [OrderStatus.NEW, OrderStatus.NEW]
+    listed = client.get_orders(GetOrdersRequest(nested=True))
+    assert {order.id for order in listed} == {profit.id, loss.id}, "legs are open, their parent is not"
     venue.do("show", symbol="AAPL", bids=[["201", "100"]], asks=[["201.02", "100"]])
     assert client.get_order_by_id(profit.id).status is OrderStatus.FILLED
     assert client.get_order_by_id(loss.id).status is OrderStatus.CANCELED

@@ -327,6 +327,23 @@ async def test_others_trade_on_the_account(venue: Emulator) -> None:
     assert ask(venue, "GET", "/v2/orders") == (200, [])
 
 
+def test_the_live_host_and_its_hours_by_the_command_line() -> None:
+    venue = Emulator.start("alpaca", "--live", "--hours", "nyse", key="AKLIVE", secret="secret")
+    try:
+        asyncio.run(_first_frame_is_text(venue))
+        _, clock = ask(venue, "GET", "/v2/clock")
+        assert clock["next_open"][11:19] == "09:30:00"
+    finally:
+        venue.close()
+
+
+async def _first_frame_is_text(venue: Emulator) -> None:
+    async with socket_to(venue, "/stream") as socket:
+        who = {"key_id": venue.key, "secret_key": venue.secret}
+        await socket.send_json({"action": "authenticate", "data": who})
+        assert (await socket.receive()).type is WSMsgType.TEXT
+
+
 async def test_stocks_keep_new_yorks_hours_where_they_are_asked_to(venue: Emulator) -> None:
     await venue.ask("hours", mode="nyse")
     _, clock = ask(venue, "GET", "/v2/clock")

@@ -33,6 +33,8 @@ from tests.emulators.orders import BookMoved, Happening, MarketTraded, VenueOrde
 CASH = Decimal(100_000)
 TICK_S = 0.25
 """How often the emulator looks whether a session began or ended while nobody asked it anything."""
+HEARTBEAT_S = 20.0
+"""Between two pings; a client that answers none for half as long is cut off."""
 _REVOKED = frozenset({"key_revoked"})
 _MAINTENANCE = frozenset({"maintenance"})
 _FAILURES = {
@@ -159,6 +161,7 @@ class Alpaca(VenueEmulator):
     ) -> Reply:
         now_ns = self.clock.now_ns()
         minute = self.requests[found is not None and found[0].data]
+        request_id = {"X-Request-ID": f"{self._random.getrandbits(128):032x}"}
         try:
             if self.faults.take(_MAINTENANCE, kind):
                 return self.failure(503, {})
@@ -173,8 +176,10 @@ class Alpaca(VenueEmulator):
             status, shape = endpoint.do(self._rest, Call(parts, query, sent, now_ns))
         except Refused as refused:
             shape = refused.body()
-            return Reply(refused.status, orjson.dumps(shape), minute.headers(now_ns), refused.code)
-        return Reply(status, b"" if shape is None else json_body(shape), minute.headers(now_ns))
+            return Reply(
+                refused.status, orjson.dumps(shape), request_id | minute.headers(now_ns), refused.code
+            )
+        return Reply(status, b"" if shape is None else json_body(shape), request_id | minute.headers(now_ns))
 
     def _check_key(self, request: web.Request) -> None:
         key = request.headers.get("APCA-API-KEY-ID")
@@ -222,7 +227,7 @@ class Alpaca(VenueEmulator):
         return await self._serve(data_stream, self.data_streams, socket)
 
     async def _open(self, request: web.Request, kind: str) -> tuple[web.WebSocketResponse, Channel]:
-        socket = web.WebSocketResponse(max_msg_size=1 << 20)
+        socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=1 << 20)
         await socket.prepare(request)
         channel = Channel(request, socket, kind, self.faults)
         self.channels.add(channel)
