@@ -16,7 +16,7 @@ from enum import Enum
 from types import TracebackType
 from typing import Self
 
-from brokergate.domain.errors import BrokerError, FinalError, RateLimitError
+from brokergate.domain.errors import FinalError, NotSent, RateLimitError
 from brokergate.ports.clock import Clock, SystemClock
 from brokergate.resilience.bucket import NS_PER_S
 from brokergate.resilience.lanes import Lane
@@ -30,7 +30,7 @@ class BreakerState(Enum):
     HALF_OPEN = "half-open"
 
 
-class CircuitBreakerError(BrokerError):
+class CircuitBreakerError(NotSent):
     """The breaker is open: nothing was sent."""
 
 
@@ -47,6 +47,11 @@ class Passage:
         self._breaker = breaker
         self._lane = lane
         self._round = -1
+        self._failed = False
+
+    def failed(self) -> None:
+        """The answer says that the venue does not work, though nothing is raised here: a 5xx."""
+        self._failed = True
 
     async def __aenter__(self) -> Self:
         """Raises `CircuitBreakerError` when the breaker is open and this is no cancel."""
@@ -56,7 +61,7 @@ class Passage:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._breaker._leave(self._round, error)
+        self._breaker._leave(self._round, error, failed=self._failed)
 
 
 class CircuitBreaker:
@@ -78,7 +83,7 @@ class CircuitBreaker:
         self._recovery_ns = round(recovery_time * NS_PER_S)
         self.name = name
         self._is_failure = is_failure
-        self._listeners: list[Callable[[BreakerState], None]] = []
+        self._listeners: list[Callable[[BreakerState], object]] = []
         self._clock = clock or SystemClock()
         self._lock = threading.Lock()
         self._state = BreakerState.CLOSED
@@ -96,7 +101,7 @@ class CircuitBreaker:
             return BreakerState.HALF_OPEN
         return self._state
 
-    def on_change(self, listener: Callable[[BreakerState], None]) -> None:
+    def on_change(self, listener: Callable[[BreakerState], object]) -> None:
         """`listener` is told of every change of state, in the thread that brings it about."""
         self._listeners.append(listener)
 
@@ -136,20 +141,20 @@ class CircuitBreaker:
     def _wait_ns(self) -> int:
         return self._opened_ns + self._recovery_ns - self._clock.monotonic_ns()
 
-    def _leave(self, began: int, error: BaseException | None) -> None:
+    def _leave(self, began: int, error: BaseException | None, *, failed: bool = False) -> None:
         with self._lock:
             if began != self._round:
                 return
             probed, self._probing = self._probing, False
-            if error is None or (isinstance(error, Exception) and not self._is_failure(error)):
-                self._failures = 0
-                if probed:
-                    self._enter_state(BreakerState.CLOSED)
-            elif self._is_failure(error):
+            if failed or (error is not None and self._is_failure(error)):
                 self._failures += 1
                 if probed or self._failures >= self._threshold:
                     self._opened_ns = self._clock.monotonic_ns()
                     self._enter_state(BreakerState.OPEN)
+            elif error is None or isinstance(error, Exception):
+                self._failures = 0
+                if probed:
+                    self._enter_state(BreakerState.CLOSED)
             elif probed:
                 # Cancelled: it has shown nothing, and the next one probes.
                 self._enter_state(BreakerState.OPEN)

@@ -69,6 +69,15 @@ async def test_what_the_venue_refuses_or_puts_off_is_no_failure(clock: HandClock
     assert state(breaker) is BreakerState.CLOSED
 
 
+async def test_an_answer_that_says_so_is_a_failure_though_nothing_is_raised(clock: HandClock) -> None:
+    """A 5xx is an answer, and its meaning is found elsewhere."""
+    breaker = CircuitBreaker(2, 30.0, clock=clock)
+    for _ in range(2):
+        async with breaker.guard(Lane.NEW) as way:
+            way.failed()
+    assert state(breaker) is BreakerState.OPEN
+
+
 async def test_what_counts_can_be_said(clock: HandClock) -> None:
     counts: Callable[[BaseException], bool] = lambda error: isinstance(error, RateLimitError)  # noqa: E731
     breaker = CircuitBreaker(1, 30.0, is_failure=counts, clock=clock)

@@ -16,7 +16,7 @@ from brokergate.adapters.connection.http import HttpClient, HttpReply, HttpTimeo
 from brokergate.adapters.connection.manager import credential_id
 from brokergate.adapters.connection.sharing import StreamReader
 from brokergate.adapters.connection.stream import StreamClient, StreamSettings
-from brokergate.adapters.context import BrokerContext
+from brokergate.adapters.context import BrokerContext, watched_breaker
 from brokergate.config.accounts import AccountConfig
 from brokergate.domain.errors import (
     AuthenticationError,
@@ -35,6 +35,7 @@ RESERVE = 20
 """Of the requests of a minute, for cancels alone."""
 HANDSHAKE_S = 10.0
 MAX_PROBE_S = 10.0
+HTTP_SERVER_ERROR = 500
 
 
 class AlpacaClient:
@@ -59,6 +60,7 @@ class AlpacaClient:
         )
         self._limiter: AdaptiveRateLimiter = limiter
         context.metrics.watch_limits(lambda: {"alpaca requests": limiter.utilisation})
+        self._breaker = watched_breaker(context)
 
     def headers(self, *, body: bool) -> Mapping[str, str]:
         """What a request carries; the secret is taken out here and nowhere kept."""
@@ -80,9 +82,12 @@ class AlpacaClient:
         deadline_ns = self._context.clock.monotonic_ns() + round(self._timeout_s * NS_PER_S)
         async with self._limiter.limit(lane=lane, deadline=deadline_ns) as permit:
             try:
-                reply = await self._http(self._rest_url).send(
-                    method, target, headers=self.headers(body=body is not None), body=body
-                )
+                async with self._breaker.guard(lane) as way:
+                    reply = await self._http(self._rest_url).send(
+                        method, target, headers=self.headers(body=body is not None), body=body
+                    )
+                    if reply.status >= HTTP_SERVER_ERROR:
+                        way.failed()
             except NotSent:
                 permit.refund()
                 raise

@@ -29,7 +29,7 @@ from brokergate.adapters.connection.manager import credential_id
 from brokergate.adapters.connection.offset import ClockOffset
 from brokergate.adapters.connection.outbox import Outbox
 from brokergate.adapters.connection.public import PublicStream
-from brokergate.adapters.context import BrokerContext
+from brokergate.adapters.context import BrokerContext, watched_breaker
 from brokergate.config.accounts import AccountConfig
 from brokergate.domain.accounts import (
     BrokerAccountInfo,
@@ -107,6 +107,7 @@ class BinanceBroker(AbstractBroker):
             clock,
             recv_window_ms=self._recv_window_ms,
             timeout_ms=self._timeout_ms,
+            breaker=watched_breaker(context),
             errors=context.metrics,
         )
         stream = PrivateStream(

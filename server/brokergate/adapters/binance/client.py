@@ -19,8 +19,10 @@ from brokergate.adapters.connection.http import HttpClient, HttpReply
 from brokergate.adapters.connection.offset import ClockOffset
 from brokergate.domain.errors import BrokerError, RateLimitError
 from brokergate.ports.clock import Clock
+from brokergate.resilience.breaker import CircuitBreaker
 
 NS_PER_MS = 1_000_000
+HTTP_SERVER_ERROR = 500
 SAMPLES = 3
 """Questions for the time at a connection: the shortest way of them counts."""
 
@@ -60,6 +62,7 @@ class BinanceClient:
         *,
         recv_window_ms: int,
         timeout_ms: int,
+        breaker: CircuitBreaker | None = None,
         errors: Errors | None = None,
     ) -> None:
         self.signer = signer
@@ -69,6 +72,7 @@ class BinanceClient:
         self._http = http
         self._clock = clock
         self._timeout_ns = timeout_ms * NS_PER_MS
+        self._breaker = breaker or CircuitBreaker(clock=clock)
         self._errors = errors
 
     def timestamp_ms(self) -> int:
@@ -133,7 +137,10 @@ class BinanceClient:
             if leaving is not None:
                 leaving()
             try:
-                reply = await self._exchange(request)
+                async with self._breaker.guard(request.lane) as way:
+                    reply = await self._exchange(request)
+                    if reply.status >= HTTP_SERVER_ERROR:
+                        way.failed()
             except NotSent:
                 permit.refund()
                 raise
