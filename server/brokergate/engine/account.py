@@ -137,6 +137,7 @@ class Account:
         self.adrift = False
         instruments = await self.broker.list_instruments()
         self.instruments = {instrument.symbol: instrument for instrument in instruments}
+        self.instruments_ns = self.clock.now_ns()
         self.tracker.instruments = self.instruments
         if self.risk is not None and (unknown := self.risk.unknown_symbols()):
             self.log(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from brokergate.domain.accounts import BrokerPosition, ConnectionState
+from brokergate.domain.accounts import BrokerAccountInfo, BrokerPosition, ConnectionState
 from brokergate.engine.views import ConnectionView
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock
@@ -12,6 +13,16 @@ from brokergate.resilience.health import BrokerHealthMonitor
 from brokergate.resilience.metrics import BrokerMetrics
 
 NS_PER_MS = 1_000_000
+
+
+@dataclass(slots=True)
+class LastWord:
+    """What the broker said last when it was asked: shown, as stale, while it cannot be asked. `as_of_ns` is 0 before
+    the first time."""
+
+    positions: Mapping[str, BrokerPosition] = field(default_factory=dict)
+    info: BrokerAccountInfo | None = None
+    as_of_ns: int = 0
 
 
 class Connection:
@@ -38,6 +49,7 @@ class Connection:
         """Whether the broker says that it is under maintenance."""
         self.told_positions: dict[str, BrokerPosition] = {}
         """The positions as the broker itself told them last, by symbol: derived ones are held against them."""
+        self.last = LastWord()
         self.monitor = BrokerHealthMonitor(clock, metrics)
         self._clock = clock
         self._log = log

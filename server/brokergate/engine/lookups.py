@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from brokergate.domain.accounts import ConnectionState, TradingState
-from brokergate.domain.errors import ErrorReason, GatewayError, RecoverableError, shorten
+from brokergate.domain.errors import ErrorReason, GatewayError, shorten
 from brokergate.engine.account import Account
+from brokergate.engine.shown import info_of
 from brokergate.engine.views import AccountView, TradingView
 from brokergate.ports.broker import SimulatedVenue
 
@@ -50,16 +51,12 @@ def trading_view(account: Account) -> TradingView:
 
 async def account_view(account: Account) -> AccountView:
     """The account with its figures."""
-    try:
-        info = await account.broker.get_account_info()
-    except RecoverableError:
-        # Shown as stale and without figures: the other accounts of a list are there all the same.
-        info = None
+    info = await info_of(account)
     return AccountView(
         account_id=account.account_id,
         broker=account.broker.name,
         environment=account.broker.environment,
         trading_enabled=account.policy.trading_enabled,
-        info=info,
-        stale=info is None or account.connection.state is not ConnectionState.CONNECTED,
+        info=info.value,
+        stale=info.stale,
     )

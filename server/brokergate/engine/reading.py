@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition, ConnectionState
 from brokergate.domain.commands import OrderRef
@@ -18,6 +19,7 @@ from brokergate.engine.account import Account
 from brokergate.engine.gathering import Gathering
 from brokergate.engine.lookups import account_view, no_position, trading_view
 from brokergate.engine.routes import Routes
+from brokergate.engine.shown import Shown, balances_of, instruments_of, positions_of, quote_of
 from brokergate.engine.views import AccountView, BrokerView, TradingView
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.journal import AuditFilter, FillFilter, Journal, OrderFilter, StoredOrder
@@ -95,21 +97,26 @@ class Reading:
         self._read(account_id)
         return self.journal.list_ledger_entries(account_id, kinds, before, limit)
 
-    async def list_positions(self, account_id: str, include_flat: bool) -> Sequence[BrokerPosition]:
-        """By symbol, at the present marks."""
-        account = self._read(account_id)
-        positions = await account.broker.get_positions()
-        account.tell()
-        return sorted(
-            (position for position in positions if include_flat or position.quantity),
-            key=lambda position: position.symbol,
-        )
+    async def list_positions(self, account_id: str, include_flat: bool) -> Shown[Sequence[BrokerPosition]]:
+        """By symbol, at the present marks; the last known ones while the broker is away."""
+        shown = await positions_of(self._read(account_id))
+        positions = [position for position in shown.value if include_flat or position.quantity]
+        return replace(shown, value=sorted(positions, key=lambda position: position.symbol))
 
-    async def get_position(self, account_id: str, symbol: str) -> BrokerPosition:
-        """The position; INSTRUMENT_NOT_FOUND, or POSITION_NOT_FOUND where nothing was ever held."""
-        return await self._position(self._read(account_id), symbol)
+    async def get_position(self, account_id: str, symbol: str) -> Shown[BrokerPosition]:
+        """The position, likewise; INSTRUMENT_NOT_FOUND, or POSITION_NOT_FOUND where nothing was ever held."""
+        account = self._read(account_id)
+        if account.instruments:
+            account.instrument(symbol)
+        shown = await positions_of(account)
+        for position in shown.value:
+            if position.symbol == symbol:
+                return Shown(position, shown.as_of_ns, shown.stale)
+        account.instrument(symbol)
+        raise no_position(account_id, symbol)
 
     async def _position(self, account: Account, symbol: str) -> BrokerPosition:
+        """The position by the broker's present word, to trade by."""
         account.instrument(symbol)
         positions = await account.broker.get_positions()
         account.tell()
@@ -118,43 +125,34 @@ class Reading:
                 return position
         raise no_position(account.account_id, symbol)
 
-    async def list_balances(self, account_id: str) -> Sequence[BrokerBalance]:
-        """By currency."""
-        account = self._read(account_id)
-        balances = await account.broker.get_balances()
-        account.tell()
-        return sorted(balances, key=lambda balance: balance.currency)
+    async def list_balances(self, account_id: str) -> Shown[Sequence[BrokerBalance]]:
+        """By currency; the last known ones while the broker is away."""
+        shown = await balances_of(self._read(account_id))
+        return replace(shown, value=sorted(shown.value, key=lambda balance: balance.currency))
 
     async def get_account(self, account_id: str) -> AccountView:
-        """The account with its figures."""
-        account = self._read(account_id)
-        view = await account_view(account)
-        account.tell()
-        return view
+        """The account with its figures, likewise."""
+        return await account_view(self._read(account_id))
 
-    def list_instruments(self, account_id: str) -> Sequence[Instrument]:
+    def list_instruments(self, account_id: str) -> Shown[Sequence[Instrument]]:
         """By symbol. What `Account.check_connected` raises where the broker was never there to say."""
-        account = self.account(account_id)
-        instruments = account.instruments
-        if not instruments:
-            account.check_connected()
-        return [instruments[symbol] for symbol in sorted(instruments)]
+        return instruments_of(self.account(account_id))
 
     def get_instrument(self, account_id: str, symbol: str, field: str = "symbol") -> Instrument:
         """The instrument; INSTRUMENT_NOT_FOUND otherwise, naming the request's `field`."""
         return self.account(account_id).instrument(symbol, field)
 
-    def get_quote(self, account_id: str, symbol: str) -> QuoteView:
-        """The best bid and ask; NO_REFERENCE_PRICE where nobody quotes."""
+    def get_quote(self, account_id: str, symbol: str) -> Shown[QuoteView]:
+        """The best bid and ask, the last ones while the market is away; NO_REFERENCE_PRICE where nobody quotes."""
         account = self.account(account_id)
         account.instrument(symbol)
-        quote = account.broker.quote(symbol)
-        if quote is None:
+        shown = quote_of(account, symbol)
+        if shown is None:
             raise GatewayError(
                 ErrorReason.NO_REFERENCE_PRICE,
                 f"account {account_id!r} has no quote of {symbol!r} yet; try again",
             )
-        return quote
+        return shown
 
     def broker_of(self, account_id: str) -> AbstractBroker:
         """The account's broker, for market data."""

@@ -9,9 +9,11 @@ fills. Every question is answered completely or raises: a failed query is not an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from decimal import Decimal
 
 from brokergate.domain.control import Discrepancy
+from brokergate.domain.errors import RecoverableError
 from brokergate.domain.events import EventPayload, GapFound, OrderEventType, PositionChanged
 from brokergate.domain.fills import FillOrigin
 from brokergate.domain.money import ZERO, format_decimal
@@ -259,6 +261,8 @@ class GapFill:
         told = {position.symbol: position for position in await account.broker.get_positions()}
         await self.fills()
         account.connection.told_positions = told
+        account.connection.last.positions = told
+        account.connection.last.as_of_ns = account.clock.now_ns()
         suspicious = False
         now_ns = account.clock.monotonic_ns()
         differences: dict[str, tuple[Decimal, Decimal, int]] = {}
@@ -282,8 +286,11 @@ class GapFill:
         return suspicious
 
     async def _balances(self) -> None:
-        """Takes the broker's balances, which are its own to tell."""
+        """Takes the broker's balances, which are its own to tell, and its figures of the account, to be shown while it
+        is away."""
         account = self._account
+        with suppress(RecoverableError):
+            account.connection.last.info = await account.broker.get_account_info()
         told = await account.broker.get_balances()
         known = {balance.currency: balance for balance in account.journal.balances(account.account_id)}
         changes = [

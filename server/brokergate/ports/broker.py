@@ -394,7 +394,12 @@ class AbstractBroker(ABC):
 
     @abstractmethod
     def quote(self, symbol: str) -> QuoteView | None:
-        """The latest quote; None where there is none yet."""
+        """The latest quote; None where there is none yet, and where its market is away."""
+
+    def last_quote(self, symbol: str) -> QuoteView | None:
+        """The latest quote that there was, while `quote` gives none because the market is away: to be shown, as stale,
+        and never to be traded by."""
+        return None
 
     @abstractmethod
     def book(self, symbol: str, depth: int) -> BookView | None:

@@ -417,21 +417,31 @@ class ListBalancesResponse(_message.Message):
 
     BALANCES_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where the journal stood: StreamEvents after it misses nothing."""
+    stale: _builtins.bool
+    """Whether the broker is away, or did not answer, and this is what was known last. Not to be traded by."""
     @_builtins.property
     def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___Balance]:
         """By currency."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """When the broker said so; absent where it has not since the gateway started."""
 
     def __init__(
         self,
         *,
         balances: _abc.Iterable[Global___Balance] | None = ...,
         cursor: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["balances", b"balances", "cursor", b"cursor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "balances", b"balances", "cursor", b"cursor", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

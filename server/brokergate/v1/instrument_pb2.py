@@ -25,25 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62rokergate/v1/instrument.proto\x12\rbrokergate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x03\n\nInstrument\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x15\n\rbroker_symbol\x18\x02 \x01(\t\x12+\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.brokergate.v1.InstrumentKind\x12\x15\n\rbase_currency\x18\x04 \x01(\t\x12\x16\n\x0equote_currency\x18\x05 \x01(\t\x12\x17\n\x0fprice_increment\x18\x06 \x01(\t\x12\x1a\n\x12quantity_increment\x18\x07 \x01(\t\x12\x14\n\x0cmin_quantity\x18\x08 \x01(\t\x12\x19\n\x0cmax_quantity\x18\t \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cmin_notional\x18\n \x01(\t\x12\x12\n\nmultiplier\x18\x0b \x01(\t\x12<\n\rtrading_state\x18\x0c \x01(\x0e\x32%.brokergate.v1.InstrumentTradingState\x12/\n\x0b\x65xpiry_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0f\n\r_max_quantity\"\x98\x01\n\x16ListInstrumentsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12,\n\x05kinds\x18\x02 \x03(\x0e\x32\x1d.brokergate.v1.InstrumentKind\x12\x15\n\rsymbol_prefix\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"b\n\x17ListInstrumentsResponse\x12.\n\x0binstruments\x18\x01 \x03(\x0b\x32\x19.brokergate.v1.Instrument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"Z\n\x14GetInstrumentRequest\x12\x14\n\naccount_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08route_id\x18\x03 \x01(\tH\x00\x12\x0e\n\x06symbol\x18\x02 \x01(\tB\x08\n\x06target\"Z\n\x15GetInstrumentResponse\x12-\n\ninstrument\x18\x01 \x01(\x0b\x32\x19.brokergate.v1.Instrument\x12\x12\n\naccount_id\x18\x02 \x01(\t*\xd9\x01\n\x0eInstrumentKind\x12\x1f\n\x1bINSTRUMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14INSTRUMENT_KIND_SPOT\x10\x01\x12\x1a\n\x16INSTRUMENT_KIND_EQUITY\x10\x02\x12\x19\n\x15INSTRUMENT_KIND_FOREX\x10\x03\x12\x1d\n\x19INSTRUMENT_KIND_PERPETUAL\x10\x04\x12\x1a\n\x16INSTRUMENT_KIND_FUTURE\x10\x05\x12\x1a\n\x16INSTRUMENT_KIND_OPTION\x10\x06*\xdc\x01\n\x16InstrumentTradingState\x12(\n$INSTRUMENT_TRADING_STATE_UNSPECIFIED\x10\x00\x12$\n INSTRUMENT_TRADING_STATE_TRADING\x10\x01\x12#\n\x1fINSTRUMENT_TRADING_STATE_HALTED\x10\x02\x12#\n\x1fINSTRUMENT_TRADING_STATE_CLOSED\x10\x03\x12(\n$INSTRUMENT_TRADING_STATE_CANCEL_ONLY\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62rokergate/v1/instrument.proto\x12\rbrokergate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9f\x03\n\nInstrument\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x15\n\rbroker_symbol\x18\x02 \x01(\t\x12+\n\x04kind\x18\x03 \x01(\x0e\x32\x1d.brokergate.v1.InstrumentKind\x12\x15\n\rbase_currency\x18\x04 \x01(\t\x12\x16\n\x0equote_currency\x18\x05 \x01(\t\x12\x17\n\x0fprice_increment\x18\x06 \x01(\t\x12\x1a\n\x12quantity_increment\x18\x07 \x01(\t\x12\x14\n\x0cmin_quantity\x18\x08 \x01(\t\x12\x19\n\x0cmax_quantity\x18\t \x01(\tH\x00\x88\x01\x01\x12\x14\n\x0cmin_notional\x18\n \x01(\t\x12\x12\n\nmultiplier\x18\x0b \x01(\t\x12<\n\rtrading_state\x18\x0c \x01(\x0e\x32%.brokergate.v1.InstrumentTradingState\x12/\n\x0b\x65xpiry_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0f\n\r_max_quantity\"\x98\x01\n\x16ListInstrumentsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12,\n\x05kinds\x18\x02 \x03(\x0e\x32\x1d.brokergate.v1.InstrumentKind\x12\x15\n\rsymbol_prefix\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"\x9c\x01\n\x17ListInstrumentsResponse\x12.\n\x0binstruments\x18\x01 \x03(\x0b\x32\x19.brokergate.v1.Instrument\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05stale\x18\x04 \x01(\x08\"Z\n\x14GetInstrumentRequest\x12\x14\n\naccount_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08route_id\x18\x03 \x01(\tH\x00\x12\x0e\n\x06symbol\x18\x02 \x01(\tB\x08\n\x06target\"Z\n\x15GetInstrumentResponse\x12-\n\ninstrument\x18\x01 \x01(\x0b\x32\x19.brokergate.v1.Instrument\x12\x12\n\naccount_id\x18\x02 \x01(\t*\xd9\x01\n\x0eInstrumentKind\x12\x1f\n\x1bINSTRUMENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14INSTRUMENT_KIND_SPOT\x10\x01\x12\x1a\n\x16INSTRUMENT_KIND_EQUITY\x10\x02\x12\x19\n\x15INSTRUMENT_KIND_FOREX\x10\x03\x12\x1d\n\x19INSTRUMENT_KIND_PERPETUAL\x10\x04\x12\x1a\n\x16INSTRUMENT_KIND_FUTURE\x10\x05\x12\x1a\n\x16INSTRUMENT_KIND_OPTION\x10\x06*\xdc\x01\n\x16InstrumentTradingState\x12(\n$INSTRUMENT_TRADING_STATE_UNSPECIFIED\x10\x00\x12$\n INSTRUMENT_TRADING_STATE_TRADING\x10\x01\x12#\n\x1fINSTRUMENT_TRADING_STATE_HALTED\x10\x02\x12#\n\x1fINSTRUMENT_TRADING_STATE_CLOSED\x10\x03\x12(\n$INSTRUMENT_TRADING_STATE_CANCEL_ONLY\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'brokergate.v1.instrument_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_INSTRUMENTKIND']._serialized_start=940
-  _globals['_INSTRUMENTKIND']._serialized_end=1157
-  _globals['_INSTRUMENTTRADINGSTATE']._serialized_start=1160
-  _globals['_INSTRUMENTTRADINGSTATE']._serialized_end=1380
+  _globals['_INSTRUMENTKIND']._serialized_start=999
+  _globals['_INSTRUMENTKIND']._serialized_end=1216
+  _globals['_INSTRUMENTTRADINGSTATE']._serialized_start=1219
+  _globals['_INSTRUMENTTRADINGSTATE']._serialized_end=1439
   _globals['_INSTRUMENT']._serialized_start=83
   _globals['_INSTRUMENT']._serialized_end=498
   _globals['_LISTINSTRUMENTSREQUEST']._serialized_start=501
   _globals['_LISTINSTRUMENTSREQUEST']._serialized_end=653
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=655
-  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=753
-  _globals['_GETINSTRUMENTREQUEST']._serialized_start=755
-  _globals['_GETINSTRUMENTREQUEST']._serialized_end=845
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=847
-  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=937
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_start=656
+  _globals['_LISTINSTRUMENTSRESPONSE']._serialized_end=812
+  _globals['_GETINSTRUMENTREQUEST']._serialized_start=814
+  _globals['_GETINSTRUMENTREQUEST']._serialized_end=904
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_start=906
+  _globals['_GETINSTRUMENTRESPONSE']._serialized_end=996
 # @@protoc_insertion_point(module_scope)

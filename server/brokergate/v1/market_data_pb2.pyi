@@ -388,8 +388,11 @@ class GetQuoteResponse(_message.Message):
 
     QUOTE_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account whose market it is of."""
+    stale: _builtins.bool
+    """Whether the market or the broker is away, and this is the last quote, as of its `receive_time`. Not to be traded by."""
     @_builtins.property
     def quote(self) -> Global___Quote:
         """It."""
@@ -399,10 +402,11 @@ class GetQuoteResponse(_message.Message):
         *,
         quote: Global___Quote | None = ...,
         account_id: _builtins.str = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "quote", b"quote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "quote", b"quote", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from brokergate.v1 import order_pb2 as brokergate_dot_v1_dot_order__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62rokergate/v1/position.proto\x12\rbrokergate.v1\x1a\x19\x62rokergate/v1/enums.proto\x1a\x19\x62rokergate/v1/money.proto\x1a\x19\x62rokergate/v1/order.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x02\n\x08Position\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\t\x12\x0c\n\x04\x63ost\x18\x04 \x01(\t\x12\x1a\n\raverage_price\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nmark_price\x18\x06 \x01(\tH\x01\x88\x01\x01\x12,\n\x0eunrealized_pnl\x18\x07 \x01(\x0b\x32\x14.brokergate.v1.Money\x12*\n\x0crealized_pnl\x18\x08 \x01(\x0b\x32\x14.brokergate.v1.Money\x12\"\n\x04\x66\x65\x65s\x18\t \x03(\x0b\x32\x14.brokergate.v1.Money\x12*\n\x06source\x18\n \x01(\x0e\x32\x1a.brokergate.v1.ValueSource\x12)\n\x05\x61s_of\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_average_priceB\r\n\x0b_mark_price\"@\n\x14ListPositionsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0cinclude_flat\x18\x02 \x01(\x08\"S\n\x15ListPositionsResponse\x12*\n\tpositions\x18\x01 \x03(\x0b\x32\x17.brokergate.v1.Position\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"8\n\x12GetPositionRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\"P\n\x13GetPositionResponse\x12)\n\x08position\x18\x01 \x01(\x0b\x32\x17.brokergate.v1.Position\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\"r\n\x14\x43losePositionRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\x08quantity\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_quantity\"U\n\x15\x43losePositionResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.Order\x12\x17\n\x0f\x61lready_existed\x18\x02 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x62rokergate/v1/position.proto\x12\rbrokergate.v1\x1a\x19\x62rokergate/v1/enums.proto\x1a\x19\x62rokergate/v1/money.proto\x1a\x19\x62rokergate/v1/order.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf9\x02\n\x08Position\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\t\x12\x0c\n\x04\x63ost\x18\x04 \x01(\t\x12\x1a\n\raverage_price\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nmark_price\x18\x06 \x01(\tH\x01\x88\x01\x01\x12,\n\x0eunrealized_pnl\x18\x07 \x01(\x0b\x32\x14.brokergate.v1.Money\x12*\n\x0crealized_pnl\x18\x08 \x01(\x0b\x32\x14.brokergate.v1.Money\x12\"\n\x04\x66\x65\x65s\x18\t \x03(\x0b\x32\x14.brokergate.v1.Money\x12*\n\x06source\x18\n \x01(\x0e\x32\x1a.brokergate.v1.ValueSource\x12)\n\x05\x61s_of\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_average_priceB\r\n\x0b_mark_price\"@\n\x14ListPositionsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x14\n\x0cinclude_flat\x18\x02 \x01(\x08\"\x8d\x01\n\x15ListPositionsResponse\x12*\n\tpositions\x18\x01 \x03(\x0b\x32\x17.brokergate.v1.Position\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05stale\x18\x04 \x01(\x08\"8\n\x12GetPositionRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\"\x8a\x01\n\x13GetPositionResponse\x12)\n\x08position\x18\x01 \x01(\x0b\x32\x17.brokergate.v1.Position\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12)\n\x05\x61s_of\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05stale\x18\x04 \x01(\x08\"r\n\x14\x43losePositionRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0e\n\x06symbol\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\x08quantity\x18\x04 \x01(\tH\x00\x88\x01\x01\x42\x0b\n\t_quantity\"U\n\x15\x43losePositionResponse\x12#\n\x05order\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.Order\x12\x17\n\x0f\x61lready_existed\x18\x02 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,14 +39,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POSITION']._serialized_end=539
   _globals['_LISTPOSITIONSREQUEST']._serialized_start=541
   _globals['_LISTPOSITIONSREQUEST']._serialized_end=605
-  _globals['_LISTPOSITIONSRESPONSE']._serialized_start=607
-  _globals['_LISTPOSITIONSRESPONSE']._serialized_end=690
-  _globals['_GETPOSITIONREQUEST']._serialized_start=692
-  _globals['_GETPOSITIONREQUEST']._serialized_end=748
-  _globals['_GETPOSITIONRESPONSE']._serialized_start=750
-  _globals['_GETPOSITIONRESPONSE']._serialized_end=830
-  _globals['_CLOSEPOSITIONREQUEST']._serialized_start=832
-  _globals['_CLOSEPOSITIONREQUEST']._serialized_end=946
-  _globals['_CLOSEPOSITIONRESPONSE']._serialized_start=948
-  _globals['_CLOSEPOSITIONRESPONSE']._serialized_end=1033
+  _globals['_LISTPOSITIONSRESPONSE']._serialized_start=608
+  _globals['_LISTPOSITIONSRESPONSE']._serialized_end=749
+  _globals['_GETPOSITIONREQUEST']._serialized_start=751
+  _globals['_GETPOSITIONREQUEST']._serialized_end=807
+  _globals['_GETPOSITIONRESPONSE']._serialized_start=810
+  _globals['_GETPOSITIONRESPONSE']._serialized_end=948
+  _globals['_CLOSEPOSITIONREQUEST']._serialized_start=950
+  _globals['_CLOSEPOSITIONREQUEST']._serialized_end=1064
+  _globals['_CLOSEPOSITIONRESPONSE']._serialized_start=1066
+  _globals['_CLOSEPOSITIONRESPONSE']._serialized_end=1151
 # @@protoc_insertion_point(module_scope)

@@ -133,21 +133,31 @@ class ListPositionsResponse(_message.Message):
 
     POSITIONS_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where the journal stood: StreamEvents after it misses nothing."""
+    stale: _builtins.bool
+    """Whether the broker is away, or did not answer, and this is what was known last. Not to be traded by."""
     @_builtins.property
     def positions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Position]:
         """By symbol."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """When the broker said so; absent where it has not since the gateway started."""
 
     def __init__(
         self,
         *,
         positions: _abc.Iterable[Global___Position] | None = ...,
         cursor: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "positions", b"positions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cursor", b"cursor", "positions", b"positions", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -187,21 +197,31 @@ class GetPositionResponse(_message.Message):
 
     POSITION_FIELD_NUMBER: _builtins.int
     CURSOR_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    STALE_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
     """Where the journal stood."""
+    stale: _builtins.bool
+    """Whether the broker is away, or did not answer, and this is what was known last. Not to be traded by."""
     @_builtins.property
     def position(self) -> Global___Position:
         """It; flat where something was held before."""
+
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """When the broker said so; absent where it has not since the gateway started."""
 
     def __init__(
         self,
         *,
         position: Global___Position | None = ...,
         cursor: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        stale: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["position", b"position"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "position", b"position"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "cursor", b"cursor", "position", b"position", "stale", b"stale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

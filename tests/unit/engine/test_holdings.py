@@ -113,7 +113,7 @@ async def test_a_balance_that_is_shown_is_durable_with_its_fills(journal: Journa
     await gateway.place_order(bid("resting", "100"))
 
     await paper.push([CROSSING])
-    shown = {balance.currency: balance.total for balance in await gateway.list_balances("paper")}
+    shown = {balance.currency: balance.total for balance in (await gateway.list_balances("paper")).value}
 
     assert shown["USDT"] == Decimal(900)
     assert balances_and_cash(journal)[-1] == (Decimal(900), Decimal(900))

@@ -109,7 +109,7 @@ async def test_fills_of_an_outage_are_booked_once_as_backfill() -> None:
         booked = [event.fill.fill for event in house.events() if event.HasField("fill")]
         assert [fill.broker_execution_id for fill in booked] == ["X1", "X2", "X3"]
         assert {FillOrigin(fill.origin) for fill in booked} == {FillOrigin.BACKFILL}
-        assert (await house.gateway.list_positions("main", False))[0].quantity == 3
+        assert (await house.gateway.list_positions("main", False)).value[0].quantity == 3
 
 
 async def test_a_frame_that_was_lost_is_found_by_the_polls() -> None:

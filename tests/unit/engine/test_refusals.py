@@ -61,7 +61,7 @@ async def test_what_a_broker_trades_is_unknown_and_not_nothing_before_it_was_the
         assert closing.value.reason is listing.value.reason is ErrorReason.BROKER_UNAVAILABLE
         house.broker.reachable = True
         await house.clock.advance(10)
-        assert [instrument.symbol for instrument in gateway.list_instruments("main")] == [
+        assert [instrument.symbol for instrument in gateway.list_instruments("main").value] == [
             "BTC/USDT",
             "ETH/USDT",
         ]

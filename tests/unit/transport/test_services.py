@@ -203,15 +203,23 @@ async def test_a_broker_is_shown_to_those_who_trade_there(serve: Serve, tokens: 
 async def test_a_query_that_fails_is_not_an_empty_answer(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Positions that the broker did not tell are UNAVAILABLE with RetryInfo, never an empty list (law 4)."""
+    """Positions that the broker did not tell are the last known ones and say so; what trades by them is UNAVAILABLE
+    with RetryInfo (law 4)."""
 
     async def away() -> None:
         raise TemporaryConnectionError("connection reset")
 
-    monkeypatch.setattr(served.desk, "get_positions", away)
     positions: Any = position_service_pb2_grpc.PositionServiceStub(served.channel())
+    wanted = position_pb2.ListPositionsRequest(account_id="main", include_flat=True)
+    before = await positions.ListPositions(wanted)
+    assert before.positions
+    monkeypatch.setattr(served.desk, "get_positions", away)
+    shown = await positions.ListPositions(wanted)
+    assert (list(shown.positions), shown.as_of) == (list(before.positions), before.as_of)
+    assert (before.stale, shown.stale) == (False, True)
+    close = position_pb2.ClosePositionRequest(account_id="main", symbol="BTC/USDT", request_id="r1")
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await positions.ListPositions(position_pb2.ListPositionsRequest(account_id="main"))
+        await positions.ClosePosition(close)
     assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert reason_of(caught.value) == "BROKER_UNAVAILABLE"
     assert has_retry(caught.value)

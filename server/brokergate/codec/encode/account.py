@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from brokergate.codec.encode.values import (
+    NS_PER_S,
     Fields,
     amount_bytes,
     amount_fields,
@@ -63,6 +66,11 @@ def balance_fields(account_id: str, balance: BrokerBalance) -> Fields:
         "source": balance.source,
         "as_of": timestamp_fields(balance.as_of_ns),
     }
+
+
+def encode_as_of(time_ns: int) -> Timestamp | None:
+    """When a broker said something; absent for 0, nobody knows."""
+    return Timestamp(seconds=time_ns // NS_PER_S, nanos=time_ns % NS_PER_S) if time_ns else None
 
 
 def encode_balance(account_id: str, balance: BrokerBalance) -> account_pb2.Balance:

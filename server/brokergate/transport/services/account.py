@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from brokergate.codec.decode.account import decode_account
 from brokergate.codec.decode.lists import decode_list_ledger_entries
-from brokergate.codec.encode.account import encode_account, encode_balance
+from brokergate.codec.encode.account import encode_account, encode_as_of, encode_balance
 from brokergate.codec.encode.response import ledger_page_bytes
 from brokergate.engine.gateway import Gateway
 from brokergate.transport.auth import require_account
@@ -25,9 +27,9 @@ class AccountService:
         allowed = [
             account_id for account_id in self._gateway.account_ids if client.principal.allows(account_id)
         ]
-        return account_pb2.ListAccountsResponse(
-            accounts=[encode_account(await self._gateway.get_account(account_id)) for account_id in allowed]
-        )
+        # A broker that is slow to answer holds up nobody else's.
+        shown = await asyncio.gather(*map(self._gateway.get_account, allowed))
+        return account_pb2.ListAccountsResponse(accounts=[encode_account(account) for account in shown])
 
     async def get_account(
         self, request: account_pb2.GetAccountRequest, client: Client
@@ -44,10 +46,12 @@ class AccountService:
     ) -> account_pb2.ListBalancesResponse:
         account_id = decode_account(request)
         require_account(client.principal, account_id)
-        balances = await self._gateway.list_balances(account_id)
+        shown = await self._gateway.list_balances(account_id)
         return account_pb2.ListBalancesResponse(
-            balances=[encode_balance(account_id, balance) for balance in balances],
+            balances=[encode_balance(account_id, balance) for balance in shown.value],
             cursor=self._gateway.cursor(account_id),
+            as_of=encode_as_of(shown.as_of_ns),
+            stale=shown.stale,
         )
 
     async def list_ledger_entries(

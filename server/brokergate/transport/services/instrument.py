@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from brokergate.codec.decode.account import decode_holding
 from brokergate.codec.decode.lists import decode_list_instruments
+from brokergate.codec.encode.account import encode_as_of
 from brokergate.codec.encode.instrument import encode_instrument
 from brokergate.engine.gateway import Gateway
 from brokergate.transport.auth import require_account
@@ -22,9 +23,10 @@ class InstrumentService:
     ) -> instrument_pb2.ListInstrumentsResponse:
         page = decode_list_instruments(request)
         require_account(client.principal, page.account_id)
+        listed = self._gateway.list_instruments(page.account_id)
         found = [
             instrument
-            for instrument in self._gateway.list_instruments(page.account_id)
+            for instrument in listed.value
             if instrument.symbol > (page.place or "")
             and instrument.symbol.startswith(page.which.symbol_prefix)
             and (not page.which.kinds or instrument.kind in page.which.kinds)
@@ -33,6 +35,8 @@ class InstrumentService:
         return instrument_pb2.ListInstrumentsResponse(
             instruments=[encode_instrument(instrument) for instrument in shown],
             next_page_token=page.next_token(shown[-1].symbol) if len(found) > len(shown) else "",
+            as_of=encode_as_of(listed.as_of_ns),
+            stale=listed.stale,
         )
 
     async def get_instrument(

@@ -47,8 +47,10 @@ class MarketDataService:
                 route_id, (wanted.symbol,), lambda broker: _check_quoted(broker, wanted.symbol)
             )
         require_account(client.principal, account_id)
-        quote = self._gateway.get_quote(account_id, wanted.symbol)
-        return market_data_pb2.GetQuoteResponse(quote=encode_quote(quote), account_id=account_id)
+        shown = self._gateway.get_quote(account_id, wanted.symbol)
+        return market_data_pb2.GetQuoteResponse(
+            quote=encode_quote(shown.value), account_id=account_id, stale=shown.stale
+        )
 
     async def stream_market_data(
         self, request: market_data_pb2.StreamMarketDataRequest, stream: Stream
