@@ -136,6 +136,18 @@ class Emulator:
         """Cuts the WebSocket connections of a kind; how many there were."""
         return int(await self.ask("drop_streams", on=on))
 
+    async def restart(self, seconds: float = 0.1) -> None:
+        """The venue is away for so long, and knows everything afterwards. Returns when it is there again."""
+        before = await self.ask("starts")
+        await self.fault("restart", seconds=seconds)
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            while True:
+                try:
+                    if await self.ask("starts") > before:
+                        return
+                except (OSError, http.client.HTTPException):
+                    await asyncio.sleep(0.02)
+
     # The account
 
     async def reset(self, balances: Mapping[str, Number] | None = None) -> None:

@@ -30,6 +30,8 @@ class Control:
     def __init__(self, emulator: VenueEmulator, restart: Restart) -> None:
         self._emulator = emulator
         self._restart = restart
+        self.starts = 0
+        """How often the server has begun to listen."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -44,7 +46,7 @@ class Control:
 
     async def _do(self, action: str, arguments: Arguments) -> Any:
         method = getattr(self, f"_{action}", None) if not action.startswith("_") else None
-        if action in _ACTIONS and method is not None:
+        if action in ACTIONS and method is not None:
             return method(arguments)
         return await self._emulator.tell(action, arguments)
 
@@ -157,6 +159,9 @@ class Control:
             for currency, total in core.totals.items()
         }
 
+    def _starts(self, arguments: Arguments) -> int:
+        return self.starts
+
     def _streams(self, arguments: Arguments) -> list[str]:
         return [channel.kind for channel in self._emulator.channels]
 
@@ -191,10 +196,10 @@ class Control:
         task.add_done_callback(self._tasks.discard)
 
 
-_ACTIONS = frozenset(
+ACTIONS = frozenset(
     {
         "show", "trade", "advance", "fault", "clear_faults", "injected", "drop_streams", "reset", "order", "fill",
-        "cancel", "deposit", "log", "orders", "fills", "balances", "streams",
+        "cancel", "deposit", "log", "orders", "fills", "balances", "streams", "starts",
     }
 )  # fmt: skip
 

@@ -36,6 +36,7 @@ class EmulatorServer:
         site = web.TCPSite(runner, "127.0.0.1", port, shutdown_timeout=0.1, reuse_address=True)
         await site.start()
         self._runner = runner
+        self._control.starts += 1
         self.port = int(runner.addresses[0][1])
         return self.port
 
