@@ -249,6 +249,7 @@ async def _(bench: Bench) -> None:
 
 @case(700, "The quote and the book are the market's", flag("streams_quotes"))
 async def _(bench: Bench) -> None:
+    await bench.subject.watch()
     await book(bench)
     quote = bench.broker.quote(bench.subject.symbol)
     assert quote is not None
@@ -258,6 +259,7 @@ async def _(bench: Bench) -> None:
 
 @case(701, "The book has its levels, best first, as many as are asked for", flag("streams_book"))
 async def _(bench: Bench) -> None:
+    await bench.subject.watch()
     await book(bench)
     shown = bench.broker.book(bench.subject.symbol, 1)
     whole = bench.broker.book(bench.subject.symbol, 10)
@@ -270,6 +272,7 @@ async def _(bench: Bench) -> None:
 @case(702, "A subscriber hears of quotes and trades until it ends", flag("streams_trades"))
 async def _(bench: Bench) -> None:
     heard: list[MarketDatum] = []
+    await bench.subject.watch()
     end = bench.broker.subscribe_market_data((bench.subject.symbol,), heard.append)
     await book(bench)
     await bench.trade(100, 3, BUY)
@@ -341,7 +344,7 @@ async def _(bench: Bench) -> None:
 async def _(bench: Bench) -> None:
     await book(bench)
     before = [(one.currency, one.total, one.held) for one in await bench.ask(bench.broker.get_balances())]
-    buy = await bench.buy(10**9, 95)
+    buy = await bench.buy(bench.subject.unaffordable, 95)
     assert (buy.state, buy.reason) == ("REJECTED", ErrorReason.INSUFFICIENT_FUNDS)
     after = [(one.currency, one.total, one.held) for one in await bench.ask(bench.broker.get_balances())]
     assert after == before
@@ -373,7 +376,7 @@ async def _(bench: Bench) -> None:
     await book(bench)
     orders = [
         bench.order(bench.spec(LIMIT, BUY, 1, 95)),
-        bench.order(bench.spec(LIMIT, BUY, 10**9, 95)),
+        bench.order(bench.spec(LIMIT, BUY, bench.subject.unaffordable, 95)),
         bench.order(bench.spec(LIMIT, BUY, 1, 101)),
     ]
     await bench.send(*orders)

@@ -34,6 +34,8 @@ class Subject(ABC):
     """Seconds after which the trading day in which it opens is over, and the next one is not: above 700."""
     capabilities: Capabilities
     """Those that the adapter declares."""
+    unaffordable: int = 10**9
+    """Units of quantity that the account cannot buy at 95, and that the instrument's own rules allow."""
     tells_liquidity: bool = True
     """Whether the venue says of a fill that it took or gave."""
     tells_triggers: bool = True
@@ -55,6 +57,9 @@ class Subject(ABC):
     @abstractmethod
     async def trade(self, price: Decimal, quantity: Decimal, taker: Side) -> None:
         """Others trade with each other."""
+
+    async def watch(self) -> None:  # noqa: B027 - a broker that always has market data has nothing to do
+        """Market data of the symbol comes from now on, and `settle` waits for it, too."""
 
     @abstractmethod
     async def finish(self, command: Coroutine[Any, Any, Result]) -> Result:

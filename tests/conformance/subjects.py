@@ -14,7 +14,7 @@ from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.domain.market import BookView, TradeView
 from brokergate.domain.orders import Side
 from brokergate.ports.broker import PushedUpdate
-from tests.conformance import alpaca
+from tests.conformance import alpaca, binance
 from tests.conformance.subject import Levels, Result, Subject
 from tests.unit.adapters.paper.hand_clock import NEW, HandClock, settle
 
@@ -109,6 +109,12 @@ class PaperOnABadLine(PaperAcrossALine):
     }
 
 
-_ALL: Sequence[type[Subject]] = (Paper, PaperAcrossALine, PaperOnABadLine, *alpaca.SUBJECTS)
+_ALL: Sequence[type[Subject]] = (
+    Paper,
+    PaperAcrossALine,
+    PaperOnABadLine,
+    *alpaca.SUBJECTS,
+    *binance.SUBJECTS,
+)
 SUBJECTS: dict[str, Callable[[], Subject]] = {subject.name: subject for subject in _ALL}
 """By name."""
