@@ -87,7 +87,9 @@ def context(account_id: str = "conformance", **parts: Any) -> BrokerContext:
 async def until(there: Callable[[], bool]) -> None:
     """Returns when it is there."""
     async with asyncio.timeout(PATIENCE_S):
-        while not there():
+        while True:
+            if there():
+                return
             await asyncio.sleep(STEP_S)
 
 
@@ -214,7 +216,10 @@ class Binance(Subject):
             return True
         if book is None or quote is None or (list(book.bids), list(book.asks)) != (bids, asks):
             return False
-        return (quote.bid_price, quote.ask_price) == (bids[0][0] if bids else None, asks[0][0] if asks else None)
+        return (quote.bid_price, quote.ask_price) == (
+            bids[0][0] if bids else None,
+            asks[0][0] if asks else None,
+        )
 
     def now_ns(self) -> int:
         return time.time_ns()

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.orders import OrderType, Side, TimeInForce, TriggerSource
 from tests.conformance.bench import Bench
-from tests.conformance.registry import case, order, triggered_by
+from tests.conformance.registry import Need, case, flag, order, triggered_by
 
 BUY, SELL = Side.BUY, Side.SELL
 DAY, GTC, GTD, IOC, FOK = (
@@ -34,7 +34,7 @@ ForForce = Callable[[Bench, TimeInForce], Awaitable[None]]
 
 
 def for_each(
-    number: int, title: str, kind: OrderType, forces: tuple[TimeInForce, ...]
+    number: int, title: str, kind: OrderType, forces: tuple[TimeInForce, ...], *needs: Need
 ) -> Callable[[ForForce], ForForce]:
     """A case for each time in force, numbered by it."""
 
@@ -44,7 +44,7 @@ def for_each(
             async def run(bench: Bench, force: TimeInForce = force) -> None:
                 await body(bench, force)
 
-            case(number + force, f"{kind.name} {force.name}: {title}", order(kind, force))(run)
+            case(number + force, f"{kind.name} {force.name}: {title}", order(kind, force), *needs)(run)
         return body
 
     return keep
@@ -196,7 +196,13 @@ async def _(bench: Bench, force: TimeInForce) -> None:
     assert (stop.state, stop.changes) == ("CANCELED", ["CANCELED"])
 
 
-@for_each(200, "follows the market one way and goes off when it turns", TRAILING, RESTING)
+@for_each(
+    200,
+    "follows the market one way and goes off when it turns",
+    TRAILING,
+    RESTING,
+    flag("trails_by_amount"),
+)
 async def _(bench: Bench, force: TimeInForce) -> None:
     await book(bench)
     await bench.trade(100, 1, BUY)

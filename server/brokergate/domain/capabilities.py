@@ -42,4 +42,5 @@ class Capabilities:
     streams_trades: bool = False
     streams_book: bool = False
     short_selling: bool = False
+    trails_by_amount: bool = True
     broker_options: frozenset[str] = frozenset()

@@ -54,6 +54,8 @@ def check_flags(spec: OrderSpec, capabilities: Capabilities, broker: str, at: st
         raise unsupported(broker, f"{at}extended_hours", "extended_hours")
     if spec.quote_quantity is not None and not capabilities.quote_quantity:
         raise unsupported(broker, f"{at}quote_quantity", "quote_quantity", "quantity")
+    if spec.trail_amount is not None and not capabilities.trails_by_amount:
+        raise unsupported(broker, f"{at}trail_amount", "trail_amount", "trail_percent")
     if spec.display_quantity is not None and not capabilities.display_quantity:
         raise unsupported(broker, f"{at}display_quantity", "display_quantity")
     if (

@@ -167,6 +167,7 @@ class Capabilities(_message.Message):
     STREAMS_TRADES_FIELD_NUMBER: _builtins.int
     STREAMS_BOOK_FIELD_NUMBER: _builtins.int
     SHORT_SELLING_FIELD_NUMBER: _builtins.int
+    TRAILS_BY_AMOUNT_FIELD_NUMBER: _builtins.int
     replace: Global___ReplaceSupport.ValueType
     """How it changes an order."""
     native_oco: _builtins.bool
@@ -195,6 +196,8 @@ class Capabilities(_message.Message):
     """Whether it streams order books."""
     short_selling: _builtins.bool
     """Whether it sells short."""
+    trails_by_amount: _builtins.bool
+    """Whether a TRAILING_STOP may follow by a `trail_amount`, beside a `trail_percent`."""
     @_builtins.property
     def order_types(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderTypeSupport]:
         """Order types with their times in force."""
@@ -232,10 +235,11 @@ class Capabilities(_message.Message):
         streams_trades: _builtins.bool = ...,
         streams_book: _builtins.bool = ...,
         short_selling: _builtins.bool = ...,
+        trails_by_amount: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["absence_after", b"absence_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["absence_after", b"absence_after", "display_quantity", b"display_quantity", "extended_hours", b"extended_hours", "native_bracket", b"native_bracket", "native_idempotency", b"native_idempotency", "native_oco", b"native_oco", "order_types", b"order_types", "post_only", b"post_only", "quote_quantity", b"quote_quantity", "reduce_only", b"reduce_only", "replace", b"replace", "replays_fills", b"replays_fills", "self_trade_prevention", b"self_trade_prevention", "short_selling", b"short_selling", "streams_book", b"streams_book", "streams_quotes", b"streams_quotes", "streams_trades", b"streams_trades", "trigger_sources", b"trigger_sources"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["absence_after", b"absence_after", "display_quantity", b"display_quantity", "extended_hours", b"extended_hours", "native_bracket", b"native_bracket", "native_idempotency", b"native_idempotency", "native_oco", b"native_oco", "order_types", b"order_types", "post_only", b"post_only", "quote_quantity", b"quote_quantity", "reduce_only", b"reduce_only", "replace", b"replace", "replays_fills", b"replays_fills", "self_trade_prevention", b"self_trade_prevention", "short_selling", b"short_selling", "streams_book", b"streams_book", "streams_quotes", b"streams_quotes", "streams_trades", b"streams_trades", "trails_by_amount", b"trails_by_amount", "trigger_sources", b"trigger_sources"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

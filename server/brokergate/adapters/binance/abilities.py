@@ -48,6 +48,8 @@ CAPABILITIES = Capabilities(
     streams_quotes=True,
     streams_trades=True,
     streams_book=True,
+    # A trailing stop follows by a share of the price.
+    trails_by_amount=False,
 )
 """Without the time after which absence is proven, which goes by the account's receive window."""
 

@@ -5,8 +5,8 @@ be asked? An execution moves two assets, so that it lies in a symbol of two asse
 were; and those in which the gateway's orders or the stream show something are asked in any case. Executions that
 leave every balance as it was, of others, in a symbol that was never seen, change nothing that anybody holds.
 
-A spot account holds assets and no positions. A position here is what was bought less what was sold in a symbol since
-the gateway saw the account first, fees apart: the sum of its executions, as the paper venue has it.
+A spot account holds assets and no positions. A position here is what was bought less what was sold in a symbol, and
+less the fees that were taken of it, since the gateway saw the account first.
 
 Source: rest-api.md ("Account trade list", "Account information") of binance/binance-spot-api-docs. `myTrades` comes
 from a database behind the matching engine: what was seen to move is asked again for a while.
@@ -25,7 +25,16 @@ from brokergate.adapters.binance.client import BinanceClient
 from brokergate.adapters.binance.listing import Listing
 from brokergate.adapters.binance.parse import NS_PER_MS, AccountView, Execution, Malformed
 from brokergate.domain.accounts import BrokerBalance, BrokerPosition
-from brokergate.domain.money import ZERO, add, format_decimal, multiply, parse_decimal, quotient
+from brokergate.domain.money import (
+    ZERO,
+    add,
+    format_decimal,
+    multiply,
+    parse_decimal,
+    quotient,
+    subtract,
+    total,
+)
 from brokergate.domain.orders import Side
 from brokergate.ports.clock import Clock
 
@@ -45,8 +54,9 @@ class Held:
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
 
-    def after(self, execution: Execution) -> Held:
-        """With one execution more."""
+    def after(self, execution: Execution, base: str) -> Held:
+        """With one execution more. A fee in the asset that was bought, `base`, makes what is held less, and what that
+        cost no less."""
         signed = execution.quantity if execution.side is Side.BUY else execution.quantity.copy_negate()
         quantity = add(self.quantity, signed)
         cost = self.cost
@@ -56,7 +66,8 @@ class Held:
             cost = quotient(multiply(cost, quantity), self.quantity)
         else:
             cost = multiply(quantity, execution.price)
-        return Held(execution.trade_id, quantity, cost)
+        paid = total([fee.amount for fee in execution.fees if fee.currency == base])
+        return Held(execution.trade_id, subtract(quantity, paid), cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +149,23 @@ class Executions:
         complete = False
         while not complete:
             _, self._latest, complete = await self._advance(self._latest)
-        now_ns = self._clock.now_ns()
-        listing = self._listing()
-        positions = []
-        for name, held in sorted(self._latest.held.items()):
-            listed = listing.by_venue.get(name)
-            quote = "" if listed is None else listed.instrument.quote_currency
-            positions.append(BrokerPosition(listing.symbol(name), held.quantity, held.cost, quote, now_ns))
-        return positions
+        marks: parse.Prices = {}
+        if any(held.quantity for held in self._latest.held.values()):
+            marks = parse.book_tickers(await self._client.ask(wire.book_tickers()))
+        return [self._position(name, held, marks) for name, held in sorted(self._latest.held.items())]
+
+    def _position(self, name: str, held: Held, marks: parse.Prices) -> BrokerPosition:
+        listed = self._listing().by_venue.get(name)
+        mark = parse.middle(marks, name) if held.quantity else None
+        return BrokerPosition(
+            symbol=self._listing().symbol(name),
+            quantity=held.quantity,
+            cost=held.cost,
+            quote_currency="" if listed is None else listed.instrument.quote_currency,
+            as_of_ns=self._clock.now_ns(),
+            mark_price=mark,
+            unrealized_pnl=None if mark is None else subtract(multiply(held.quantity, mark), held.cost),
+        )
 
     async def _advance(self, ledger: Ledger) -> tuple[list[Execution], Ledger, bool]:
         account = parse.account(await self._client.ask(wire.account()), self._clock.now_ns())
@@ -163,8 +183,10 @@ class Executions:
         complete = True
         for symbol in sorted(asked & self._listing().by_venue.keys() | asked & held.keys()):
             page, whole = await self._of(symbol, held.get(symbol), ledger.since_ms)
+            listed = self._listing().by_venue.get(symbol)
+            base = "" if listed is None else listed.instrument.base_currency
             for execution in page:
-                held[symbol] = held.get(symbol, Held(-1)).after(execution)
+                held[symbol] = held.get(symbol, Held(-1)).after(execution, base)
             found += page
             complete = complete and whole
         found.sort(key=lambda one: (one.time_ns, one.symbol, one.trade_id))

@@ -18,7 +18,7 @@ import orjson
 from brokergate.domain.accounts import BrokerBalance
 from brokergate.domain.errors import TemporaryConnectionError
 from brokergate.domain.fills import Liquidity, Money
-from brokergate.domain.money import ZERO, add, parse_decimal
+from brokergate.domain.money import ZERO, add, parse_decimal, quotient
 from brokergate.domain.orders import OrderState, OrderType, Side, TimeInForce
 
 NS_PER_MS = 1_000_000
@@ -274,7 +274,17 @@ def server_ms(shown: Json) -> int:
         raise _malformed("the time", error) from None
 
 
-def book_tickers(shown: Any) -> dict[str, tuple[Decimal | None, Decimal | None]]:
+Prices = Mapping[str, tuple[Decimal | None, Decimal | None]]
+"""The best bid and ask by Binance's symbol; None where a side is empty."""
+
+
+def middle(prices: Prices, symbol: str) -> Decimal | None:
+    """The middle of the best prices; None where a side is empty."""
+    bid, ask = prices.get(symbol, (None, None))
+    return None if bid is None or ask is None else quotient(add(bid, ask), Decimal(2))
+
+
+def book_tickers(shown: Any) -> Prices:
     """The best bid and ask by Binance's symbol."""
     try:
         return {one["symbol"]: (_price(one["bidPrice"]), _price(one["askPrice"])) for one in shown}

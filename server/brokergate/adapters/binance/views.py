@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 
 from brokergate.adapters.binance import parse, wire
@@ -22,7 +22,6 @@ DEPTH = 100
 FEE_PLACES = 8
 
 Level = tuple[Decimal, Decimal]
-Prices = Mapping[str, tuple[Decimal | None, Decimal | None]]
 
 
 class Views:
@@ -63,7 +62,7 @@ class Views:
             unvalued_currencies=tuple(unvalued),
         )
 
-    def _price(self, asset: str, prices: Prices) -> Decimal | None:
+    def _price(self, asset: str, prices: parse.Prices) -> Decimal | None:
         """What one of an asset is worth; None where no symbol says it."""
         if asset == self._currency:
             return ONE
@@ -73,12 +72,9 @@ class Views:
         other = self._middle(f"{self._currency}/{asset}", prices)
         return None if other is None else quotient(ONE, other)
 
-    def _middle(self, symbol: str, prices: Prices) -> Decimal | None:
+    def _middle(self, symbol: str, prices: parse.Prices) -> Decimal | None:
         listed = self._desk.listed(symbol)
-        bid, ask = (
-            (None, None) if listed is None else prices.get(listed.instrument.broker_symbol, (None, None))
-        )
-        return None if bid is None or ask is None else quotient(add(bid, ask), Decimal(2))
+        return None if listed is None else parse.middle(prices, listed.instrument.broker_symbol)
 
     # Previews
 

@@ -120,6 +120,7 @@ def capabilities_fields(capabilities: Capabilities) -> Fields:
         "streams_trades",
         "streams_book",
         "short_selling",
+        "trails_by_amount",
     ):
         fields[name] = getattr(capabilities, name)
     if capabilities.absence_after_ms is not None:
