@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import random
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -24,13 +24,24 @@ from brokergate.domain.orders import Side
 from brokergate.ports.broker import Report, RestoredState
 from brokergate.ports.clock import SystemClock
 from brokergate.resilience.metrics import BrokerMetrics
-from tests.conformance.subject import Levels, Result, Subject
+from tests.conformance.subject import Levels, Mishap, Result, Subject
 from tests.emulators.client import Emulator
 
 EMPTY = RestoredState(open_orders=(), positions=(), balances=(), fills=0, orders=0)
 STEP_S = 0.002
 PATIENCE_S = 20.0
 DAY_S = 86_400
+
+
+LOST = "answer_lost_after_accept"
+MISHAPS: Mapping[Mishap, Sequence[tuple[str, str]]] = {
+    Mishap.LOSE_PLACED: [(LOST, "place")],
+    Mishap.LOSE_CANCELLED: [(LOST, "cancel")],
+    Mishap.LOSE_REPLACED: [(LOST, "replace")],
+    Mishap.LOSE_FRAMES: [("lose_frame", "orders")],
+    Mishap.REPEAT_FRAMES: [("duplicate_frames", "orders")],
+}
+"""The emulator's faults: the kind, and what it befalls."""
 
 
 @cache
@@ -120,10 +131,12 @@ class AlpacaStock(Subject):
     name = "alpaca, stock"
     symbol, base_currency, quote_currency = "AAPL", "", "USD"
     price_unit, quantity_unit = Decimal(1), Decimal(1)
+    price_step = Decimal("0.01")
     tells_liquidity = tells_triggers = False
     capabilities = FOR_STOCKS
     balances: dict[str, str] = {"USD": "1000000000"}  # noqa: RUF012 - another class names its own
     holding: Decimal | None = None
+    _quote_missed = False
 
     async def open(self) -> Watched:
         self._venue = emulator()
@@ -164,6 +177,17 @@ class AlpacaStock(Subject):
     async def trade(self, price: Decimal, quantity: Decimal, taker: Side) -> None:
         await self._venue.trade(self.symbol, price, quantity, taker.name.lower())
 
+    async def connected(self) -> None:
+        self._subscribed_ns = await self._last_trade_ns()
+        self._quote_missed = True
+
+    async def befall(self, mishap: Mishap) -> None:
+        for kind, on in MISHAPS[mishap]:
+            await self._venue.fault(kind, on=on, count=1000)
+
+    async def mend(self) -> None:
+        await self._venue.clear_faults()
+
     async def finish(self, command: Coroutine[Any, Any, Result]) -> Result:
         return await command
 
@@ -197,9 +221,13 @@ class AlpacaStock(Subject):
         """Whether the adapter has heard what the emulator shows now."""
         shown, heard = await self._latest("quotes"), self._broker.quote(self.symbol)
         trade = self._broker._market._feed(self.symbol).last.get(self.symbol)
-        heard_ns = self._subscribed_ns if trade is None else trade.event_time_ns
+        heard_ns = self._subscribed_ns
+        if trade is not None:
+            heard_ns = max(heard_ns, trade.event_time_ns)
         if await self._last_trade_ns() > heard_ns:
             return False
+        if heard is None and self._quote_missed:
+            return True
         told: list[Decimal | None] = []
         if heard is not None:
             told = [heard.bid_price, heard.bid_quantity, heard.ask_price, heard.ask_quantity]
@@ -214,6 +242,7 @@ class AlpacaCrypto(AlpacaStock):
     name = "alpaca, crypto"
     symbol, base_currency, quote_currency = "BTC/USD", "BTC", "USD"
     price_unit, quantity_unit = Decimal(100), Decimal("0.01")
+    price_step = None
     capabilities = FOR_CRYPTO
     holding = Decimal(1000)
 

@@ -24,6 +24,7 @@ from brokergate.ports.broker import (
     Rejected,
     ReplaceCommand,
     Report,
+    RestoredState,
 )
 from tests.conformance.subject import Result, Subject
 
@@ -127,6 +128,23 @@ class Bench:
         async for batch in self.broker.events():
             self._batches.extend(batch)
 
+    async def disconnect(self) -> None:
+        """The connection ends."""
+        await self.told()
+        await self.broker.close()
+        await self._reader
+
+    async def connect(self) -> None:
+        """The broker connects again, and is told what works, as the engine tells it."""
+        works = tuple(
+            told.order for told in self.orders.values() if told.state in ("NEW", "PARTIALLY_FILLED")
+        )
+        state = RestoredState(open_orders=works, positions=(), balances=(), fills=0, orders=len(self.orders))
+        await self.ask(self.broker.connect(state))
+        await self.subject.connected()
+        self._reader = asyncio.create_task(self._read())
+        await self.told()
+
     async def told(self) -> None:
         """Takes in all that the broker has told by now."""
         await self.subject.settle()
@@ -143,7 +161,7 @@ class Bench:
             elif isinstance(report, BrokerBalance):
                 self.balances[report.currency] = report
             elif isinstance(report, FillReport):
-                if report.execution_id not in self._executions:
+                if report.client_order_id and report.execution_id not in self._executions:
                     self._executions.add(report.execution_id)
                     self.orders[report.client_order_id].fills.append(report)
             elif isinstance(report, OrderReport):

@@ -6,7 +6,7 @@ import asyncio
 import atexit
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from functools import cache
 from typing import Any
@@ -26,12 +26,23 @@ from brokergate.domain.orders import Side
 from brokergate.ports.broker import RestoredState
 from brokergate.ports.clock import SystemClock
 from brokergate.resilience.metrics import BrokerMetrics
-from tests.conformance.subject import Levels, Result, Subject
+from tests.conformance.subject import Levels, Mishap, Result, Subject
 from tests.emulators.client import Emulator
 
 EMPTY = RestoredState(open_orders=(), positions=(), balances=(), fills=0, orders=0)
 PATIENCE_S = 20.0
 STEP_S = 0.002
+
+
+LOST = "answer_lost_after_accept"
+MISHAPS: Mapping[Mishap, Sequence[tuple[str, str]]] = {
+    Mishap.LOSE_PLACED: [(LOST, "place")],
+    Mishap.LOSE_CANCELLED: [(LOST, "cancel")],
+    Mishap.LOSE_REPLACED: [(LOST, "replace"), (LOST, "amend")],
+    Mishap.LOSE_FRAMES: [("lose_frame", "orders")],
+    Mishap.REPEAT_FRAMES: [("duplicate_frames", "orders")],
+}
+"""The emulator's faults: the kind, and what it befalls."""
 
 
 @cache
@@ -194,6 +205,13 @@ class Binance(Subject):
     async def trade(self, price: Decimal, quantity: Decimal, taker: Side) -> None:
         self._trades_made += self._watching
         await self._venue.trade(self.symbol, price, quantity, taker.name.lower())
+
+    async def befall(self, mishap: Mishap) -> None:
+        for kind, on in MISHAPS[mishap]:
+            await self._venue.fault(kind, on=on, count=1000)
+
+    async def mend(self) -> None:
+        await self._venue.clear_faults()
 
     async def finish(self, command: Coroutine[Any, Any, Result]) -> Result:
         return await command

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Coroutine, Sequence
 from decimal import Decimal
+from enum import Enum
 from typing import Any, TypeVar
 
 from brokergate.domain.capabilities import Capabilities
@@ -13,6 +14,16 @@ from brokergate.ports.broker import AbstractBroker
 
 Result = TypeVar("Result")
 Levels = Sequence[tuple[Decimal, Decimal]]
+
+
+class Mishap(Enum):
+    """What happens on the wire until it is mended."""
+
+    LOSE_PLACED = "the answer to a new order is lost"
+    LOSE_CANCELLED = "the answer to a cancel is lost"
+    LOSE_REPLACED = "the answer to a replace is lost"
+    LOSE_FRAMES = "what is told by itself is lost"
+    REPEAT_FRAMES = "what is told by itself is told twice"
 
 
 class Subject(ABC):
@@ -36,6 +47,8 @@ class Subject(ABC):
     """Those that the adapter declares."""
     unaffordable: int = 10**9
     """Units of quantity that the account cannot buy at 95, and that the instrument's own rules allow."""
+    price_step: Decimal | None = None
+    """The smallest step of a price about 95, where that is more than the instrument's increment."""
     tells_liquidity: bool = True
     """Whether the venue says of a fill that it took or gave."""
     tells_triggers: bool = True
@@ -60,6 +73,17 @@ class Subject(ABC):
 
     async def watch(self) -> None:  # noqa: B027 - a broker that always has market data has nothing to do
         """Market data of the symbol comes from now on, and `settle` waits for it, too."""
+
+    async def connected(self) -> None:  # noqa: B027 - most have nothing to do
+        """The broker connected again: what others did meanwhile is in no stream of market data."""
+
+    async def befall(self, mishap: Mishap) -> None:
+        """From now on this happens to a broker outside the process (`replays_fills`)."""
+        raise NotImplementedError(f"{self.name} is not told how {mishap.value}")
+
+    async def mend(self) -> None:
+        """Nothing happens any more that `befall` began."""
+        raise NotImplementedError(f"{self.name} is not told how to mend")
 
     @abstractmethod
     async def finish(self, command: Coroutine[Any, Any, Result]) -> Result:

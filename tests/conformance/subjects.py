@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,15 +11,26 @@ from typing import Any
 from brokergate.adapters.paper.abilities import ACROSS_A_LINE, CAPABILITIES
 from brokergate.adapters.paper.broker import PaperTradingBroker
 from brokergate.adapters.paper.config import PaperTradingConfig
+from brokergate.domain.faults import Fault, FaultKind, FaultPlan
 from brokergate.domain.market import BookView, TradeView
 from brokergate.domain.orders import Side
 from brokergate.ports.broker import PushedUpdate
 from tests.conformance import alpaca, binance
-from tests.conformance.subject import Levels, Result, Subject
+from tests.conformance.subject import Levels, Mishap, Result, Subject
 from tests.unit.adapters.paper.hand_clock import NEW, HandClock, settle
 
 START_NS = int(datetime(2026, 3, 11, 23, 40, tzinfo=UTC).timestamp()) * 10**9
 """A Wednesday, twenty minutes before the day ends."""
+
+
+MISHAPS: Mapping[Mishap, FaultKind] = {
+    Mishap.LOSE_PLACED: FaultKind.LOST_ACKNOWLEDGEMENT,
+    Mishap.LOSE_CANCELLED: FaultKind.LOST_ACKNOWLEDGEMENT,
+    Mishap.LOSE_REPLACED: FaultKind.LOST_ACKNOWLEDGEMENT,
+    Mishap.LOSE_FRAMES: FaultKind.MUTE_STREAM,
+    Mishap.REPEAT_FRAMES: FaultKind.DUPLICATED_EVENTS,
+}
+"""The paper venue's faults."""
 
 
 class Paper(Subject):
@@ -94,6 +105,14 @@ class PaperAcrossALine(Paper):
 
     async def settle(self) -> None:
         await self._clock.advance(0.3)
+
+    async def befall(self, mishap: Mishap) -> None:
+        self._usual = self._broker.faults
+        fault = Fault(MISHAPS[mishap])
+        self._broker.set_faults(FaultPlan((*self._usual.faults, fault), self._clock.now_ns()))
+
+    async def mend(self) -> None:
+        self._broker.set_faults(self._usual)
 
 
 class PaperOnABadLine(PaperAcrossALine):
