@@ -131,7 +131,7 @@ class AlpacaStock(Subject):
     name = "alpaca, stock"
     symbol, base_currency, quote_currency = "AAPL", "", "USD"
     price_unit, quantity_unit = Decimal(1), Decimal(1)
-    price_step = Decimal("0.01")
+    price_step: Decimal | None = Decimal("0.01")
     tells_liquidity = tells_triggers = False
     capabilities = FOR_STOCKS
     balances: dict[str, str] = {"USD": "1000000000"}  # noqa: RUF012 - another class names its own

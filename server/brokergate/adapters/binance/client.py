@@ -17,9 +17,9 @@ from brokergate.adapters.binance.wire import Request
 from brokergate.adapters.connection.errors import NotSent
 from brokergate.adapters.connection.http import HttpClient, HttpReply
 from brokergate.adapters.connection.offset import ClockOffset
-from brokergate.domain.errors import BrokerError, RateLimitError
+from brokergate.domain.errors import BrokerError
 from brokergate.ports.clock import Clock
-from brokergate.resilience.breaker import CircuitBreaker
+from brokergate.resilience.breaker import CircuitBreaker, CircuitBreakerError
 
 NS_PER_MS = 1_000_000
 HTTP_SERVER_ERROR = 500
@@ -141,7 +141,7 @@ class BinanceClient:
                     reply = await self._exchange(request)
                     if reply.status >= HTTP_SERVER_ERROR:
                         way.failed()
-            except NotSent:
+            except (NotSent, CircuitBreakerError):
                 permit.refund()
                 raise
             self.budget.hear(permit, request, reply.headers)
@@ -185,10 +185,3 @@ def _error(reply: HttpReply) -> tuple[int | None, str, Any]:
         return int(shown["code"]), str(shown["msg"]), shown.get("data")
     except (parse.Malformed, *parse.WRONG):
         return None, "", None
-
-
-def outcome_is_sure(error: Exception) -> bool:
-    """Whether a command that ended so was certainly not carried out."""
-    if isinstance(error, Refusal):
-        return error.meaning.sure
-    return isinstance(error, NotSent | RateLimitError)
