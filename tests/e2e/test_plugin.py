@@ -74,8 +74,9 @@ async def test_an_installed_broker_is_traded_through_a_gateway(
             NotPermittedError, match=r"account 'live' is read-only; set accounts\.live\.trading\.enabled"
         ):
             await gateway.place("live", market_order(SYMBOL, Side.BUY, "1"))
-        with pytest.raises(UnavailableError, match="Acme refuses the token"):
-            await gateway.place("refused", market_order(SYMBOL, Side.BUY, "1"))
+        async with Gateway.connect(server.address, timeout_s=1) as hasty:
+            with pytest.raises(UnavailableError, match="Acme refuses the token"):
+                await hasty.place("refused", market_order(SYMBOL, Side.BUY, "1"))
         assert (await gateway.place("paper", market_order("BTC/USDT", Side.BUY, "0.01"))).order.cum_quantity
     assert "acme is connected" in server.log
     assert "hunter" not in server.log

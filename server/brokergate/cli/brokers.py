@@ -198,7 +198,8 @@ def _told(account_id: str, error: Exception, timeout_s: float) -> str:
         cause = str(error) or type(error).__name__
     if repr(account_id) not in cause:
         cause = f"account {account_id!r}: {cause}"
-    if "; " in cause:
+    if "; " in cause and isinstance(error, AuthenticationError | AccountSuspendedError | ValueError):
+        # The adapter knows better what to do about it.
         return cause
     way_out = next((way for kind, way in _WAYS_OUT.items() if isinstance(error, kind)), "")
     return f"{cause}; {way_out}" if way_out else cause

@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from brokergate.adapters.alpaca import answers, wire
 from brokergate.adapters.alpaca.abilities import CAPABILITIES
+from brokergate.adapters.alpaca.access import access
 from brokergate.adapters.alpaca.answers import Account, TradeUpdate
 from brokergate.adapters.alpaca.client import AlpacaClient
 from brokergate.adapters.alpaca.commands import Commands
@@ -39,6 +40,7 @@ from brokergate.domain.orders import Order, OrderSpec, Side
 from brokergate.domain.values import changed
 from brokergate.ports.broker import (
     AbstractBroker,
+    AccessReport,
     FillPage,
     FindResult,
     OrderGroup,
@@ -245,6 +247,9 @@ class AlpacaBroker(AbstractBroker):
             unrealized_pnl=unrealized,
             realized_pnl=None,
         )
+
+    async def check_access(self) -> AccessReport:
+        return await access(self._client, self._context.clock)
 
     async def list_instruments(self) -> Sequence[Instrument]:
         await self._listing.load()

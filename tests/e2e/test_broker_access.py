@@ -1,0 +1,152 @@
+"""`brokergate brokers test` against the brokers' emulators: what is right is reported, what is wrong is named with its
+account, its cause and the way out, and nothing is ever placed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from brokergate.adapters.registry import BrokerRegistry
+from tests.e2e.console import Done, brokergate
+from tests.emulators.client import Emulator
+
+SECRET = "hunter2-secret"
+
+
+@dataclass
+class Venue:
+    """An emulator and a configuration that names it."""
+
+    emulator: Emulator
+    folder: Path
+
+    @property
+    def section(self) -> dict[str, str]:
+        """Where it is."""
+        url, ws_url = self.emulator.url, self.emulator.ws_url
+        if self.emulator.venue == "alpaca":
+            return {"rest_url": url, "stream_url": f"{ws_url}/stream", "data_url": url}
+        return {"rest_url": url, "websocket_api_url": f"{ws_url}/ws-api/v3", "stream_url": ws_url}
+
+    def test(
+        self,
+        *options: str,
+        key: str = "good-key",
+        secret: str = SECRET,
+        settings: Mapping[str, object] | None = None,
+    ) -> Done:
+        """Tries the account `desk`."""
+        name = self.emulator.venue
+        account = {
+            "broker": name,
+            "credentials": {"api_key": "${KEY}", "api_secret": "${SECRET}"},
+            name: self.section,
+            "connection": {"request_timeout_ms": 1000},
+        }
+        (self.folder / "b.yaml").write_text(
+            json.dumps({"accounts": {"desk": account | dict(settings or {})}})
+        )
+        done = brokergate(
+            *("brokers", "test", "desk", "--config", "b.yaml", *options),
+            cwd=self.folder,
+            env={"KEY": key, "SECRET": secret},
+        )
+        assert secret not in done.text + done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+
+def ours() -> list[str]:
+    """The brokers of ours that have an emulator."""
+    return [name for name in ("alpaca", "binance") if name in BrokerRegistry.names()]
+
+
+@pytest.fixture(scope="module", params=ours())
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """One for all tests of a broker."""
+    emulator = Emulator.start(request.param, key="good-key", secret=SECRET)
+    yield emulator
+    emulator.close()
+
+
+@pytest.fixture
+def venue(emulator: Emulator, tmp_path: Path) -> Iterator[Venue]:
+    """A new account at it. Whatever a test did, nothing was placed."""
+    emulator.do("reset")
+    yield Venue(emulator, tmp_path)
+    assert emulator.do("orders") == []
+
+
+def test_an_account_that_is_well(venue: Venue) -> None:
+    """What it may do, and how it stands."""
+    done = venue.test("--json")
+    assert (done.status, done.stderr) == (0, "")
+    report = json.loads(done.text)
+    assert (report["account"], report["broker"]) == ("desk", venue.emulator.venue)
+    assert report["orders"] == "taken"
+    assert report["permissions"]
+    assert report["clock offset"].endswith(" ms")
+    assert report["instruments"] > 0
+    assert report["open orders"] == 0
+    assert report["balances"]
+    assert "limit" in report["order types"]
+
+
+def test_one_that_is_only_read(venue: Venue) -> None:
+    """By its configuration, whatever the broker allows."""
+    done = venue.test(settings={"trading": {"enabled": False}})
+    assert (done.status, done.stderr) == (0, "")
+    assert "orders       not taken: trading.enabled is false\n" in done.text
+
+
+@pytest.mark.parametrize(("key", "secret"), [("bad-key", SECRET), ("good-key", "hunter3-wrong")])
+def test_a_wrong_key_or_secret(venue: Venue, key: str, secret: str) -> None:
+    """The account, that its credentials are refused, and what to check: the environment too."""
+    done = venue.test(key=key, secret=secret)
+    assert (done.status, done.text) == (1, "")
+    assert done.stderr.startswith("brokergate: account 'desk'")
+    assert "api_key" in done.stderr
+    assert "; " in done.stderr
+    environment = "paper" if venue.emulator.venue == "alpaca" else "testnet"
+    assert environment in done.stderr
+
+
+def test_an_account_whose_key_was_revoked(venue: Venue) -> None:
+    """Expired, deleted, or not let in from here."""
+    venue.emulator.do("fault", kind="key_revoked")
+    done = venue.test()
+    assert done.status == 1
+    assert done.stderr.startswith("brokergate: account 'desk'")
+    assert "api_key" in done.stderr
+
+
+def test_a_venue_under_maintenance(venue: Venue) -> None:
+    """Is no fault of the account's."""
+    venue.emulator.do("fault", kind="maintenance")
+    done = venue.test()
+    assert done.status == 1
+    assert done.stderr.startswith("brokergate: account 'desk'")
+    assert "; " in done.stderr
+
+
+def test_a_venue_that_is_not_there(venue: Venue) -> None:
+    """A wrong address of the broker's own section."""
+    section = {name: url.replace(str(venue.emulator.port), "9") for name, url in venue.section.items()}
+    done = venue.test(settings={venue.emulator.venue: section})
+    assert done.status == 1
+    assert done.stderr.startswith("brokergate: account 'desk'")
+    assert "; check the network" in done.stderr
+
+
+def test_a_venue_that_does_not_answer(venue: Venue) -> None:
+    """The whole of it has a bound."""
+    venue.emulator.do("fault", kind="delay", seconds=30)
+    done = venue.test("--timeout", "3")
+    venue.emulator.do("clear_faults")
+    assert done.status == 1
+    assert done.stderr.startswith("brokergate: account 'desk'")
+    assert "; " in done.stderr
