@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from brokergate.adapters.binance import parse, wire
 from brokergate.adapters.binance.abilities import capabilities
+from brokergate.adapters.binance.access import access
 from brokergate.adapters.binance.client import SAMPLES, BinanceClient
 from brokergate.adapters.binance.commands import Commands, unlisted
 from brokergate.adapters.binance.config import BinanceConfig
@@ -51,6 +52,7 @@ from brokergate.domain.money import ZERO, quotient, round_down
 from brokergate.domain.orders import Order, OrderSpec, Side
 from brokergate.ports.broker import (
     AbstractBroker,
+    AccessReport,
     FillPage,
     FindResult,
     OrderGroup,
@@ -280,6 +282,9 @@ class BinanceBroker(AbstractBroker):
 
     async def get_account_info(self) -> BrokerAccountInfo:
         return await self._views.account()
+
+    async def check_access(self) -> AccessReport:
+        return await access(self._connected)
 
     async def list_instruments(self) -> Sequence[Instrument]:
         return self._connected.listing.instruments()

@@ -125,7 +125,10 @@ class BinanceClient:
                 nonlocal sent_ns
                 sent_ns = self._clock.now_ns()
 
-            shown = await self._send(wire.server_time(), note)
+            try:
+                shown = await self._send(wire.server_time(), note)
+            except Refusal as refusal:
+                raise refusal.error() from None
             self.offset.add(sent_ns, self._received_ns, parse.server_ms(shown))
 
     _received_ns = 0
