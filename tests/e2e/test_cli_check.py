@@ -142,8 +142,8 @@ def test_a_bad_configuration_is_not_served(tmp_path: Path) -> None:
     assert (done.status, done.text) == (2, "")
     assert done.stderr == (
         "brokergate: the configuration cannot be used\n"
-        "b.yaml:1: accounts.p.broker ('binance') is not in this release; "
-        "remove the account, or use one of: paper\n"
+        "b.yaml:1: accounts.p.credentials lacks api_secret; add it; binance takes {api_key, api_secret} or "
+        "{api_key, private_key}\n"
     )
     assert [file.name for file in tmp_path.iterdir()] == ["b.yaml"]
 
