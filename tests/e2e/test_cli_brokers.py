@@ -11,7 +11,7 @@ import pytest
 from brokergate.adapters.registry import BROKERS, BrokerRegistry
 from tests.e2e.console import brokergate
 
-needed = re.compile(r"^[^#]*\$\{([A-Z_]+)\}", re.MULTILINE).findall
+needed = re.compile(r"^[^#\n]*\$\{([A-Z_]+)\}", re.MULTILINE).findall
 
 
 @pytest.mark.parametrize("broker", BrokerRegistry.names())
