@@ -11,7 +11,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from tests.e2e.process import ROOT, environment
 
@@ -26,7 +26,15 @@ class Emulator:
     begins with `reset`. Numbers go as decimals or text, never as floats.
     """
 
-    def __init__(self, venue: str, process: subprocess.Popen[str], port: int, key: str, secret: str) -> None:
+    def __init__(
+        self,
+        venue: str,
+        process: subprocess.Popen[str],
+        errors: IO[str],
+        port: int,
+        key: str,
+        secret: str,
+    ) -> None:
         self.venue = venue
         self.port = port
         self.key = key
@@ -34,6 +42,7 @@ class Emulator:
         self.url = f"http://127.0.0.1:{port}"
         self.ws_url = f"ws://127.0.0.1:{port}"
         self._process = process
+        self._errors = errors
 
     @classmethod
     def start(
@@ -46,34 +55,42 @@ class Emulator:
     ) -> Self:
         """Starts the process and returns once it listens. `options` go to its command line."""
         arguments = ["--port", str(port), "--key", key, "--secret", secret, *options]
-        with tempfile.TemporaryFile("w+") as errors:
-            process = subprocess.Popen(
-                [sys.executable, "-m", f"tests.emulators.{venue}", *arguments],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                cwd=ROOT,
-                env=environment(),
-                start_new_session=True,
-            )
-            assert process.stdout is not None
-            told = process.stdout.readline()
-            if not told:
-                process.wait(20)
-                errors.seek(0)
-                raise RuntimeError(f"the emulator of {venue} did not start:\n{errors.read()}")
-        return cls(venue, process, int(json.loads(told)["port"]), key, secret)
+        errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"tests.emulators.{venue}", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=ROOT,
+            env=environment(),
+            start_new_session=True,
+        )
+        assert process.stdout is not None
+        told = process.stdout.readline()
+        if not told:
+            process.wait(20)
+            errors.seek(0)
+            raise RuntimeError(f"the emulator of {venue} did not start:\n{errors.read()}")
+        return cls(venue, process, errors, int(json.loads(told)["port"]), key, secret)
 
     def close(self) -> None:
-        """Ends the process. Fails where it had ended by itself."""
+        """Ends the process. Fails where it had ended by itself, and where it had an error of its own: no test may take
+        that for one of the venue's."""
         ended = self._process.poll()
         self._process.kill()
         self._process.wait(20)
         for pipe in (self._process.stdin, self._process.stdout):
             assert pipe is not None
             pipe.close()
-        assert ended is None, f"the emulator of {self.venue} ended with {ended}"
+        told = self._told_errors()
+        assert ended is None, f"the emulator of {self.venue} ended with {ended}:\n{told}"
+        assert "Traceback" not in told, f"the emulator of {self.venue} had an error of its own:\n{told}"
+
+    def _told_errors(self) -> str:
+        with self._errors as errors:
+            errors.seek(0)
+            return errors.read()
 
     async def __aenter__(self) -> Self:
         return self

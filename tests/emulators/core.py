@@ -92,6 +92,9 @@ class VenueCore:
         usual = AccountTerms(initial_balances=dict.fromkeys(currencies, CUSHION), base_currency="USDT")
         self.venue = Venue(instruments, terms or usual, EMPTY, now_ns)
         self.venue.opening()
+        # A market without a book is another one to `sim`: nobody knows then what can be had.
+        empty = [BookSnapshot(now_ns, symbol, (), ()) for symbol in self.instruments]
+        self.venue.apply(empty, now_ns)
         self._by_key: dict[str, VenueOrderState] = {}
 
     @property

@@ -207,7 +207,7 @@ class Binance(VenueEmulator):
             if error.status in (418, 429) and error.data is not None:
                 wait_ms = error.data["retryAfter"] - error.data["serverTime"]
                 headers["Retry-After"] = str(max(1, -(-wait_ms // 1000)))
-                return Reply(error.status, orjson.dumps(error.body() | {"data": None}), headers, error.code)
+                error.data = None
             return Reply(error.status, orjson.dumps(error.body()), headers, error.code)
         return Reply(200, orjson.dumps(result), self._headers(endpoint))
 
