@@ -34,6 +34,7 @@ from brokergate.sim.book import UNKNOWN
 from brokergate.sim.market import BookSnapshot, MarkUpdate, TradeUpdate
 from brokergate.sim.terms import AccountTerms
 from brokergate.sim.venue import Venue
+from tests.emulators.funds import Funds
 from tests.emulators.orders import (
     ZERO,
     BalanceMoved,
@@ -60,7 +61,7 @@ _AT_ONCE = (TimeInForce.FOK, TimeInForce.IOC)
 Levels = Sequence[tuple[Decimal, Decimal]]
 
 
-class VenueCore:
+class VenueCore(Funds):
     """See the module. Symbols are taken in the project's notation and in the venue's."""
 
     def __init__(
@@ -73,23 +74,16 @@ class VenueCore:
         maker_rate: Decimal = ZERO,
         terms: AccountTerms | None = None,
     ) -> None:
-        self.instruments = {instrument.symbol: instrument for instrument in instruments}
+        named = {instrument.symbol: instrument for instrument in instruments}
+        super().__init__(named, balances, taker_rate, maker_rate)
         self._by_venue_symbol = {instrument.broker_symbol: instrument for instrument in instruments}
-        self.taker_rate = taker_rate
-        self.maker_rate = maker_rate
-        currencies = {instrument.base_currency for instrument in instruments}
-        currencies |= {instrument.quote_currency for instrument in instruments}
-        currencies.discard("")
-        self.totals: dict[str, Decimal] = dict.fromkeys(sorted(currencies), ZERO) | dict(balances)
         self.orders: list[VenueOrderState] = []
         """Every order that the venue took, in that order."""
-        self.open: dict[int, VenueOrderState] = {}
-        """Those that have not ended, by number."""
         self.executions: list[Execution] = []
         self.trades: dict[str, list[MarketTraded]] = defaultdict(list)
         """What everybody saw, by symbol."""
         self.listeners: list[Callable[[Happening], None]] = []
-        usual = AccountTerms(initial_balances=dict.fromkeys(currencies, CUSHION), base_currency="USDT")
+        usual = AccountTerms(initial_balances=dict.fromkeys(self.currencies, CUSHION), base_currency="USDT")
         self.venue = Venue(instruments, terms or usual, EMPTY, now_ns)
         self.venue.opening()
         # A market without a book is another one to `sim`: nobody knows then what can be had.
@@ -270,72 +264,6 @@ class VenueCore:
         self.advance(now_ns)
         self.totals[currency] = self.totals.get(currency, ZERO) + amount
         self._emit(BalanceMoved(currency, amount, self.now_ns))
-
-    # Money
-
-    def locked(self, currency: str, without: VenueOrderState | None = None) -> Decimal:
-        """What open orders lock of a currency."""
-        locked = ZERO
-        groups: dict[int, Decimal] = {}
-        for order in self.open.values():
-            if order is without or order.asleep:
-                continue
-            needed, amount = self.needs(order)
-            if needed != currency:
-                continue
-            if order.lock_group is None:
-                locked += amount
-            else:
-                groups[order.lock_group] = max(groups.get(order.lock_group, ZERO), amount)
-        return locked + sum(groups.values(), ZERO)
-
-    def free(self, currency: str, without: VenueOrderState | None = None) -> Decimal:
-        """What can be used of a currency."""
-        return self.totals.get(currency, ZERO) - self.locked(currency, without)
-
-    def needs(self, order: VenueOrderState) -> tuple[str, Decimal]:
-        """What an order that works locks: (currency, amount)."""
-        instrument, spec = self.instruments[order.spec.symbol], order.spec
-        if not order.buys:
-            return instrument.base_currency, order.leaves
-        price = order.lock_price or spec.limit_price or spec.stop_price
-        if price is None:
-            return instrument.quote_currency, spec.quote_quantity or self.cost(spec.symbol, order.leaves)
-        return instrument.quote_currency, price * order.leaves
-
-    def cost(self, symbol: str, quantity: Decimal) -> Decimal:
-        """What a buyer of `quantity` would pay now, as far as the book goes."""
-        book, paid = self.book(symbol, 5000), ZERO
-        for price, size in book.asks if book else ():
-            part = min(size, quantity)
-            paid += part * price
-            quantity -= part
-        return paid
-
-    def shortfall(self, order: VenueOrderState, instead_of: VenueOrderState | None = None) -> str:
-        """Why the account cannot afford an order that comes; empty where it can. A venue with margin has its own."""
-        currency, amount = self.needs(order)
-        free = self.free(currency, instead_of)
-        if order.lock_group is not None:
-            mates = [
-                mate
-                for mate in self.open.values()
-                if mate.lock_group == order.lock_group and mate is not order and not mate.asleep
-            ]
-            free += max(
-                (self.needs(mate)[1] for mate in mates if self.needs(mate)[0] == currency), default=ZERO
-            )
-        return f"it needs {amount} {currency}, and {free} is free" if amount > free else ""
-
-    def fee(
-        self, order: VenueOrderState, quantity: Decimal, price: Decimal, liquidity: Liquidity
-    ) -> tuple[Decimal, str]:
-        """What an execution costs: a share of what is received, to eight places, rounded down."""
-        instrument = self.instruments[order.spec.symbol]
-        rate = self.maker_rate if liquidity is Liquidity.MAKER else self.taker_rate
-        received = quantity if order.buys else quantity * price
-        currency = instrument.base_currency if order.buys else instrument.quote_currency
-        return (received * rate).quantize(Decimal("1e-8"), "ROUND_DOWN"), currency
 
     # Queries
 

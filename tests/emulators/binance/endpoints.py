@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from tests.emulators.binance.exchange import Exchange
 from tests.emulators.binance.lists import ListExchange
 from tests.emulators.binance.market import PublicMarket
 from tests.emulators.binance.parameters import Parameters
@@ -43,7 +42,7 @@ class Endpoint:
     """Whether the answer tells how many orders have not filled."""
 
 
-def endpoints(exchange: Exchange) -> list[Endpoint]:
+def endpoints(exchange: ListExchange) -> list[Endpoint]:
     """All of them."""
     reading = Reading(exchange)
     none, read, trade = Security.NONE, Security.USER_DATA, Security.TRADE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -11,7 +11,7 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.orders import OrderState
 from tests.emulators.binance import errors
 from tests.emulators.binance.asking import TRIGGERED, Asked, read_order
-from tests.emulators.binance.errors import ApiError, both_missing, filter_failure, rejected
+from tests.emulators.binance.errors import ApiError, both_missing, rejected
 from tests.emulators.binance.filters import AveragePrice, check_filters
 from tests.emulators.binance.limits import Limits
 from tests.emulators.binance.parameters import Parameters
@@ -19,8 +19,6 @@ from tests.emulators.binance.showing import (
     acknowledged,
     cancelled,
     kept,
-    milliseconds,
-    quantities,
     queried,
     status,
 )
@@ -57,9 +55,8 @@ class Exchange:
         )
         self.disabled = ""
         """Why the account may not trade; empty where it may."""
-        self.amended: Callable[[VenueOrderState, str], int] = lambda _order, _before: 0
-        """Is told of an amended order and its client id of before; gives the execution's number."""
-        self._by_client: dict[str, list[VenueOrderState]] = {}
+        self.by_client: dict[str, list[VenueOrderState]] = {}
+        """Every order by its client id, the latest last."""
         self.cancel_ids: dict[int, str] = {}
         """The client id that the cancel of an order had, by the order's number."""
         self._random = Random(1)
@@ -88,7 +85,7 @@ class Exchange:
 
     def place(self, parameters: Parameters) -> dict[str, Any]:
         """POST order."""
-        asked, response = self._read(parameters)
+        asked, response = self.read(parameters)
         parameters.finish()
         self.check(asked)
         self.limits.check_orders(1, self.now_ns, self.clock.shown_ms())
@@ -97,7 +94,7 @@ class Exchange:
     def test(self, parameters: Parameters) -> dict[str, Any]:
         """POST order/test: everything but the matching engine."""
         rates = parameters.flag("computeCommissionRates")
-        asked, _ = self._read(parameters)
+        asked, _ = self.read(parameters)
         parameters.finish()
         self.check(asked)
         if not rates:
@@ -166,7 +163,7 @@ class Exchange:
         order_id = parameters.integer("orderId")
         original = parameters.client_id("origClientOrderId")
         cancel_id = parameters.client_id("newClientOrderId")
-        restriction = self._restriction(parameters)
+        restriction = self.restriction(parameters)
         parameters.finish()
         return self.end(symbol, order_id, original, cancel_id, restriction)
 
@@ -179,7 +176,7 @@ class Exchange:
         restriction: str | None,
     ) -> dict[str, Any]:
         """Cancels one order, and with it the list that it belongs to."""
-        order = self._open_order(symbol, order_id, original)
+        order = self.open_order(symbol, order_id, original)
         if restriction is not None:
             wanted = "NEW" if restriction == "ONLY_NEW" else "PARTIALLY_FILLED"
             if status(order) != wanted:
@@ -221,108 +218,6 @@ class Exchange:
         except Refused as refused:
             raise ApiError(-2011, errors.UNKNOWN_ORDER) from refused
 
-    # Changing
-
-    def cancel_replace(self, parameters: Parameters) -> dict[str, Any]:
-        """POST order/cancelReplace: what of it was done is told by -2021 (half) and -2022 (nothing)."""
-        parameters.need("cancelReplaceMode")
-        mode = parameters.choice("cancelReplaceMode", ("STOP_ON_FAILURE", "ALLOW_FAILURE"))
-        parameters.choice("orderRateLimitExceededMode", ("DO_NOTHING", "CANCEL_ONLY"))
-        cancel_id = parameters.client_id("cancelNewClientOrderId")
-        original = parameters.client_id("cancelOrigClientOrderId")
-        order_id = parameters.integer("cancelOrderId")
-        restriction = self._restriction(parameters)
-        asked, response = self._read(parameters)
-        parameters.finish()
-        if original is None and order_id is None:
-            raise both_missing("cancelOrigClientOrderId", "cancelOrderId")
-        self.check(asked)
-        self.limits.check_orders(1, self.now_ns, self.clock.shown_ms())
-        cancel: dict[str, Any]
-        try:
-            cancel = self.end(asked.symbol, order_id, original, cancel_id, restriction)
-            ended = True
-        except ApiError as error:
-            cancel, ended = {"code": error.code, "msg": error.message}, False
-        placed: dict[str, Any] | None = None
-        result = "NOT_ATTEMPTED"
-        if ended or mode == "ALLOW_FAILURE":
-            try:
-                placed, result = self.enter(asked, response), "SUCCESS"
-            except ApiError as error:
-                placed, result = {"code": error.code, "msg": error.message}, "FAILURE"
-        else:
-            # What is not attempted counts all the same (rest-api.md, cancelReplace).
-            self.limits.count_orders(1)
-        told = {
-            "cancelResult": "SUCCESS" if ended else "FAILURE",
-            "newOrderResult": result,
-            "cancelResponse": cancel,
-            "newOrderResponse": placed,
-        }
-        if ended and result == "SUCCESS":
-            return told
-        if ended or result == "SUCCESS":
-            raise ApiError(-2021, "Order cancel-replace partially failed.", 409, told)
-        raise ApiError(-2022, "Order cancel-replace failed.", 400, told)
-
-    def amend(self, parameters: Parameters) -> dict[str, Any]:
-        """PUT order/amend/keepPriority: less of the same, in its place in the queue."""
-        symbol = self.symbol(parameters.symbol())
-        order_id = parameters.integer("orderId")
-        original = parameters.client_id("origClientOrderId")
-        new_id = parameters.client_id("newClientOrderId")
-        quantity = parameters.need_decimal("newQty")
-        parameters.finish()
-        order = self._open_order(symbol, order_id, original)
-        if quantity <= 0:
-            raise ApiError(-1013, "Invalid quantity.")
-        if quantity % symbol.step:
-            raise filter_failure("LOT_SIZE")
-        if quantity == order.quantity:
-            raise ApiError(-2038, "The requested action would change no state; rejecting.")
-        if quantity > order.quantity:
-            raise ApiError(-2038, "Order amend (quantity increase) is not supported.")
-        if order.extra.get("amends", 0) >= symbol.max_amends:
-            raise filter_failure("MAX_NUM_ORDER_AMENDS")
-        before = order.client_order_id
-        if quantity <= order.cum_quantity:
-            self.withdraw(order, new_id or self.new_id(), OrderState.EXPIRED)
-        else:
-            self.core.replace(order, order.spec, quantity, self.now_ns)
-            order.client_order_id = new_id or self.new_id()
-            self._by_client.setdefault(order.client_order_id, []).append(order)
-            self._by_client[before].remove(order)
-        order.extra["amends"] = order.extra.get("amends", 0) + 1
-        number = self.amended(order, before)
-        return {
-            "transactTime": milliseconds(order.updated_ns),
-            "executionId": number,
-            "amendedOrder": self._amended(order, before),
-        }
-
-    def _amended(self, order: VenueOrderState, before: str) -> dict[str, Any]:
-        shown, extra = quantities(order), kept(order)
-        return {
-            "symbol": extra["symbol"],
-            "orderId": order.number,
-            "orderListId": extra["orderListId"],
-            "origClientOrderId": before,
-            "clientOrderId": order.client_order_id,
-            "price": shown["price"],
-            "qty": shown["origQty"],
-            "executedQty": shown["executedQty"],
-            "preventedQty": eight(Decimal(0)),
-            "quoteOrderQty": shown["origQuoteOrderQty"],
-            "cumulativeQuoteQty": shown["cummulativeQuoteQty"],
-            "status": status(order),
-            "timeInForce": extra["timeInForce"],
-            "type": extra["type"],
-            "side": extra["side"],
-            "workingTime": milliseconds(order.working_ns),
-            "selfTradePreventionMode": extra["stp"],
-        }
-
     # Lists are in `lists`; here is what the rest has to know of them
 
     def list_of(self, order: VenueOrderState) -> Any:
@@ -355,7 +250,7 @@ class Exchange:
             if orders and original is not None and orders[0].client_order_id != original:
                 raise ApiError(-2039, "Client order ID is not correct for this order ID.")
         else:
-            orders = self._by_client.get(original or "", [])
+            orders = self.by_client.get(original or "", [])
         return next((order for order in reversed(orders) if kept(order)["symbol"] == symbol.name), None)
 
     def query(self, parameters: Parameters) -> dict[str, Any]:
@@ -370,18 +265,18 @@ class Exchange:
 
     # Inside
 
-    def _read(self, parameters: Parameters) -> tuple[Asked, str]:
+    def read(self, parameters: Parameters) -> tuple[Asked, str]:
         asked = read_order(parameters, self.symbol)
         usual = "FULL" if asked.type in ("MARKET", "LIMIT") else "ACK"
         response = parameters.choice("newOrderRespType", RESPONSES) or usual
         return asked, response
 
-    def _restriction(self, parameters: Parameters) -> str | None:
+    def restriction(self, parameters: Parameters) -> str | None:
         words = ("ONLY_NEW", "ONLY_PARTIALLY_FILLED")
         refusal = ApiError(-1145, "cancelRestrictions has to be either ONLY_NEW or ONLY_PARTIALLY_FILLED.")
         return parameters.choice("cancelRestrictions", words, refusal)
 
-    def _open_order(self, symbol: Symbol, order_id: int | None, original: str | None) -> VenueOrderState:
+    def open_order(self, symbol: Symbol, order_id: int | None, original: str | None) -> VenueOrderState:
         if order_id is None and original is None:
             raise both_missing("origClientOrderId", "orderId")
         for order in self.open_orders(symbol.name):
@@ -405,7 +300,7 @@ class Exchange:
     def _happened(self, happening: Happening) -> None:
         if isinstance(happening, Placed) and not happening.woken:
             order = happening.order
-            self._by_client.setdefault(order.client_order_id, []).append(order)
+            self.by_client.setdefault(order.client_order_id, []).append(order)
         if isinstance(happening, Filled) and len(happening.execution.order.executions) == 1:
             self.limits.order_filled()
         if isinstance(happening, Triggered):

@@ -15,8 +15,9 @@ from typing import Any
 from brokergate.domain.orders import OrderState
 from tests.emulators.binance import errors
 from tests.emulators.binance.asking import Asked, Names, read_order
+from tests.emulators.binance.changing import ChangingExchange
 from tests.emulators.binance.errors import ApiError, both_missing, filter_failure, rejected
-from tests.emulators.binance.exchange import RESPONSES, Exchange
+from tests.emulators.binance.exchange import RESPONSES
 from tests.emulators.binance.parameters import Parameters
 from tests.emulators.binance.showing import acknowledged, cancelled, kept, milliseconds
 from tests.emulators.clock import VenueClock
@@ -67,7 +68,7 @@ class OrderList:
         }
 
 
-class ListExchange(Exchange):
+class ListExchange(ChangingExchange):
     """The venue with its lists."""
 
     def __init__(self, clock: VenueClock, balances: Mapping[str, Decimal] | None) -> None:
