@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 GRPCURL := .tools/bin/grpcurl
 # import path of each package beside the tests; those that exist
-SOURCES := $(wildcard server/brokergate clients/python/brokergate_client tests tools)
+SOURCES := $(wildcard server/brokergate clients/python/brokergate_client tests tools docs/examples)
 RELEASE := $(shell git describe --tags --match 'v*' --abbrev=0 2>/dev/null)
 GIT_DIR := $(shell git rev-parse --git-common-dir 2>/dev/null)
 
