@@ -101,6 +101,9 @@ class ReadOnlyBroker(AbstractBroker):
     def quote(self, symbol: str) -> QuoteView | None:
         return self._broker.quote(symbol)
 
+    def last_quote(self, symbol: str) -> QuoteView | None:
+        return self._broker.last_quote(symbol)
+
     def book(self, symbol: str, depth: int) -> BookView | None:
         return self._broker.book(symbol, depth)
 

@@ -90,7 +90,14 @@ class ConnectionConfig(Section):
     by itself: what a stream kept back is found no later. Default 30000."""
     quiet_period_ms: Annotated[Count, Field(ge=0, le=600_000)] = 2000
     """Milliseconds that broker and journal must disagree for, in two readings, before it is a discrepancy: a fill may
-    be in a position before it is told. Default 2000."""
+    be in a position before it is told. For so long, and a second at least, a stream may also take to tell what a poll
+    found; then it is mute, and another one is made. Default 2000."""
+    quiet_timeout_ms: Annotated[Count, Field(ge=100, le=3_600_000)] = 30_000
+    """Milliseconds without a word on a stream, after which it is asked whether it still lives; it has as long again, at
+    most ten seconds, to answer, and then another one is made. Default 30000."""
+    reconnect_max_ms: Annotated[Count, Field(ge=1000, le=3_600_000)] = 60_000
+    """The longest wait between two attempts to connect, in milliseconds. It begins with a second and doubles, until a
+    connection has held for a minute. Default 60000."""
 
 
 class WhenDisconnected(StrEnum):

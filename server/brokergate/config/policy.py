@@ -27,6 +27,7 @@ def policy_of(account: AccountConfig) -> AccountPolicy:
         risk=account.risk_limits.policy(),
         poll_interval_ns=account.connection.poll_interval_ms * _NS_PER_MS,
         quiet_period_ns=account.connection.quiet_period_ms * _NS_PER_MS,
+        reconnect_max_ns=account.connection.reconnect_max_ms * _NS_PER_MS,
     )
 
 

@@ -111,7 +111,7 @@ class AlpacaBroker(AbstractBroker):
     async def _leave_stream(self) -> None:
         reader, self._reader = self._reader, None
         if reader is not None:
-            await reader.close()
+            await reader.give_up()
 
     async def events(self) -> AsyncIterator[Sequence[Report]]:
         if self._reader is None:
@@ -259,6 +259,9 @@ class AlpacaBroker(AbstractBroker):
 
     def quote(self, symbol: str) -> QuoteView | None:
         return self._market.quote(symbol)
+
+    def last_quote(self, symbol: str) -> QuoteView | None:
+        return self._market.last_quote(symbol)
 
     def book(self, symbol: str, depth: int) -> BookView | None:
         return self._market.book(symbol, depth)

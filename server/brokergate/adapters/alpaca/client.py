@@ -12,10 +12,11 @@ from brokergate.adapters.alpaca.config import ALPACA, AlpacaConfig
 from brokergate.adapters.alpaca.errors import Meaning, meaning
 from brokergate.adapters.alpaca.values import NS_PER_S, WireError, load, mapping, text
 from brokergate.adapters.connection.errors import NotSent
-from brokergate.adapters.connection.http import HttpClient, HttpReply, HttpTimeouts
+from brokergate.adapters.connection.http import HttpClient, HttpReply
 from brokergate.adapters.connection.manager import credential_id
+from brokergate.adapters.connection.settings import http_timeouts, stream_settings
 from brokergate.adapters.connection.sharing import StreamReader
-from brokergate.adapters.connection.stream import StreamClient, StreamSettings
+from brokergate.adapters.connection.stream import Probe, StreamClient
 from brokergate.adapters.context import BrokerContext, watched_breaker
 from brokergate.config.accounts import AccountConfig
 from brokergate.domain.errors import (
@@ -34,7 +35,6 @@ WINDOW_S = 60.0
 RESERVE = 20
 """Of the requests of a minute, for cancels alone."""
 HANDSHAKE_S = 10.0
-MAX_PROBE_S = 10.0
 HTTP_SERVER_ERROR = 500
 
 
@@ -47,6 +47,7 @@ class AlpacaClient:
         self._rest_url = settings.rest(account.environment)
         self._stream_url = settings.stream(account.environment)
         self._settings = settings
+        self._connection = account.connection
         self._timeout_s = account.connection.request_timeout_ms / 1000
         self._context = context
         limiter = context.connections.shared(
@@ -116,8 +117,7 @@ class AlpacaClient:
         return answer
 
     def _http(self, url: str) -> HttpClient:
-        timeouts = HttpTimeouts(connect_s=self._timeout_s, read_s=self._timeout_s, total_s=self._timeout_s)
-        return self._context.connections.http(ALPACA, self._credential, url, timeouts)
+        return self._context.connections.http(ALPACA, self._credential, url, http_timeouts(self._connection))
 
     @staticmethod
     def _understood(reply: HttpReply) -> Any | Meaning:
@@ -151,8 +151,7 @@ class AlpacaClient:
         return await self._context.connections.private_stream(ALPACA, key, self._open_stream)
 
     async def _open_stream(self) -> StreamClient:
-        quiet_s = self._settings.quiet_timeout_ms / 1000
-        stream = await self.open(self._stream_url, quiet_s, lambda alive: alive.send(wire.LISTEN_FRAME))
+        stream = await self.open(self._stream_url, lambda alive: alive.send(wire.LISTEN_FRAME))
         try:
             await stream.send(self.frame(wire.authenticate_frame))
             status = text(await self._told(stream, "authorization"), "status", "")
@@ -168,15 +167,9 @@ class AlpacaClient:
             raise
         return stream
 
-    async def open(
-        self, url: str, quiet_s: float, probe: Callable[[StreamClient], Any] | None = None
-    ) -> StreamClient:
-        """A WebSocket, with nothing said on it yet."""
-        settings = StreamSettings(
-            connect_timeout_s=self._timeout_s,
-            quiet_s=quiet_s,
-            probe_timeout_s=min(quiet_s, MAX_PROBE_S),
-        )
+    async def open(self, url: str, probe: Probe) -> StreamClient:
+        """A WebSocket, with nothing said on it yet. `probe` asks for a sign of life."""
+        settings = stream_settings(self._connection)
         return await StreamClient.connect(url, clock=self._context.clock, settings=settings, probe=probe)
 
     @staticmethod

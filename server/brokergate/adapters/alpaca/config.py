@@ -76,9 +76,6 @@ class AlpacaConfig(Section):
     some 12,000; up to 50 that are named are asked for one by one, which makes connecting quicker. Default: all."""
     requests_per_minute: Annotated[Count, Field(ge=20, le=10_000)] = 200
     """Requests a minute that Alpaca allows the account, until it says otherwise with an answer. Default 200."""
-    quiet_timeout_ms: Annotated[Count, Field(ge=100, le=600_000)] = 30_000
-    """Milliseconds without a word on the account's stream, after which it is asked whether it still lives; it has as
-    long again, at most ten seconds, to answer. Default 30000."""
     absence_after_ms: Annotated[Count, Field(ge=0, le=600_000)] = ABSENCE_AFTER_MS
     """Milliseconds after an answer was lost, from which on Alpaca's word that it has no such order is believed. Default
     10000."""

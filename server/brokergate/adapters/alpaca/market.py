@@ -20,9 +20,6 @@ from brokergate.adapters.context import BrokerContext
 from brokergate.domain.errors import AuthenticationError, BrokerError, TemporaryConnectionError
 from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
 
-QUIET_S = 120.0
-"""Without data or an answer: nothing trades at night, so that this bounds nothing but the wait for the library's
-pings."""
 CHUNK = 100
 """Symbols that one message or request names."""
 _LEFT = frozenset({400, 405, 410})
@@ -56,7 +53,7 @@ class Feed:
 
     async def open(self) -> StreamClient:
         """Connects and authenticates. Raises a `BrokerError`."""
-        stream = await self._client.open(self._url, QUIET_S)
+        stream = await self._client.open(self._url, self._probe)
         try:
             await self._greeted(stream, "connected")
             await stream.send(self._client.frame(wire.data_auth_frame))
@@ -79,6 +76,11 @@ class Feed:
                 return
         raise WireError(f"it does not say {word}")
 
+    async def _probe(self, stream: StreamClient) -> None:
+        """Asks once more for what is subscribed to: Alpaca answers with all that is."""
+        some = sorted(self.hub.wanted)[:1]
+        await stream.send(wire.data_subscribe_frame("subscribe", some, crypto=self._crypto))
+
     async def subscribe(self, stream: StreamClient, symbols: frozenset[str]) -> None:
         """Asks for quotes and trades, and for crypto the book."""
         for chunk in _chunks(symbols):
@@ -100,7 +102,11 @@ class Feed:
             answer = await self._client.ask_data(target)
             for quote in parsed(self._quotes, answer):
                 known = self.hub.last_quote(quote.symbol)
-                if known is None or known[1] or known[0].event_time_ns < quote.event_time_ns:
+                if (
+                    known is None
+                    or not self.hub.live(quote.symbol)
+                    or known.event_time_ns < quote.event_time_ns
+                ):
                     self.hub.on_quote(quote)
 
     def _quotes(self, answer: Any) -> list[QuoteView]:
@@ -162,6 +168,10 @@ class Market:
     def quote(self, symbol: str) -> QuoteView | None:
         """As the port has it."""
         return self._feed(symbol).hub.quote(symbol)
+
+    def last_quote(self, symbol: str) -> QuoteView | None:
+        """As the port has it."""
+        return self._feed(symbol).hub.last_quote(symbol)
 
     def book(self, symbol: str, depth: int) -> BookView | None:
         """As the port has it."""

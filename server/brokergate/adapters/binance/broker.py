@@ -23,13 +23,13 @@ from brokergate.adapters.binance.replacing import Replacing
 from brokergate.adapters.binance.signing import signer_of
 from brokergate.adapters.binance.telling import Telling
 from brokergate.adapters.binance.views import Views, refused_preview
-from brokergate.adapters.connection.http import HttpTimeouts
 from brokergate.adapters.connection.hub import MarketDataHub
 from brokergate.adapters.connection.ids import VenueIds
 from brokergate.adapters.connection.manager import credential_id
 from brokergate.adapters.connection.offset import ClockOffset
 from brokergate.adapters.connection.outbox import Outbox
 from brokergate.adapters.connection.public import PublicStream
+from brokergate.adapters.connection.settings import http_timeouts, stream_settings
 from brokergate.adapters.context import BrokerContext, watched_breaker
 from brokergate.config.accounts import AccountConfig
 from brokergate.domain.accounts import (
@@ -82,6 +82,7 @@ class BinanceBroker(AbstractBroker):
         # The secret is part of it: what an account with a wrong one is refused must not be another one's.
         secrets = [secret for _, secret in sorted(account.credentials.items())]
         self._credential = credential_id(self._hosts.rest_url, *secrets)
+        self._connection = account.connection
         self._timeout_ms = account.connection.request_timeout_ms
         self._recv_window_ms = config.recv_window_ms
         self._valuation_currency = config.valuation_currency
@@ -93,7 +94,7 @@ class BinanceBroker(AbstractBroker):
         """What needs a running loop, made at the first connection and kept: what is known outlives one connection."""
         context, clock, host = self._context, self._clock, self._hosts.rest_url
         limiter = context.connections.shared(("binance", "limits", host), lambda: address_limits(clock))
-        timeout_s = self._timeout_ms / 1000
+        settings = stream_settings(self._connection)
         budget = Budget(limiter, self._credential)
         context.metrics.watch_limits(budget.utilisation)
         client = BinanceClient(
@@ -101,7 +102,7 @@ class BinanceBroker(AbstractBroker):
                 "binance",
                 self._credential,
                 host,
-                HttpTimeouts(connect_s=timeout_s, read_s=timeout_s, total_s=timeout_s),
+                http_timeouts(self._connection),
             ),
             self._signer,
             budget,
@@ -113,7 +114,7 @@ class BinanceBroker(AbstractBroker):
             errors=context.metrics,
         )
         stream = PrivateStream(
-            client, context.connections, self._credential, self._hosts.websocket_api_url, clock
+            client, context.connections, self._credential, self._hosts.websocket_api_url, clock, settings
         )
         ids = VenueIds(self._account_id, wire.CLIENT_ID_LENGTH)
         absence_after_ms = self.capabilities.absence_after_ms
@@ -125,7 +126,7 @@ class BinanceBroker(AbstractBroker):
         self._lookups = Lookups(desk, self._executions)
         self._views = Views(desk, self._valuation_currency)
         self._market = Market(
-            client, self._hub, self._hosts.stream_url, clock, lambda: desk.listing, context.log
+            client, self._hub, self._hosts.stream_url, clock, lambda: desk.listing, context.log, settings
         )
         self._public = PublicStream(self._hub, self._market, clock, context.random, context.log)
         return desk
@@ -293,6 +294,9 @@ class BinanceBroker(AbstractBroker):
 
     def quote(self, symbol: str) -> QuoteView | None:
         return self._hub.quote(symbol)
+
+    def last_quote(self, symbol: str) -> QuoteView | None:
+        return self._hub.last_quote(symbol)
 
     def book(self, symbol: str, depth: int) -> BookView | None:
         return self._hub.book(symbol, depth)

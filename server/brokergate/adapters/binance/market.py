@@ -110,8 +110,10 @@ class Market:
         clock: Clock,
         listing: Callable[[], Listing],
         log: Callable[..., object],
+        settings: StreamSettings,
     ) -> None:
         self._client = client
+        self._settings = settings
         self._hub = hub
         self._url = url
         self._clock = clock
@@ -127,7 +129,7 @@ class Market:
         return await StreamClient.connect(
             f"{self._url}/ws",
             clock=self._clock,
-            settings=StreamSettings(quiet_s=30.0),
+            settings=self._settings,
             probe=self._probe,
         )
 

@@ -39,13 +39,20 @@ class PrivateStream:
     """The private stream of one key, as one account reads it."""
 
     def __init__(
-        self, client: BinanceClient, connections: ConnectionManager, credential: str, url: str, clock: Clock
+        self,
+        client: BinanceClient,
+        connections: ConnectionManager,
+        credential: str,
+        url: str,
+        clock: Clock,
+        settings: StreamSettings,
     ) -> None:
         self._client = client
         self._connections = connections
         self._credential = credential
         self._url = url
         self._clock = clock
+        self._settings = settings
         self._numbers = count(1)
         self._reader: StreamReader | None = None
         self._heard: dict[str, int] = {}
@@ -61,14 +68,14 @@ class PrivateStream:
         """Reads no more."""
         if self._reader is not None:
             reader, self._reader = self._reader, None
-            await reader.close()
+            await reader.give_up()
 
     async def _subscribed(self) -> StreamClient:
         await self._client.charge(_WEIGHT)
         stream = await StreamClient.connect(
             self._url,
             clock=self._clock,
-            settings=StreamSettings(quiet_s=30.0),
+            settings=self._settings,
             probe=self._probe,
         )
         try:

@@ -32,13 +32,14 @@ _AUTOMATIC = ("User-Agent", "Content-Type", "Accept")
 
 @dataclass(frozen=True, slots=True)
 class HttpReply:
-    """A whole answer. `received_ns` is the gateway's wall time at which its head was there; names of `headers` are
-    found however they are written."""
+    """A whole answer. `sent_ns` and `received_ns` are the gateway's wall time: when there was a connection to send on,
+    and when the head of the answer was there. Names of `headers` are found however they are written."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     received_ns: int
+    sent_ns: int = 0
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
@@ -76,7 +77,7 @@ def _tracing() -> aiohttp.TraceConfig:
     tracing = aiohttp.TraceConfig()
 
     async def connected(_: aiohttp.ClientSession, context: SimpleNamespace, __: object) -> None:
-        context.trace_request_ctx.made = True
+        context.trace_request_ctx.note()
 
     tracing.on_connection_create_end.append(connected)
     tracing.on_connection_reuseconn.append(connected)
@@ -84,12 +85,17 @@ def _tracing() -> aiohttp.TraceConfig:
 
 
 class _Connected:
-    """Whether a request had a connection."""
+    """When a request had a connection; 0 where it had none."""
 
-    __slots__ = ("made",)
+    __slots__ = ("_clock", "at_ns")
 
-    def __init__(self) -> None:
-        self.made = False
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.at_ns = 0
+
+    def note(self) -> None:
+        """It has one now."""
+        self.at_ns = self._clock.now_ns()
 
 
 class HttpClient:
@@ -121,7 +127,7 @@ class HttpClient:
     ) -> HttpReply:
         """The answer to one request. `target` is path and query, percent-encoded: it leaves as it is given. Raises
         `NotSent` or `OutcomeUnknown`."""
-        connected = _Connected()
+        connected = _Connected(self._clock)
         try:
             return await self._exchange(method, target, headers, body, connected)
         except BrokerError:
@@ -129,7 +135,7 @@ class HttpClient:
         except (TimeoutError, aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
             failure = _kind(error)
         # Outside of the handler, so that no traceback leads to an error that holds the request.
-        if connected.made:
+        if connected.at_ns:
             raise OutcomeUnknown(f"{self._host}: no whole answer to {method} ({failure})")
         raise NotSent(f"{self._host}: no connection ({failure}); nothing was sent")
 
@@ -147,7 +153,8 @@ class HttpClient:
         ) as response:
             received_ns = self._clock.now_ns()
             answer = await self._read(response)
-            return HttpReply(response.status, CIMultiDictProxy(response.headers.copy()), answer, received_ns)
+            headers_told = CIMultiDictProxy(response.headers.copy())
+            return HttpReply(response.status, headers_told, answer, received_ns, connected.at_ns)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         chunks = bytearray()

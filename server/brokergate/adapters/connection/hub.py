@@ -48,10 +48,13 @@ class MarketDataHub:
         book = self._books.get(symbol) if symbol in self._live else None
         return book(depth) if book is not None else None
 
-    def last_quote(self, symbol: str) -> tuple[QuoteView, bool] | None:
-        """The latest quote that there was, and whether it is stale: to be shown, never to be traded by."""
-        quote = self._quotes.get(symbol)
-        return None if quote is None else (quote, symbol not in self._live)
+    def last_quote(self, symbol: str) -> QuoteView | None:
+        """The latest quote that there was, also where it is stale: to be shown, never to be traded by."""
+        return self._quotes.get(symbol)
+
+    def live(self, symbol: str) -> bool:
+        """Whether the stream gives what is known of the symbol."""
+        return symbol in self._live
 
     def subscribe_market_data(self, symbols: Sequence[str], listener: Listener) -> Callable[[], None]:
         """As the port has it."""

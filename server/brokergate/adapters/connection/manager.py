@@ -90,7 +90,8 @@ class ConnectionManager:
     ) -> StreamReader:
         """A reader of the one private stream of (broker, credential), from now on. The first one opens it:
         `open_stream` connects, authenticates and subscribes, and raises a `BrokerError` where it cannot. The last one
-        that closes its reader closes it."""
+        that closes its reader closes it. Once somebody has given it up the next one to come opens another, and those
+        who still read the old one lose it and come after: what is mute for one account is mute for all."""
         from brokergate.adapters.connection.sharing import SharedStream
 
         if self._closed:
@@ -98,7 +99,9 @@ class ConnectionManager:
         key = (broker, credential)
         while (stream := self._streams.get(key)) is not None and stream.ended:
             # Some venues allow one at a time: the old one is gone before a new one comes.
-            await stream.close()
+            await stream.close(
+                "another account with the same key connects again, and the stream is made anew"
+            )
             if self._streams.get(key) is stream:
                 del self._streams[key]
         if stream is None:

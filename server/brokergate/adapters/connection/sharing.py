@@ -52,6 +52,12 @@ class StreamReader:
         self._frames.clear()
         await self._stream.leave(self)
 
+    async def give_up(self) -> None:
+        """Likewise, and nobody joins the stream any more: an account that connects again may have found it mute, and is
+        to have another one."""
+        self._stream.ended = True
+        await self.close()
+
     def give(self, frame: str | bytes) -> None:
         """Takes a frame from the stream."""
         if self._ended:
@@ -130,9 +136,11 @@ class SharedStream:
         if not self._readers:
             await self.close()
 
-    async def close(self) -> None:
-        """Ends the stream for all."""
+    async def close(self, failure: str = "") -> None:
+        """Ends the stream for all; `failure` is what those who still read it are told."""
         self.ended = True
+        for reader in self._readers:
+            reader.end(failure)
         if self._opening is not None and not self._opening.done():
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)

@@ -54,14 +54,13 @@ PATIENCE_S = 20.0
 class Desk:
     """A connected adapter, and what it told."""
 
-    def __init__(self, venue: Emulator, **settings: object) -> None:
+    def __init__(self, venue: Emulator, *, quiet_timeout_ms: int = 30_000, **settings: object) -> None:
         self.venue = venue
         self.context: BrokerContext = context("desk")
         usual: dict[str, object] = {"instruments": [SYMBOL, "GME", "BTC/USD"], "requests_per_minute": 10_000}
         config = account(venue, **{**usual, **settings})
-        config = config.model_copy(
-            update={"connection": config.connection.model_copy(update={"request_timeout_ms": 1_500})}
-        )
+        bounds = {"request_timeout_ms": 1_500, "quiet_timeout_ms": quiet_timeout_ms}
+        config = config.model_copy(update={"connection": config.connection.model_copy(update=bounds)})
         self.broker = AlpacaBroker(config, self.context)
         self.told: list[Report] = []
         self.ended: BaseException | None = None

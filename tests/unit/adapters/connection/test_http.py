@@ -16,6 +16,7 @@ from brokergate.adapters.connection.http import HttpClient, HttpTimeouts
 from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.domain.errors import BrokerError
 from tests.unit.adapters.connection.wires import OK, Answer, RawServer, Received, fine, never, raw, raw_server
+from tests.unit.adapters.paper.hand_clock import WALL_NS, HandClock
 
 SHORT = HttpTimeouts(connect_s=0.3, read_s=0.3, total_s=0.6)
 BODY = b'{"qty": "1"}'
@@ -67,6 +68,22 @@ async def test_headers_of_an_answer_are_found_however_they_are_written(
     server.answer = raw(b"HTTP/1.1 429 Slow Down\r\nRETRY-After: 7\r\nContent-Length: 0\r\n\r\n")
     reply = await client.send("GET", "/", headers={})
     assert (reply.status, reply.headers["Retry-After"], reply.headers["retry-after"]) == (429, "7", "7")
+
+
+async def test_an_answer_says_when_it_was_asked_for_and_when_it_came(server: RawServer) -> None:
+    """Without the wait for a connection: what is between is the way to the venue and back, for its clock's offset."""
+    clock = HandClock()
+    async with ConnectionManager(clock) as connections:
+        client = connections.http("venue", "key", server.url, SHORT)
+
+        async def later(request: Received, writer: asyncio.StreamWriter) -> None:
+            await clock.advance(2)
+            await fine(request, writer)
+
+        server.answer = later
+        await clock.advance(1)
+        reply = await client.send("GET", "/", headers={})
+    assert (reply.sent_ns, reply.received_ns) == (WALL_NS + 1_000_000_000, WALL_NS + 3_000_000_000)
 
 
 async def test_html_and_server_errors_are_answers(server: RawServer, client: HttpClient) -> None:

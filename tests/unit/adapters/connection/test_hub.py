@@ -92,7 +92,7 @@ def test_who_asks_for_a_quote_makes_it_wanted(watched: Watched) -> None:
     clock._elapsed_ns += 1
     hub.sweep()
     assert watched.changes == [{"BTC/USDT"}, set()]
-    assert hub.last_quote("BTC/USDT") == (quote(), True)
+    assert (hub.last_quote("BTC/USDT"), hub.live("BTC/USDT")) == (quote(), False)
 
 
 def test_questions_want_so_many_symbols_and_no_more(
@@ -124,10 +124,10 @@ def test_what_the_stream_no_longer_tells_is_stale(watched: Watched) -> None:
     hub.on_quote(quote())
     hub.on_book("BTC/USDT", 1, lambda depth: BookView("BTC/USDT", (), (), 1, 2))
     assert hub.book("BTC/USDT", 5) == BookView("BTC/USDT", (), (), 1, 2)
-    assert hub.last_quote("BTC/USDT") == (quote(), False)
+    assert (hub.last_quote("BTC/USDT"), hub.live("BTC/USDT")) == (quote(), True)
     hub.lost()
     assert (hub.quote("BTC/USDT"), hub.book("BTC/USDT", 5)) == (None, None)
-    assert hub.last_quote("BTC/USDT") == (quote(), True)
+    assert (hub.last_quote("BTC/USDT"), hub.live("BTC/USDT")) == (quote(), False)
     hub.on_quote(quote(bid="99"))
     assert hub.quote("BTC/USDT") == quote(bid="99")
     assert hub.book("BTC/USDT", 5) is None

@@ -10,9 +10,12 @@ from websockets.asyncio.server import ServerConnection
 
 from brokergate.adapters.connection import sharing
 from brokergate.adapters.connection.errors import NotSent
+from brokergate.adapters.connection.http import HttpTimeouts
 from brokergate.adapters.connection.manager import ConnectionManager, credential_id
+from brokergate.adapters.connection.settings import LONGEST_PROBE_S, http_timeouts, stream_settings
 from brokergate.adapters.connection.sharing import StreamReader
 from brokergate.adapters.connection.stream import StreamClient, StreamSettings
+from brokergate.config.accounts import ConnectionConfig
 from brokergate.domain.errors import AuthenticationError, BrokerError
 from brokergate.ports.clock import SystemClock
 from tests.unit.adapters.connection.wires import Venue, raw_server, read, venue
@@ -79,6 +82,23 @@ async def test_one_stream_is_told_on_to_all() -> None:
         await server.say("c")
         assert await take(second, 1) == ["c"]
         assert len(server.sockets) == 1
+
+
+async def test_who_gave_a_stream_up_does_not_come_back_to_it() -> None:
+    """It may have been mute; who still reads it loses it, and both are on the new one in the end."""
+    async with venue() as server, ConnectionManager() as connections:
+        opener = Opener(server)
+        left = await connections.private_stream("venue", "key", opener)
+        stays = await connections.private_stream("venue", "key", opener)
+        await left.give_up()
+        assert stays.alive
+        back = await connections.private_stream("venue", "key", opener)
+        assert "made anew" in await read(stays, [])
+        await stays.close()
+        after = await connections.private_stream("venue", "key", opener)
+        await server.say("news")
+        assert await take(back, 1) == await take(after, 1) == ["news"]
+        assert (opener.opened, len(server.sockets)) == (2, 1)
 
 
 async def test_another_credential_has_its_own() -> None:
@@ -209,3 +229,11 @@ async def test_a_mistake_of_one_reader_is_not_the_others() -> None:
             await first.send("late")
         await second.send("in time")
         assert second.alive
+
+
+def test_the_bounds_follow_the_accounts_settings() -> None:
+    connection = ConnectionConfig(request_timeout_ms=1500, quiet_timeout_ms=4000)
+    assert http_timeouts(connection) == HttpTimeouts(1.5, 1.5, 1.5)
+    streams = stream_settings(connection)
+    assert (streams.connect_timeout_s, streams.quiet_s, streams.probe_timeout_s) == (1.5, 4, 4)
+    assert stream_settings(ConnectionConfig()).probe_timeout_s == LONGEST_PROBE_S
