@@ -19,7 +19,7 @@ from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.adapters.context import BrokerContext
 from brokergate.adapters.paper.making import create_paper_broker, market_order
 from brokergate.adapters.registry import create_broker
-from brokergate.config import GatewayConfig, ListenerConfig, policy_of
+from brokergate.config import AccountConfig, GatewayConfig, ListenerConfig, policy_of
 from brokergate.config.server import MIB
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.streams import EventStreams
@@ -28,6 +28,7 @@ from brokergate.journal.sqlite.journal import SqliteJournal
 from brokergate.journal.sqlite.opening import UNKNOWN_BOOT
 from brokergate.journal.sqlite.retention import Retention
 from brokergate.journal.sqlite.schema import journal_path
+from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock, SystemClock
 from brokergate.ports.journal import Journal, JournalError
 from brokergate.resilience import BrokerMetrics
@@ -124,7 +125,7 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                         market_of=gateway.market,
                     )
                     try:
-                        broker = create_broker(account, context)
+                        broker = _made(account, context)
                     except Exception as error:  # noqa: BLE001 - one that cannot start leaves the others alone
                         gateway.absent[account_id] = f"cannot start: {error}"
                         log.error("account cannot start", account=account_id, error=str(error))
@@ -149,6 +150,19 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
                 await connections.close()
         finally:
             journal.close()
+
+
+def _made(account: AccountConfig, context: BrokerContext) -> AbstractBroker:
+    """The broker of an account. Raises `StartError` where its adapter cannot be loaded, or makes none."""
+    try:
+        return create_broker(account, context)
+    except Exception as error:
+        # What else an adapter raises may hold what it was given.
+        cause = f": {error}" if isinstance(error, ValueError | ImportError) else ""
+        raise StartError(
+            f"account {context.account_id!r}: its broker {account.broker!r} cannot be made "
+            f"({type(error).__name__}{cause}); mend the account's settings, or remove it"
+        ) from error
 
 
 def boot_id() -> str:

@@ -162,6 +162,10 @@ class BrokerFactory:
             raise CredentialsError(
                 f"account {name!r} lacks {' and '.join(lacking)}; {kind.name} takes {kind.takes()}: docs/credentials.md"
             )
+        try:
+            kind.check_credentials(account.credentials)
+        except ValueError as error:
+            raise CredentialsError(f"account {name!r}: credentials {error}") from None
         return account
 
     async def close(self) -> None:

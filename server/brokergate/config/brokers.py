@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 from brokergate.domain.accounts import Environment
 
@@ -36,6 +36,10 @@ class BrokerKind:
     """The sets of credentials that it takes, by their names: an account has all of one of them."""
     optional_credentials: tuple[str, ...] = ()
     """Credentials that an account may have beside such a set."""
+    credentials_check: str | Callable[..., Any] | None = None
+    """Called with a complete set, as a mapping of names to `SecretStr`, or `package.module:name` of it: raises
+    `ValueError` for what can be seen to be wrong without asking the broker. Its text ends in '; ' and the way out, and
+    holds no credential."""
 
     def __post_init__(self) -> None:
         if not _name(self.name):
@@ -62,11 +66,23 @@ class BrokerKind:
 
     def load(self) -> Callable[..., Any]:
         """The factory itself. Imports the adapter; raises whatever that raises, and `ValueError` for what is none."""
-        factory: Any = self.factory
-        if isinstance(factory, str):
-            module, _, attribute = factory.partition(":")
-            factory = getattr(importlib.import_module(module), attribute, None)
-        if not callable(factory):
+        factory = _named(self.factory)
+        if factory is None:
             raise ValueError(f"the broker {self.name!r} has no factory at {self.factory!r}")
-        found: Callable[..., Any] = factory
-        return found
+        return factory
+
+    def check_credentials(self, credentials: Mapping[str, SecretStr]) -> None:
+        """Whether a complete set of credentials can be right. `ValueError` says why not, and the way out."""
+        check = None if self.credentials_check is None else _named(self.credentials_check)
+        if check is not None and credentials:
+            check(credentials)
+
+
+def _named(reference: str | Callable[..., Any]) -> Callable[..., Any] | None:
+    """What a reference names; None where there is nothing to be called."""
+    found: Any = reference
+    if isinstance(reference, str):
+        module, _, attribute = reference.partition(":")
+        found = getattr(importlib.import_module(module), attribute, None)
+    called: Callable[..., Any] | None = found if callable(found) else None
+    return called

@@ -13,6 +13,7 @@ from brokergate.config.problems import Problem, nearest
 from brokergate.credentials.variables import CredentialsError, default_variable, plain_id, variable
 
 if TYPE_CHECKING:
+    from brokergate.config.accounts import AccountConfig
     from brokergate.credentials.lookup import Keyring, Lookup
 
 
@@ -103,6 +104,20 @@ def wrong_credentials(
                 yield problem(path, settings, "is missing", _ways(account, kind))
         elif isinstance(node, Mapping):
             yield from _of_section(path, node, kind)
+
+
+def refused_credentials(
+    accounts: MappingOf[str, AccountConfig], tree: Mapping, kinds: MappingOf[str, BrokerKind]
+) -> Iterator[Problem]:
+    """Credentials that are complete and, as their broker's own check says, cannot be right."""
+    for account, settings in accounts_of(tree):
+        configured = accounts[account]
+        try:
+            kinds[configured.broker].check_credentials(configured.credentials)
+        except ValueError as error:
+            what, _, way_out = str(error).rpartition("; ")
+            node = settings.items.get("credentials", settings)
+            yield problem(("accounts", account, "credentials"), node, what, way_out)[1]
 
 
 def _of_section(path: Path_, section: Mapping, kind: BrokerKind) -> Iterator[Found]:

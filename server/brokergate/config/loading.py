@@ -21,7 +21,7 @@ from brokergate.config.document import (
 )
 from brokergate.config.environment import Expansion, read_env_file
 from brokergate.config.explain import explain
-from brokergate.config.filling import with_credentials
+from brokergate.config.filling import refused_credentials, with_credentials
 from brokergate.config.gateway import GatewayConfig, gateway_model
 from brokergate.config.kinds import named_kinds, with_brokers_defaults
 from brokergate.config.overrides import NO_OVERRIDES, Overrides, override
@@ -70,6 +70,8 @@ def load_config(
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)
         problems += explain(model, expanded, details, expansion.failed)
+    if config is not None and not problems:
+        problems += refused_credentials(config.accounts, expanded, kinds)
     if problems or config is None:
         raise ConfigError(_in_order(problems, files)) from None
     return config

@@ -83,4 +83,6 @@ KIND = BrokerKind(
     "brokergate.adapters.binance.broker:BinanceBroker",
     (Environment.TESTNET, Environment.DEMO, Environment.LIVE),
     credentials=(("api_key", "api_secret"), ("api_key", "private_key")),
+    optional_credentials=("private_key_passphrase",),
+    credentials_check="brokergate.adapters.binance.signing:check_credentials",
 )

@@ -42,24 +42,30 @@ class HmacSigner:
 class Ed25519Signer:
     """A key of which Binance has the public half: signatures are base64."""
 
-    def __init__(self, api_key: SecretStr, pem: SecretStr) -> None:
+    def __init__(self, api_key: SecretStr, pem: SecretStr, passphrase: SecretStr | None = None) -> None:
         self.api_key = api_key
-        self._key = _private_key(pem)
+        self._key = _private_key(pem, passphrase)
 
     def sign(self, payload: bytes) -> str:
         """The Ed25519 signature of `payload`, in base64."""
         return base64.b64encode(self._key.sign(payload)).decode("ascii")
 
 
-def _private_key(pem: SecretStr) -> Ed25519PrivateKey:
+def _private_key(pem: SecretStr, passphrase: SecretStr | None) -> Ed25519PrivateKey:
     # A variable of the environment often holds the line breaks as the two characters \ and n.
     text = pem.get_secret_value().replace("\\n", "\n")
+    password = None if passphrase is None else passphrase.get_secret_value().encode()
     try:
-        key = load_pem_private_key(text.encode(), password=None)
+        key = load_pem_private_key(text.encode(), password)
     except (ValueError, TypeError, UnsupportedAlgorithm):
+        encrypted = (
+            "with a private_key_passphrase that is not its own"
+            if password
+            else "and no private_key_passphrase"
+        )
         raise ValueError(
-            "has a private_key that is no unencrypted private key in PEM; give the text that begins with "
-            "-----BEGIN PRIVATE KEY-----"
+            f"has a private_key that cannot be read, {encrypted}; give the text that begins with "
+            "-----BEGIN PRIVATE KEY-----, or the passphrase of one that is encrypted"
         ) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError(
@@ -70,7 +76,7 @@ def _private_key(pem: SecretStr) -> Ed25519PrivateKey:
 
 def signer_of(credentials: Mapping[str, SecretStr]) -> Signer:
     """What signs the account's requests. `ValueError` says which credential is missing or cannot be."""
-    unknown = sorted(set(credentials) - {"api_key", "api_secret", "private_key"})
+    unknown = sorted(set(credentials) - {"api_key", "api_secret", "private_key", "private_key_passphrase"})
     if unknown:
         raise ValueError(f"has credentials that Binance does not know ({', '.join(unknown)}); remove them")
     api_key = credentials.get("api_key")
@@ -83,9 +89,14 @@ def signer_of(credentials: Mapping[str, SecretStr]) -> Signer:
             "private_key for Ed25519"
         )
     if pem is not None:
-        return Ed25519Signer(api_key, pem)
+        return Ed25519Signer(api_key, pem, credentials.get("private_key_passphrase"))
     if secret is None:
         raise ValueError(
             "has an api_key alone; add api_secret (an HMAC key) or private_key (an Ed25519 key in PEM)"
         )
     return HmacSigner(api_key, secret)
+
+
+def check_credentials(credentials: Mapping[str, SecretStr]) -> None:
+    """For `brokergate check`: `ValueError` for credentials that can sign nothing."""
+    signer_of(credentials)

@@ -82,7 +82,7 @@ def test_a_private_key_may_have_its_line_breaks_written_out() -> None:
         ),
         (
             {"api_key": SecretStr("k"), "private_key": SecretStr("zzz-secret")},
-            "no unencrypted private key in PEM",
+            "private_key that cannot be read, and no private_key_passphrase",
         ),
         ({"api_key": SecretStr("k"), "api_token": SecretStr("t")}, "does not know (api_token)"),
     ],
