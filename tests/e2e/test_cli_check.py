@@ -8,6 +8,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from brokergate.cli import COMMANDS
 from tests.e2e.console import SCRIPT, brokergate
@@ -44,13 +46,14 @@ def test_what_the_documentation_shows_is_accepted(project_root: Path, tmp_path: 
     (tmp_path / "my_models").mkdir()
     (tmp_path / "my_models" / "slips.py").write_text(page.split("```python\n")[1].split("```")[0])
     (tmp_path / "latency.csv").write_text("response_ns\n40000000\n")
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    (tmp_path / "key.pem").write_bytes(key)
     shown = documented(project_root)
     assert len(shown) >= 5
     for name, text in shown.items():
         (tmp_path / name).write_text(text)
-        # Any file will do for a secret's.
         needed = re.findall(r"\$\{([A-Z_]+)\}", text)
-        variables = {one: str(tmp_path / name) if one.endswith("_FILE") else "x" for one in needed}
+        variables = {one: str(tmp_path / "key.pem") if one.endswith("_FILE") else "x" for one in needed}
         checked = brokergate("check", name, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path), **variables})
         assert (checked.status, checked.stderr) == (0, ""), text
 
