@@ -222,7 +222,7 @@ class VenueCore(Funds):
             raise Refused(ErrorReason.ORDER_ENDED, "the order has ended")
         before, wanted = order.spec, replace(spec, quantity=quantity)
         trial = replace(order, spec=wanted, quantity=quantity)
-        lack = self.shortfall(trial, instead_of=order)
+        lack = "" if order.asleep else self.shortfall(trial, instead_of=order)
         if lack:
             raise Refused(ErrorReason.INSUFFICIENT_FUNDS, lack)
         if order.asleep:
@@ -296,7 +296,7 @@ class VenueCore(Funds):
         (outcome,) = self.venue.place([order.order()], self.now_ns)
         expires: ErrorReason | None = None
         if isinstance(outcome, Rejected):
-            at_once = order.spec.time_in_force in _AT_ONCE or order.spec.type is OrderType.MARKET
+            at_once = order.spec.time_in_force in _AT_ONCE or order.spec.limit_price is None
             if outcome.reason is ErrorReason.SELF_TRADE or (outcome.reason in _UNFILLABLE and at_once):
                 expires = outcome.reason
             else:

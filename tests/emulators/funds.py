@@ -89,7 +89,7 @@ class Funds(ABC):
             mates = [
                 mate
                 for mate in self.open.values()
-                if mate.lock_group == order.lock_group and mate is not order and not mate.asleep
+                if mate.lock_group == order.lock_group and mate not in (order, instead_of) and not mate.asleep
             ]
             free += max(
                 (self.needs(mate)[1] for mate in mates if self.needs(mate)[0] == currency), default=ZERO

@@ -13,7 +13,7 @@ from tests.emulators.binance.parameters import Parameters
 from tests.emulators.binance.showing import kept, milliseconds, quantities, status
 from tests.emulators.binance.symbols import eight
 from tests.emulators.clock import VenueClock
-from tests.emulators.orders import VenueOrderState
+from tests.emulators.orders import Refused, VenueOrderState
 
 
 class ChangingExchange(Exchange):
@@ -90,7 +90,10 @@ class ChangingExchange(Exchange):
         if quantity <= order.cum_quantity:
             self.withdraw(order, new_id or self.new_id(), OrderState.EXPIRED)
         else:
-            self.core.replace(order, order.spec, quantity, self.now_ns)
+            try:
+                self.core.replace(order, order.spec, quantity, self.now_ns)
+            except Refused as refused:
+                raise ApiError(-2038, refused.message) from refused
             order.client_order_id = new_id or self.new_id()
             self.by_client.setdefault(order.client_order_id, []).append(order)
             self.by_client[before].remove(order)

@@ -58,7 +58,7 @@ class Trailing:
         for trail in list(self._following.values()):
             order = trail.order
             if not order.open or order.triggered:
-                del self._following[order.number]
+                self._following.pop(order.number, None)
             elif order.spec.symbol == symbol and not order.asleep:
                 for trade in new:
                     trail.see(trade.price, trade.time_ns)
@@ -76,7 +76,7 @@ class Trailing:
             )
         except Refused:
             # Set off or ended in the same step.
-            del self._following[trail.order.number]
+            self._following.pop(trail.order.number, None)
 
 
 class Trail:
