@@ -281,16 +281,20 @@ async def test_a_token_must_be_allowed_for_the_account_that_is_chosen(tmp_path: 
         server.close()
 
 
-def test_the_command_line_places_by_route(routed: ServerProcess) -> None:
+async def test_the_command_line_places_by_route(routed: ServerProcess, gateway: Gateway) -> None:
     """`brokergate order place --route` shows the account that was chosen; `order cancel --route` finds the order."""
     name = f"cli-{secrets.token_hex(4)}"
     env = {"BROKERGATE_ADDRESS": routed.address}
     options = ("--symbol", BTC, "--side", "buy", "--type", "limit", "--quantity", "0.01", "--price", "100")
-    placed = run_brokergate("order", "place", *options, "--route", ROUTE, "--id", name, env=env)
+    placed = await asyncio.to_thread(
+        run_brokergate, "order", "place", *options, "--route", ROUTE, "--id", name, env=env
+    )
     assert placed.returncode == 0, placed.stderr
     heading, row = placed.stdout.splitlines()
     assert (heading.split()[0], row.split()[0]) == ("ACCOUNT", FAR)
-    cancelled = run_brokergate("order", "cancel", "--route", ROUTE, "--id", name, env=env)
+    cancelled = await asyncio.to_thread(
+        run_brokergate, "order", "cancel", "--route", ROUTE, "--id", name, env=env
+    )
     assert cancelled.returncode == 0, cancelled.stderr
     assert "CANCELED" in cancelled.stdout
 
