@@ -102,6 +102,10 @@ generate: setup ## write server/brokergate/v1 from proto/, and the pages of docs
 	@$(BIN)/python tools/lifecycle_docs.py
 	@$(BIN)/python tools/conformance_docs.py
 
+.PHONY: faults
+faults: setup ## inject every fault at every broker's emulator, judge the laws, and write docs/fault-matrix.md
+	@$(BIN)/python tools/fault_matrix.py
+
 .PHONY: lock
 lock: setup ## write constraints.txt anew: the newest versions that pyproject.toml allows
 	@$(BIN)/python tools/lock.py

@@ -1,0 +1,83 @@
+"""The faults of the matrix: what befalls which request or stream, and for how long."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row. The kinds and their arguments are the emulators' (`tests/emulators/faults.py`)."""
+
+    key: str
+    title: str
+    request: tuple[str, Arguments] | None = None
+    """Befalls each order that is placed, a cancel, and queries."""
+    stream: tuple[str, Arguments] | None = None
+    """Befalls what the private stream tells, or stands."""
+    at_once: tuple[str, Arguments] | None = None
+    """Is done three times, with trading in between."""
+    resolver: bool = False
+    """The host's name is not found. Done here, and not at the emulator; the connections that stand are cut."""
+    lasts_s: float = 0.0
+    """How long it goes on after the last order."""
+    unknown: bool = False
+    """Whether the outcome of orders cannot be known at first: then some must have been uncertain."""
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """The emulator's kinds that count as injected. Where answers are lost and the stream is kept back beside, that
+        the lost order is not told all the same, the answers count."""
+        first = self.request or self.stream or self.at_once
+        return frozenset(() if first is None else (first[0],))
+
+
+def _status(code: int, accept: bool, **more: Any) -> tuple[str, Arguments]:
+    return "status", {"code": code, "accept": accept, **more}
+
+
+UNTOLD = ("lose_frame", {"count": 6})
+"""Beside lost answers: the stream does not tell what the answer would have told."""
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario(
+        "lost-after",
+        "answer lost after accept",
+        request=("answer_lost_after_accept", {}),
+        stream=UNTOLD,
+        unknown=True,
+    ),
+    Scenario(
+        "lost-before", "answer lost before accept", request=("answer_lost_before_accept", {}), unknown=True
+    ),
+    Scenario("429", "429, too many requests", request=_status(429, False, retry_after=1)),
+    Scenario("418", "418, banned", request=_status(418, False, retry_after=1)),
+    Scenario("403", "403 of the web application firewall", request=_status(403, False)),
+    Scenario(
+        "5xx-accepted",
+        "5xx, and the request was carried out",
+        request=_status(503, True),
+        stream=UNTOLD,
+        unknown=True,
+    ),
+    Scenario("5xx-not", "5xx, and it was not", request=_status(500, False), unknown=True),
+    Scenario(
+        "html", "HTML in place of JSON", request=("html", {"accept": True}), stream=UNTOLD, unknown=True
+    ),
+    Scenario("mute", "stream mute", stream=("mute_stream", {"on": "orders"}), lasts_s=1.0),
+    Scenario("cut", "stream cut", at_once=("cut_stream", {})),
+    Scenario("lost-frame", "frames lost on a healthy socket", stream=("lose_frame", {"count": 4})),
+    Scenario("duplicate", "frames twice", stream=("duplicate_frames", {"count": 1000})),
+    Scenario("reorder", "frames in another order", stream=("reorder_frames", {"count": 3})),
+    Scenario("clock", "clock off by 2 s", stream=("clock_off", {"ms": 2000})),
+    Scenario("restart", "venue restarts", at_once=("restart", {"seconds": 0.3})),
+    Scenario("maintenance", "maintenance", stream=("maintenance", {}), lasts_s=1.0),
+    Scenario("revoked", "key revoked, and given back", stream=("key_revoked", {}), lasts_s=1.0),
+    Scenario("dns", "DNS fails", resolver=True, lasts_s=0.5),
+    Scenario("slow-loris", "slow loris", request=("slow_loris", {}), stream=UNTOLD, unknown=True),
+    Scenario("partial", "partial JSON", request=("partial_json", {}), stream=UNTOLD, unknown=True),
+)

@@ -1,0 +1,35 @@
+"""Every fault at every broker: all laws hold, and none of them for want of anything to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.emulators.client import Emulator
+from tests.faults.matrix import run
+from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.venues import VENUES, Venue
+
+
+@pytest.fixture(scope="session", params=sorted(VENUES))
+def venue(request: pytest.FixtureRequest) -> Venue:
+    """Each broker in turn."""
+    return VENUES[request.param]
+
+
+@pytest.fixture(scope="session")
+def emulator(venue: Venue) -> Iterator[Emulator]:
+    """Its emulator's process."""
+    started = Emulator.start(venue.name)
+    yield started
+    started.close()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.key)
+async def test_all_laws_hold(scenario: Scenario, venue: Venue, emulator: Emulator, tmp_path: Path) -> None:
+    """Laws 1 to 9 hold through the fault and after it."""
+    row = await run(scenario, venue, emulator, tmp_path)
+    assert not row.failures, "\n".join(row.failures)
