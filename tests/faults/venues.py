@@ -72,7 +72,7 @@ class AlpacaAccount(AccountConfig):
     alpaca: AlpacaConfig = AlpacaConfig()
 
 
-CONNECTION = {"request_timeout_ms": REQUEST_TIMEOUT_MS}
+CONNECTION = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "quiet_timeout_ms": 1000}
 
 
 def _binance(emulator: Emulator, host: str, context: BrokerContext) -> AbstractBroker:
@@ -110,7 +110,6 @@ def _alpaca(emulator: Emulator, host: str, context: BrokerContext) -> AbstractBr
                 "data_stream_url": ws,
                 "instruments": ["AAPL", "MSFT"],
                 "requests_per_minute": 10_000,
-                "quiet_timeout_ms": 1000,
                 "absence_after_ms": ABSENCE_AFTER_MS,
             },
         }
