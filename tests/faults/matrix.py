@@ -21,8 +21,10 @@ from tests.faults.venues import Venue
 ORDERS = 3
 LEVEL = 1000
 """Lots that the market shows at a price."""
+BEGUN_S = 0.1
+"""A restart is begun by then."""
 AWAY_S = 0.3
-"""A restart is begun by then, and over."""
+"""One of a tenth of a second is over by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,7 @@ async def _trouble(house: House, scenario: Scenario) -> None:
             kind, arguments = scenario.at_once
             await _there(emulator)
             await emulator.fault(kind, **arguments)
+            await asyncio.sleep(BEGUN_S)
         await _arm(house, scenario, "place")
         # One rests, one takes.
         await house.place(house.order(f"n{number}", 2 if number % 2 else -5 - number))
