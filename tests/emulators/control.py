@@ -79,7 +79,7 @@ class Control:
         if fault.kind == "cut_stream":
             emulator.drop_streams(fault.on)
         if fault.kind in STANDING or fault.kind in ("cut_stream", "restart"):
-            if fault.kind in ("cut_stream", "restart", "clock_off", "key_revoked"):
+            if fault.kind in ("cut_stream", "restart", "clock_off", "key_revoked", "query_lag"):
                 emulator.faults.count(fault.kind)
             emulator.fault_began(fault)
         if fault.kind == "restart":

@@ -50,6 +50,8 @@ class VenueEmulator(ABC):
         self.faults = Faults()
         self.log = RequestLog()
         self.channels: set[Channel] = set()
+        self._coming: set[asyncio.Task[None]] = set()
+        """Requests that arrive late."""
         self.core = self._new_core(None)
 
     # What a venue says of itself
@@ -97,6 +99,8 @@ class VenueEmulator(ABC):
     def reset(self, balances: Mapping[str, Decimal] | None) -> None:
         """A new, empty account and market; streams are cut, faults and the log are cleared."""
         self.drop_streams("*")
+        for task in self._coming:
+            task.cancel()
         self.faults = Faults()
         self.log = RequestLog()
         self.clock.reset()
@@ -130,6 +134,9 @@ class VenueEmulator(ABC):
         accept = bool(fault.arguments.get("accept", fault.kind not in ("status", "html")))
         if fault.kind == "answer_lost_before_accept":
             return await self._lose(request, fault)
+        if fault.kind == "arrives_late":
+            self.after(float(fault.arguments["seconds"]), entry, work)
+            return await self._lose(request, fault)
         reply = await _done(work) if accept else self.failure(503, {})
         if fault.kind == "answer_lost_after_accept":
             self._note(entry, reply)
@@ -148,6 +155,19 @@ class VenueEmulator(ABC):
             self._note(entry, reply)
             return await self._drip(request, reply, float(fault.arguments.get("seconds", 60)))
         return self._told(entry, reply)
+
+    def after(
+        self, seconds: float, entry: dict[str, Any], work: Callable[[], Reply | Awaitable[Reply]]
+    ) -> None:
+        """Does `work` so much later, unless the test has started anew by then. Nobody hears of it."""
+
+        async def run() -> None:
+            await asyncio.sleep(seconds)
+            self._note(entry, await _done(work))
+
+        task = asyncio.ensure_future(run())
+        self._coming.add(task)
+        task.add_done_callback(self._coming.discard)
 
     def _told(self, entry: dict[str, Any], reply: Reply) -> web.Response:
         self._note(entry, reply)

@@ -6,12 +6,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 REQUEST = frozenset(
-    {"answer_lost_before_accept", "answer_lost_after_accept", "status", "html", "slow_loris", "partial_json"}
+    {
+        "answer_lost_before_accept",
+        "answer_lost_after_accept",
+        "arrives_late",
+        "status",
+        "html",
+        "slow_loris",
+        "partial_json",
+    }
 )
 """Befall the answer to a request: `count` of them, 1 unless said otherwise."""
 FRAME = frozenset({"lose_frame", "duplicate_frames", "reorder_frames"})
 """Befall what a stream tells, frame by frame: `count` of them, 1 unless said otherwise."""
-STANDING = frozenset({"mute_stream", "maintenance", "key_revoked", "clock_off", "delay"})
+STANDING = frozenset({"mute_stream", "maintenance", "key_revoked", "clock_off", "delay", "query_lag"})
 """Last until they are cleared, or for `count` requests or frames."""
 AT_ONCE = frozenset({"cut_stream", "restart"})
 """Are done when they are asked for."""
@@ -63,6 +71,10 @@ class Faults:
                         self.waiting.remove(fault)
                 return fault
         return None
+
+    def standing(self, kind: str) -> Fault | None:
+        """The first fault of a kind that waits, without its befalling anything."""
+        return next((fault for fault in self.waiting if fault.kind == kind), None)
 
     def count(self, kind: str) -> None:
         """A fault has befallen something."""

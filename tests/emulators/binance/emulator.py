@@ -75,7 +75,12 @@ class Binance(VenueEmulator):
 
     def new_core(self, balances: Mapping[str, Decimal] | None) -> VenueCore:
         self.exchange = ListExchange(self.clock, balances)
+        self.exchange.lag_ns = self._lag_ns
         return self.exchange.core
+
+    def _lag_ns(self) -> int:
+        lag = self.faults.standing("query_lag")
+        return 0 if lag is None else round(float(lag.arguments["seconds"]) * 1e9)
 
     def listen(self) -> None:
         if self._streams is not None:

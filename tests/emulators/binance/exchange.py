@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -53,6 +53,8 @@ class Exchange:
             taker_rate=TAKER_RATE,
             maker_rate=MAKER_RATE,
         )
+        self.lag_ns: Callable[[], int] = lambda: 0
+        """How old an order or a fill is before questions find it."""
         self.disabled = ""
         """Why the account may not trade; empty where it may."""
         self.by_client: dict[str, list[VenueOrderState]] = {}
@@ -259,9 +261,13 @@ class Exchange:
         order_id, original = parameters.integer("orderId"), parameters.client_id("origClientOrderId")
         parameters.finish()
         order = self.find(symbol, order_id, original)
-        if order is None:
+        if order is None or not self.visible(order.created_ns):
             raise ApiError(-2013, "Order does not exist.")
         return queried(order)
+
+    def visible(self, time_ns: int) -> bool:
+        """Whether questions find what came into being then."""
+        return time_ns <= self.now_ns - self.lag_ns()
 
     # Inside
 

@@ -123,7 +123,8 @@ class Reading:
         """GET openOrders, of one symbol or of all."""
         symbol = self._symbol(parameters)
         parameters.finish()
-        return [queried(order) for order in self._exchange.open_orders(symbol)]
+        found = self._exchange.open_orders(symbol)
+        return [queried(order) for order in found if self._exchange.visible(order.created_ns)]
 
     def all_orders(self, parameters: Parameters) -> list[dict[str, Any]]:
         """GET allOrders: from an id on, or of at most 24 hours, else the latest."""
@@ -134,7 +135,9 @@ class Reading:
         limit = parameters.limit()
         parameters.finish()
         _check_span(start, end)
-        found: list[VenueOrderState] = list(exchange.core.orders_of(symbol.name))
+        found: list[VenueOrderState] = [
+            order for order in exchange.core.orders_of(symbol.name) if exchange.visible(order.created_ns)
+        ]
         if first is not None:
             return [queried(order) for order in found if order.number >= first][:limit]
         if start is not None or end is not None:
@@ -160,7 +163,9 @@ class Reading:
         found: list[Execution] = [
             execution
             for execution in exchange.core.executions
-            if execution.order.spec.symbol == name and order_id in (None, execution.order.number)
+            if execution.order.spec.symbol == name
+            and order_id in (None, execution.order.number)
+            and exchange.visible(execution.time_ns)
         ]
         if first is not None:
             found = [execution for execution in found if execution.trade >= first][:limit]

@@ -58,6 +58,37 @@ def test_an_answer_may_come_never(raw: Raw) -> None:
     assert placed(raw.venue) == ["one"]
 
 
+def test_a_request_arrives_late(raw: Raw) -> None:
+    raw.venue.do("fault", kind="arrives_late", on="place", seconds=0.3)
+    with pytest.raises(LOST):
+        raw.place(price="49000", newClientOrderId="one")
+    assert raw.call("GET", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="one").code == -2013
+    raw.venue.do("fault", kind="arrives_late", on="place", seconds=0.3)
+    with pytest.raises(LOST):
+        raw.place(price="49000", newClientOrderId="old", recvWindow="100")
+    deadline = time.monotonic() + 20
+    while raw.venue.do("log")[2]["status"] is None:
+        assert time.monotonic() < deadline
+    assert placed(raw.venue) == ["one"]
+    assert raw.venue.do("log")[2]["code"] == -1021, "too old by then"
+
+
+def test_questions_find_what_is_old_enough(raw: Raw) -> None:
+    raw.venue.do("fault", kind="query_lag", seconds=30)
+    assert raw.place(type="MARKET", quantity="0.1", newClientOrderId="one").status == 200
+    assert raw.place(price="49000").status == 200
+
+    def found() -> list[int]:
+        queries = ("openOrders", "allOrders", "myTrades")
+        return [len(raw.call("GET", f"/api/v3/{query}", symbol="BTCUSDT").body) for query in queries]
+
+    assert found() == [0, 0, 0]
+    assert raw.call("GET", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="one").code == -2013
+    raw.venue.do("advance", seconds=30)
+    assert found() == [1, 2, 1]
+    assert raw.call("GET", "/api/v3/order", symbol="BTCUSDT", origClientOrderId="one").status == 200
+
+
 @pytest.mark.parametrize(
     ("status", "code"), [(429, -1003), (418, -1003), (500, -1006), (502, -1006), (503, -1006), (504, -1007)]
 )
@@ -157,6 +188,16 @@ async def test_an_answer_is_lost_on_a_connection_that_stays(
         assert (await socket.ask("ping"))["status"] == 200
         assert socket.events == []
         assert placed(venue) == names
+
+
+async def test_a_request_arrives_late_on_a_connection(venue: Emulator) -> None:
+    async with listening(venue) as socket:
+        await venue.fault("arrives_late", on="place", seconds=0.2)
+        await socket.send({"id": 1, "method": "order.place", "params": socket.hmac(ORDER)})
+        assert (await socket.signed("openOrders.status"))["result"] == []
+        await socket.until(bool)
+        assert socket.told("executionReport")[0]["x"] == "NEW"
+    assert len(placed(venue)) == 1
 
 
 async def test_an_answer_is_lost_with_its_connection(venue: Emulator) -> None:

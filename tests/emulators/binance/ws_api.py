@@ -14,7 +14,7 @@ from tests.emulators.binance.errors import ApiError, invalid, missing, unauthori
 from tests.emulators.binance.keys import ApiKey, check_time
 from tests.emulators.binance.parameters import Parameters
 from tests.emulators.binance.socket import VenueSocket
-from tests.emulators.emulator import DELAY, HANG_S
+from tests.emulators.emulator import DELAY, HANG_S, Reply
 from tests.emulators.faults import REQUEST, Fault
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 CONNECT_WEIGHT = 2
 SESSION_WEIGHT = 2
 _NUMBERED = (int, str, type(None))
+_UNDONE = frozenset({"status", "html", "answer_lost_before_accept", "arrives_late"})
+"""Faults after which a request was not done, unless they say so."""
 _KINDS = {
     "session.logon": "logon",
     "session.status": "session",
@@ -124,10 +126,17 @@ class ApiSocket(VenueSocket):
         """Does what a fault leaves of a request, and of its answer."""
         arguments = fault.arguments
         told: list[str] = []
-        if bool(arguments.get("accept", fault.kind not in ("status", "html", "answer_lost_before_accept"))):
+        if bool(arguments.get("accept", fault.kind not in _UNDONE)):
             self._do(number, method, endpoint, sent, entry, told)
+        if fault.kind == "arrives_late":
+
+            def arrive() -> Reply:
+                self._do(number, method, endpoint, sent, entry, told)
+                return Reply(entry["status"], b"", {}, entry["code"])
+
+            self._venue.after(float(arguments["seconds"]), entry, arrive)
         match fault.kind:
-            case "answer_lost_before_accept" | "answer_lost_after_accept":
+            case "answer_lost_before_accept" | "answer_lost_after_accept" | "arrives_late":
                 if arguments.get("how", "hang") == "cut":
                     self.channel.abort()
             case "status":
