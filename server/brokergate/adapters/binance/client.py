@@ -19,7 +19,7 @@ from brokergate.adapters.connection.http import HttpClient, HttpReply
 from brokergate.adapters.connection.offset import ClockOffset
 from brokergate.domain.errors import BrokerError
 from brokergate.ports.clock import Clock
-from brokergate.resilience.breaker import CircuitBreaker, CircuitBreakerError
+from brokergate.resilience.breaker import CircuitBreaker
 
 NS_PER_MS = 1_000_000
 HTTP_SERVER_ERROR = 500
@@ -144,7 +144,7 @@ class BinanceClient:
                     reply = await self._exchange(request)
                     if reply.status >= HTTP_SERVER_ERROR:
                         way.failed()
-            except (NotSent, CircuitBreakerError):
+            except NotSent:
                 permit.refund()
                 raise
             self.budget.hear(permit, request, reply.headers)

@@ -29,7 +29,6 @@ from brokergate.ports.broker import (
     Report,
     Unknown,
 )
-from brokergate.resilience.breaker import CircuitBreakerError
 
 AT_ONCE = 8
 """Commands of one batch that are under way at once; they leave in their order."""
@@ -42,7 +41,7 @@ def failed(error: BrokerError | Refusal) -> Rejected | Unknown:
         if error.meaning.sure:
             return Rejected(error.meaning.reason, error.message)
         return Unknown(error.message)
-    if isinstance(error, NotSent | CircuitBreakerError):
+    if isinstance(error, NotSent):
         return Rejected(ErrorReason.NOT_SENT, str(error))
     if isinstance(error, RateLimitError):
         return Rejected(ErrorReason.RATE_LIMITED, f"{error}; nothing was sent")

@@ -48,7 +48,8 @@ HOSTS: Mapping[Environment, Hosts] = {
 
 class BinanceConfig(Section):
     """A Binance spot account. Its keys are `credentials: {api_key, api_secret}` for an HMAC key, or `{api_key,
-    private_key}` for an Ed25519 key, whose `private_key` is the PEM text."""
+    private_key}` for an Ed25519 key, whose `private_key` is the PEM text; one that is encrypted has a
+    `private_key_passphrase` beside it."""
 
     rest_url: HttpUrl | None = None
     """Where the REST API is, for a regional host or an emulator: `https://api1.binance.com`. Default: that of the

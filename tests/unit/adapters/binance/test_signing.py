@@ -8,7 +8,12 @@ import re
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from pydantic import SecretStr
 
 from brokergate.adapters.binance import wire
@@ -91,6 +96,17 @@ def test_credentials_that_cannot_be_are_named(credentials: dict[str, SecretStr],
     with pytest.raises(ValueError, match=re.escape(words)) as refused:
         signer_of(credentials)
     assert "zzz" not in str(refused.value)
+
+
+def test_an_encrypted_key_is_read_with_its_passphrase_alone() -> None:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    encryption = BestAvailableEncryption(b"open-sesame")
+    text = SecretStr(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode())
+    credentials = {"api_key": SecretStr("k"), "private_key": text}
+    with pytest.raises(ValueError, match="no private_key_passphrase"):
+        signer_of(credentials)
+    signer = signer_of({**credentials, "private_key_passphrase": SecretStr("open-sesame")})
+    assert signer.sign(b"x") == Ed25519Signer(SecretStr("k"), pem(key)).sign(b"x")
 
 
 def test_a_key_of_another_kind_is_refused() -> None:
