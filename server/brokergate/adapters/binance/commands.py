@@ -19,7 +19,7 @@ from brokergate.adapters.binance.executions import Executions
 from brokergate.adapters.binance.parse import ShownOrder
 from brokergate.adapters.connection.errors import NotSent
 from brokergate.domain.errors import BrokerError, ErrorReason, RateLimitError
-from brokergate.domain.orders import Order
+from brokergate.domain.orders import Order, PendingActionKind
 from brokergate.ports.broker import (
     Accepted,
     GroupKind,
@@ -146,14 +146,23 @@ class Commands:
     # Cancelling
 
     async def cancel(self, order: Order) -> Outcome:
-        """Cancels one order; the others of its list go with it."""
+        """Cancels one order; the others of its list go with it. Where a replace is under way and the order is gone, its
+        successor is cancelled."""
         listed = self._desk.listed(order.spec.symbol)
         if listed is None:
             return unlisted(order.spec.symbol)
         name = listed.instrument.broker_symbol
+        outcome = await self._cancel(order, name, order.broker_order_id, self._venue_id(order))
+        gone = isinstance(outcome, Rejected) and outcome.reason is ErrorReason.ORDER_ENDED
+        if gone and order.action(PendingActionKind.REPLACE) is not None:
+            successor = self._desk.telling.ids.venue_id(order.client_order_id, order.generation + 1)
+            return await self._cancel(order, name, "", successor)
+        return outcome
+
+    async def _cancel(self, order: Order, name: str, broker_id: str, client_id: str) -> Outcome:
         self._executions.touch((name,))
         sent_ns = self._desk.clock.monotonic_ns()
-        request = wire.cancel(name, order.broker_order_id, self._venue_id(order))
+        request = wire.cancel(name, broker_id, client_id)
         try:
             shown = parse.orders([await self._desk.client.command(request)])
         except (Refusal, BrokerError) as error:

@@ -40,15 +40,19 @@ class Lookups:
                 return await self._successor(order, shown)
         except (Refusal, BrokerError) as error:
             return Failed(str(error))
-        # What is shown may be of the generation that an amendment under way made: its total is its own then.
-        total = order.quantity if self._is(order, shown, client_id) else None
-        return Found(self._desk.telling.shown(shown, total))
+        return Found(self._desk.telling.shown(shown, self._total(order, shown)))
 
-    @staticmethod
-    def _is(order: Order, shown: ShownOrder, client_id: str) -> bool:
-        """Whether what is shown is this generation of the order, the second at least: what Binance counts of it goes
-        without what was filled of earlier ones."""
-        return order.generation > 1 and shown.client_id == client_id and not shown.by_amount
+    def _total(self, order: Order, shown: ShownOrder) -> Decimal | None:
+        """The quantity that an order has in all, where what is shown is its second generation at least: Binance counts
+        that without what earlier ones filled. None where it has no other than what is shown."""
+        venue_id = self._desk.telling.ids.venue_id
+        replace = order.action(PendingActionKind.REPLACE)
+        if replace is not None and shown.client_id == venue_id(order.client_order_id, order.generation + 1):
+            spec = order.spec if replace.replacement is None else replace.replacement
+            return order.quantity if spec.quantity is None else spec.quantity
+        if order.generation > 1 and shown.client_id == venue_id(order.client_order_id, order.generation):
+            return order.quantity
+        return None
 
     async def _successor(self, order: Order, cancelled: ShownOrder) -> FindResult:
         """A replace that is under way cancelled the order: is there another one in its stead?"""
@@ -57,14 +61,11 @@ class Lookups:
         new_id = self._desk.telling.ids.venue_id(order.client_order_id, order.generation + 1)
         shown = await self._ask(order.spec.symbol, "", new_id)
         if shown is not None:
-            spec = order.spec if replace.replacement is None else replace.replacement
-            total: Decimal | None = order.quantity if spec.quantity is None else spec.quantity
-            return Found(self._desk.telling.shown(shown, total))
+            return Found(self._desk.telling.shown(shown, self._total(order, shown)))
         age_ns = self._desk.clock.now_ns() - replace.since_ns
         if not replace.uncertain or age_ns < self._desk.absence_after_ms * NS_PER_MS:
             return Failed("the order was cancelled for a replace whose second half may still come")
-        total = order.quantity if order.generation > 1 else None
-        return Found(self._desk.telling.shown(cancelled, total))
+        return Found(self._desk.telling.shown(cancelled, self._total(order, cancelled)))
 
     async def _ask(self, symbol: str, broker_id: str, client_id: str) -> ShownOrder | None:
         """One order; None where Binance has none. Raises `Refusal` and `BrokerError`."""
@@ -79,6 +80,8 @@ class Lookups:
     async def open_orders(self) -> list[VenueOrder]:
         """All open orders of the account. Raises a `BrokerError`."""
         desk = self._desk
+        if desk.client.offset.due(desk.clock.now_ns()):
+            await desk.client.sync()
         before = set(desk.telling.open)
         shown = parse.orders(await desk.client.ask(wire.open_orders()))
         there = {one.order_id for one in shown}

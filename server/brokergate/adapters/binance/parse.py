@@ -171,7 +171,7 @@ def order(shown: Json) -> ShownOrder:
             # A cancel's answer has the cancel's id as clientOrderId.
             client_id=shown.get("origClientOrderId") or shown["clientOrderId"],
             side=SIDES[shown["side"]],
-            type=OrderType.TRAILING_STOP if shown.get("trailingDelta") else TYPES[shown["type"]],
+            type=OrderType.TRAILING_STOP if shown.get("trailingDelta") else _type(shown["type"]),
             force=FORCES.get(shown.get("timeInForce", ""), TimeInForce.UNSPECIFIED),
             quantity=parse_decimal(shown["origQty"]),
             filled=parse_decimal(shown["executedQty"]),
@@ -186,6 +186,11 @@ def order(shown: Json) -> ShownOrder:
         )
     except WRONG as error:
         raise _malformed("an order", error) from None
+
+
+def _type(name: str) -> OrderType:
+    """The type; unspecified for one of tomorrow, which others may place."""
+    return TYPES.get(name, OrderType.UNSPECIFIED)
 
 
 def _known_status(status: str) -> str:
@@ -317,7 +322,7 @@ def order_event(event: Json) -> OrderEvent:
             order_id=str(event["i"]),
             client_id=client_id,
             side=SIDES[event["S"]],
-            type=OrderType.TRAILING_STOP if event.get("d") else TYPES[event["o"]],
+            type=OrderType.TRAILING_STOP if event.get("d") else _type(event["o"]),
             force=FORCES.get(event["f"], TimeInForce.UNSPECIFIED),
             quantity=parse_decimal(event["q"]),
             filled=parse_decimal(event["z"]),

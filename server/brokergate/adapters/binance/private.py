@@ -20,7 +20,7 @@ from brokergate.adapters.binance.errors import CLOCK, explain, meaning
 from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.adapters.connection.sharing import StreamReader
 from brokergate.adapters.connection.stream import StreamClient, StreamSettings
-from brokergate.domain.errors import TemporaryConnectionError
+from brokergate.domain.errors import ErrorReason, TemporaryConnectionError
 from brokergate.ports.clock import Clock
 
 ECHO_S = 10.0
@@ -89,6 +89,7 @@ class PrivateStream:
                 await self._subscribe(stream)
         except Refusal as refusal:
             await stream.close()
+            self._hush(refusal)
             raise refusal.error() from None
         except BaseException:
             await stream.close()
@@ -106,6 +107,13 @@ class PrivateStream:
                 break
         if shown.get("status") != 200:
             raise _refusal(shown)
+
+    def _hush(self, refusal: Refusal) -> None:
+        """Keeps the silence that Binance asks for: `retryAfter` is a time of its clock, in milliseconds."""
+        if refusal.meaning.reason is ErrorReason.RATE_LIMITED:
+            until_ms = refusal.data.get("retryAfter") if isinstance(refusal.data, dict) else None
+            seconds = max(1, -(-(int(until_ms) - self._client.timestamp_ms()) // 1000)) if until_ms else ""
+            self._client.budget.silence({"Retry-After": str(seconds)})
 
     async def _probe(self, stream: StreamClient) -> None:
         await stream.send(wire.frame(f"probe-{next(self._numbers)}", "ping"))

@@ -89,12 +89,12 @@ class Replacing:
         sent_ns = desk.clock.monotonic_ns()
         request = wire.amend(name, order.broker_order_id, quantity, self._new_id(command))
         self._executions.touch((name,))
+        desk.telling.follows(self._new_id(command), subtract(command.quantity, quantity))
         try:
             await desk.client.command(request)
         except (Refusal, BrokerError) as error:
             return failed(error)
         desk.telling.named(order.broker_order_id, self._new_id(command))
-        desk.telling.follows(self._new_id(command), subtract(command.quantity, quantity))
         desk.stream.expect(order.broker_order_id, sent_ns)
         amended = desk.telling.amended(order.client_order_id, desk.clock.now_ns())
         return Accepted(order.broker_order_id, [*desk.told(), amended])

@@ -158,6 +158,17 @@ async def test_a_ban_is_honoured_by_cancels_and_questions_too() -> None:
         assert (await house.venue.ask("used"))["bans"] == 0
 
 
+async def test_silence_that_the_websocket_api_asks_for_is_kept() -> None:
+    async with open_house(connect=False) as house:
+        await house.venue.fault("status", on="subscribe", code=429, retry_after=30)
+        with pytest.raises(RateLimitError):
+            await house.broker.connect(EMPTY)
+        sent = len(await house.venue.log())
+        with pytest.raises(RateLimitError):
+            await house.broker.connect(EMPTY)
+        assert len(await house.venue.log()) == sent
+
+
 @pytest.mark.parametrize("fault", ["html", "partial_json", "status"])
 @pytest.mark.parametrize("question", ["open_orders", "account"])
 async def test_a_question_that_fails_is_no_empty_answer(fault: str, question: str) -> None:
@@ -257,7 +268,8 @@ async def test_two_accounts_of_one_key_share_the_stream_and_each_know_their_own(
         shown = {one.broker_order_id: one.client_order_id for one in await other.list_open_orders()}
         assert shown == {order.broker_order_id: ""}
         await other.close()
-        await until(lambda: house.failure is None)
-        await house.place()
-        await house.hear()
+        second, _ = await house.place()
+        await until(
+            lambda: any(getattr(said, "broker_order_id", "") == second.broker_order_id for said in house.told)
+        )
         assert house.failure is None

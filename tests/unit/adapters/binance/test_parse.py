@@ -39,6 +39,10 @@ def test_an_order_that_was_asked_for() -> None:
     assert (shown.status, shown.list_id, shown.by_amount) == ("NEW", -1, False)
 
 
+def test_a_type_of_tomorrow_is_an_order_all_the_same() -> None:
+    assert parse.order({**fixture("order"), "type": "OF_TOMORROW"}).type is OrderType.UNSPECIFIED
+
+
 def test_a_cancel_names_the_order_and_not_itself() -> None:
     assert parse.order(fixture("cancel")).client_id == "myOrder1"
 

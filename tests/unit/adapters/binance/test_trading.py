@@ -37,6 +37,7 @@ from brokergate.ports.broker import (
     Outcome,
     Rejected,
     ReplaceCommand,
+    Unknown,
     VenueOrder,
 )
 from tests.conformance.binance import EMPTY, account, context, until
@@ -177,7 +178,46 @@ def _venue_name(house: House, placed: Order) -> str:
     return house.broker._connected.telling.ids.venue_id(placed.client_order_id, placed.generation)
 
 
+async def test_an_amendment_whose_answer_is_lost_is_found_with_its_total() -> None:
+    """Of an order whose first generation filled a part, which Binance counts no more."""
+    async with open_house() as house:
+        placed, _ = await house.place(quantity="6")
+        await house.venue.trade(SYMBOL, "9400", "1", "sell")
+        await house.hear()
+        moved = await change(house, placed, limit="9600")
+        assert isinstance(moved, Accepted)
+        second = lifecycle.replaced(
+            replace(placed, cum_quantity=D(1)),
+            replace(placed.spec, limit_price=D(9600)),
+            D(6),
+            moved.broker_order_id,
+            placed.update_time_ns,
+        )
+        await house.venue.fault("answer_lost_after_accept", on="amend")
+        assert isinstance(await change(house, second, quantity="4"), Unknown)
+        wanted = replace(second.spec, quantity=D(4))
+        action = PendingAction(PendingActionKind.REPLACE, "r", 0, uncertain=True, replacement=wanted)
+        found = await house.broker.find_order(lifecycle.request(second, action))
+        assert isinstance(found, Found)
+        assert (found.order.quantity, found.order.cum_quantity) == (D(4), D(1))
+
+
 # Cancels
+
+
+async def test_a_cancel_reaches_the_successor_that_nobody_heard_of() -> None:
+    async with open_house() as house:
+        placed, _ = await house.place()
+        await house.venue.fault("answer_lost_after_accept", on="replace")
+        assert isinstance(await change(house, placed, limit="9600"), Unknown)
+        wanted = replace(placed.spec, limit_price=D(9600))
+        action = PendingAction(PendingActionKind.REPLACE, "r", 0, uncertain=True, replacement=wanted)
+        outcome = await house.broker.cancel_order(lifecycle.request(placed, action))
+        assert isinstance(outcome, Accepted)
+        assert await house.broker.list_open_orders() == []
+        await house.hear()
+        ends = [*outcome.reports, *house.told]
+        assert [said.event for said in ends if isinstance(said, OrderReport) and said.event is E.CANCELED]
 
 
 async def test_all_of_a_symbol_are_cancelled_by_one_command() -> None:
