@@ -14,7 +14,13 @@ def main() -> None:
     parser.add_argument(
         "--public-key", default="", help="an Ed25519 public key (PEM, or its file) in place of the secret"
     )
-    run(lambda arguments: Binance(arguments.key, arguments.secret, arguments.public_key), parser)
+
+    def start(arguments: argparse.Namespace) -> Binance:
+        emulator = Binance(arguments.key, arguments.secret, arguments.public_key)
+        emulator.open_market()
+        return emulator
+
+    run(start, parser)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,13 @@ class Binance(VenueEmulator):
         self.exchange.lag_ns = self._lag_ns
         return self.exchange.core
 
+    def open_market(self) -> None:
+        """Gives every symbol a market, so that who knows nothing of the control plane can trade."""
+        for symbol in self.exchange.symbols.values():
+            now_ns = self.clock.now_ns()
+            self.core.show(symbol.name, *symbol.opening_book(), now_ns)
+            self.core.trade(symbol.name, symbol.opening, symbol.step * 1000, "buy", now_ns)
+
     def _lag_ns(self) -> int:
         lag = self.faults.standing("query_lag")
         return 0 if lag is None else round(float(lag.arguments["seconds"]) * 1e9)

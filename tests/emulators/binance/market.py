@@ -112,6 +112,8 @@ class PublicMarket:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self.books = {name: PublicBook(name) for name in exchange.symbols}
+        for name in self.books:
+            self.refresh(name)
 
     def refresh(self, name: str) -> Sides:
         """Looks at the book of a symbol; what changed since the last look."""

@@ -38,6 +38,8 @@ class Symbol:
     max_market_quantity: Decimal
     min_notional: Decimal
     max_notional: Decimal
+    opening: Decimal
+    """Around what price its market stands when the emulator starts."""
     max_orders: int = 200
     max_algo_orders: int = 5
     max_lists: int = 20
@@ -144,6 +146,14 @@ class Symbol:
             "allowedSelfTradePreventionModes": list(STP_MODES),
         }
 
+    def opening_book(self) -> tuple[list[tuple[Decimal, Decimal]], list[tuple[Decimal, Decimal]]]:
+        """Ten levels a side, a tick from the opening price and then a thousandth of a per cent apart."""
+        gap = max(self.tick, self.opening / 100_000 // self.tick * self.tick)
+        size = Decimal(100) * self.step * 1000
+        bids = [(self.opening - self.tick - gap * level, size) for level in range(10)]
+        asks = [(self.opening + self.tick + gap * level, size) for level in range(10)]
+        return bids, asks
+
 
 def eight(amount: Decimal) -> str:
     """An amount as the venue writes it: eight decimals."""
@@ -164,6 +174,7 @@ def symbols() -> Sequence[Symbol]:
             max_market_quantity=Decimal("100"),
             min_notional=Decimal(5),
             max_notional=Decimal(9000000),
+            opening=Decimal(50000),
         ),
         Symbol(
             name="ETHUSDT",
@@ -176,6 +187,7 @@ def symbols() -> Sequence[Symbol]:
             max_market_quantity=Decimal("2000"),
             min_notional=Decimal(5),
             max_notional=Decimal(9000000),
+            opening=Decimal(3000),
         ),
         Symbol(
             name="ETHBTC",
@@ -188,5 +200,6 @@ def symbols() -> Sequence[Symbol]:
             max_market_quantity=Decimal("2000"),
             min_notional=Decimal("0.0001"),
             max_notional=Decimal(9000000),
+            opening=Decimal("0.06"),
         ),
     )

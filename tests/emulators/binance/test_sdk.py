@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 from binance_common.errors import BadRequestError, UnauthorizedError
 
-from tests.emulators.binance.conftest import KeyPair
+from tests.emulators.binance.conftest import ED25519_KEY, KeyPair
 from tests.emulators.binance.sdk import Heard, connected, plain, spot
 from tests.emulators.client import Emulator
 
@@ -235,3 +236,20 @@ async def test_what_others_do_is_heard(venue: Emulator) -> None:
         await venue.deposit("USDT", "5")
         await heard.until(lambda events: any(event["e"] == "balanceUpdate" for event in events))
     assert heard.reports() == [("NEW", "NEW"), ("TRADE", "FILLED")]
+
+
+async def test_a_process_that_was_told_nothing_has_a_market(key_pair: KeyPair, tmp_path: Path) -> None:
+    public = tmp_path / "public.pem"
+    public.write_text(key_pair.public)
+    async with Emulator.start("binance", "--public-key", str(public), key=ED25519_KEY) as emulator:
+        api = spot(emulator, key_pair).rest_api
+        for symbol in ("BTCUSDT", "ETHUSDT", "ETHBTC"):
+            bought = plain(api.new_order(symbol=symbol, side="BUY", type="MARKET", quantity=0.5).data())
+            assert bought["status"] == "FILLED"
+            assert len(api.my_trades(symbol=symbol).data()) == 1
+        stop = plain(
+            api.new_order(
+                symbol="BTCUSDT", side="SELL", type="STOP_LOSS", quantity=0.5, stop_price=45000
+            ).data()
+        )
+        assert stop["orderId"] == 4
