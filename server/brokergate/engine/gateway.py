@@ -201,8 +201,8 @@ class Gateway(Reading):
         """The journal was opened again: every account is made anew from what is on the disk."""
         accounts = list(self.accounts.values())
         for account in accounts:
-            account.connection.enter(ConnectionState.RECONNECTING, "the journal was opened again")
             account.load()
+            account.enter(ConnectionState.RECONNECTING, "the journal was opened again")
         await self._guard.pay(STOPS)
         for account in accounts:
             await self._connections.anew(account)

@@ -238,12 +238,27 @@ class Supervisor:
             await self._journal_works()
             with suppress(JournalError):
                 try:
-                    await self.gap.poll()
+                    await self._ask()
                 except RateLimitError as error:
                     # The budget is needed elsewhere, and the connection is as it was: the next poll asks for it all.
                     account.log("poll put off", account=account.account_id, reason=str(error))
                     continue
                 await self._until_told()
+
+    async def _ask(self) -> None:
+        """One poll. A question that fails now and then is no lost connection; one that fails twice in a row is."""
+        account = self._account
+        try:
+            await self.gap.poll()
+        except RateLimitError:
+            raise
+        except RecoverableError as error:
+            account.metrics.record_error(error)
+            account.log("poll failed", account=account.account_id, reason=str(error))
+        else:
+            return
+        await account.clock.sleep(FIRST_WAIT_S)
+        await self.gap.poll()
 
     async def _until_told(self) -> None:
         """What the poll found the stream has to tell as well. Raises `TemporaryConnectionError` for one that is mute,

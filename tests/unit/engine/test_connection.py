@@ -11,6 +11,7 @@ from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.errors import (
     AuthenticationError,
     BrokerError,
+    BrokerTimeoutError,
     GatewayError,
     RateLimitError,
     TemporaryConnectionError,
@@ -103,7 +104,7 @@ async def test_what_is_lost_comes_back_and_what_is_refused_is_an_error() -> None
         good = house.broker.list_fills
         failure: BrokerError = TemporaryConnectionError("the venue closed the stream with 1001")
         house.broker.list_fills = fails  # type: ignore[method-assign]
-        await house.clock.advance(POLL_S)
+        await house.clock.advance(POLL_S + 1)
         assert (connection.state, connection.message) == (
             ConnectionState.RECONNECTING,
             "the venue closed the stream with 1001",
@@ -257,6 +258,31 @@ async def test_where_another_stream_does_not_help_trading_goes_on() -> None:
         house.broker.fill("b", "1", ends=True)
         await house.clock.advance(POLL_S + QUIET_S + 1)
         assert len(gaps(house)) == 2
+
+
+async def test_a_poll_that_fails_once_ends_no_connection() -> None:
+    """A question may be lost; the next one, a second later, is answered, and what the poll was for is found."""
+    async with living() as house:
+        await house.gateway.place_order(place("a"))
+        report = house.broker.fill("a", "1", ends=True)
+        good, asked = house.broker.list_fills, 0
+
+        async def once(watermark: str) -> FillPage:
+            nonlocal asked
+            asked += 1
+            if asked == 1:
+                raise BrokerTimeoutError("no answer")
+            return await good(watermark)
+
+        house.broker.list_fills = once  # type: ignore[method-assign]
+        await house.clock.advance(POLL_S)
+        assert house.order("a").state is OrderState.NEW
+        await house.clock.advance(1)
+        assert house.order("a").state is OrderState.FILLED
+        await house.broker.tell((report,))
+        await house.clock.advance(POLL_S)
+        assert states(house) == ["CONNECTING", "CONNECTED"]
+        assert ("poll failed",) in house.log
 
 
 async def test_a_poll_that_has_no_budget_is_put_off() -> None:

@@ -118,6 +118,8 @@ class SharedStream:
                     reader.give(frame)
         except BrokerError as error:
             failure = str(error)
+        except Exception as error:  # noqa: BLE001 - whoever reads it is to know, whatever it was
+            failure = f"{client.name}: the stream was lost ({type(error).__name__})"
         finally:
             self.ended = True
             for reader in self._readers:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import ssl
 import traceback
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -14,9 +16,12 @@ import pytest
 from brokergate.adapters.connection.errors import NotSent, OutcomeUnknown
 from brokergate.adapters.connection.http import HttpClient, HttpTimeouts
 from brokergate.adapters.connection.manager import ConnectionManager
+from brokergate.adapters.connection.stream import StreamClient
 from brokergate.domain.errors import BrokerError
+from brokergate.ports.clock import SystemClock
 from tests.unit.adapters.connection.wires import OK, Answer, RawServer, Received, fine, never, raw, raw_server
 from tests.unit.adapters.paper.hand_clock import WALL_NS, HandClock
+from tests.unit.transport.certificates import Authority
 
 SHORT = HttpTimeouts(connect_s=0.3, read_s=0.3, total_s=0.6)
 BODY = b'{"qty": "1"}'
@@ -244,6 +249,27 @@ async def test_tls_that_comes_to_nothing(connections: ConnectionManager, meet: o
     async with server:
         port = server.sockets[0].getsockname()[1]
         await expect_not_sent(connections.http("venue", "key", f"https://127.0.0.1:{port}", SHORT))
+
+
+async def test_a_certificate_that_nobody_vouches_for(connections: ConnectionManager, tmp_path: Path) -> None:
+    """Who shows one gets no request, and no stream."""
+    pair = Authority(tmp_path).sign("venue")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(pair.certificate, pair.key)
+    met = 0
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal met
+        met += 1
+        writer.close()
+
+    server = await asyncio.start_server(meet, "127.0.0.1", 0, ssl=context)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        await expect_not_sent(connections.http("venue", "key", f"https://localhost:{port}", SHORT))
+        with pytest.raises(NotSent):
+            await StreamClient.connect(f"wss://localhost:{port}/", clock=SystemClock())
+    assert met == 0
 
 
 async def test_a_pool_that_is_busy(server: RawServer, connections: ConnectionManager) -> None:
