@@ -39,6 +39,9 @@ from brokergate.ports.clock import Clock
 from brokergate.ports.journal import Journal, Record, RequestDone, Setting, StoredAnswer
 from brokergate.resilience.metrics import BrokerMetrics
 
+NS_PER_S = 1_000_000_000
+MISSED_POLLS = 3
+"""Polls after which a broker that was not heard of is no longer healthy."""
 DAY_SETTING = "day_loss"
 """Where the journal keeps what the day's loss is counted from."""
 
@@ -76,6 +79,9 @@ class Account:
         self.instruments: Mapping[str, Instrument] = {}
         self.metrics = metrics or BrokerMetrics(clock)
         self.connection = Connection(account_id, broker, clock, log, self.metrics, health_changed)
+        if not broker.in_process:
+            # It is asked once an interval, beside all that it tells by itself.
+            self.connection.monitor.max_data_age_s = MISSED_POLLS * policy.poll_interval_ns / NS_PER_S
         self.journal = journal
         self.clock = clock
         self.log = log

@@ -78,6 +78,7 @@ class Connection:
 
     def view(self) -> ConnectionView:
         """As it is shown."""
+        heard_ns = max(self.last_data_ns, self.last.as_of_ns)
         return ConnectionView(
             self.account_id,
             self.broker.environment,
@@ -85,5 +86,5 @@ class Connection:
             self.since_ns,
             self.message,
             self.last_data_ns,
-            self.monitor.assess(self.state, self.message, self.last_data_ns, maintenance=self.maintenance),
+            self.monitor.assess(self.state, self.message, heard_ns, maintenance=self.maintenance),
         )

@@ -133,3 +133,17 @@ async def test_an_open_breaker_takes_the_broker_down_and_tells_who_watches(watch
         pass
     await settle()
     assert watched.view().connections[0].health.level is HealthLevel.HEALTHY
+
+
+async def test_a_broker_that_is_not_heard_of_for_three_polls_is_in_doubt(watched: Watched) -> None:
+    """Its connection stands, and nobody answers."""
+    watched.clock.ns += 89 * 1_000_000_000
+    assert watched.view().connections[0].health.level is HealthLevel.HEALTHY
+    watched.clock.ns += 2 * 1_000_000_000
+    health = watched.view().connections[0].health
+    assert (health.level, health.problems) == (
+        HealthLevel.DEGRADED,
+        ("no data for 91 s; at most 90 s are usual",),
+    )
+    await watched.broker.tell([fill("X1", "0.5", "nobody")])
+    assert watched.view().connections[0].health.level is HealthLevel.HEALTHY
