@@ -58,7 +58,7 @@ class Plan:
     soak_orders_per_s: float = 4.0
 
 
-FULL = Plan(delay_s=0.05, rounds=10, queries=50, hot_s=15.0, soak_s=300.0, cut_every_s=140.0)
+FULL = Plan(delay_s=0.05, rounds=10, queries=50, hot_s=15.0, soak_s=600.0, cut_every_s=250.0)
 QUICK = Plan(delay_s=0.02, rounds=2, queries=5, hot_s=1.0, soak_s=6.0, cut_every_s=3.0)
 
 
@@ -379,7 +379,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--venue", choices=sorted(SITES), action="append", help="default: both")
     parser.add_argument("--quick", action="store_true", help="seconds; shows that it runs")
-    parser.add_argument("--soak", type=float, metavar="SECONDS", help="default: 300")
+    parser.add_argument("--soak", type=float, metavar="SECONDS", help="default: 600")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else FULL
