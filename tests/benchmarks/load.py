@@ -29,6 +29,7 @@ from pathlib import Path
 from statistics import linear_regression, mean
 from typing import Any
 
+from brokergate.v1 import broker_pb2, broker_service_pb2_grpc
 from brokergate_client import Gateway, GatewayError, OrderSpec, OrderState, Side, TimeInForce, limit_order
 from tests.benchmarks.figures import percentile
 from tests.benchmarks.report import table
@@ -279,6 +280,26 @@ async def soak(bench: Bench, gateway: Gateway) -> dict[str, Any]:
     }
 
 
+def told_of(server: ServerProcess, name: str) -> dict[str, Any]:
+    """What `GetBroker` says of how the broker does."""
+    with server.channel() as channel:
+        broker = broker_service_pb2_grpc.BrokerServiceStub(channel).GetBroker(
+            broker_pb2.GetBrokerRequest(name=name)
+        )
+    metrics = broker.broker.metrics
+    return {
+        "orders_sent": metrics.orders_sent,
+        "fills": metrics.fills,
+        "order_latency_mean_ms": metrics.order_latency_mean.ToNanoseconds() / NS_PER_MS,
+        "order_latency_p99_ms": metrics.order_latency_p99.ToNanoseconds() / NS_PER_MS,
+        "fill_rate": metrics.fill_rate,
+        "uptime": metrics.uptime,
+        "reconnects": metrics.reconnects,
+        "errors": dict(metrics.errors),
+        "limit_utilisation": dict(metrics.limit_utilisation),
+    }
+
+
 WORKS = {"placement": placement, "alone": one_by_one, "queries": queries, "soak": soak}
 
 
@@ -343,6 +364,7 @@ async def measure(name: str, plan: Plan) -> dict[str, Any]:
             for title, work in WORKS.items():
                 print(f"{name}: {title}", file=sys.stderr, flush=True)
                 found[title] = await work(bench, gateway)
+            found["metrics"] = await asyncio.to_thread(told_of, bench.server, name)
         print(f"{name}: hot loop", file=sys.stderr, flush=True)
         await venue.reset(balances)
         await venue.ask("limits", **SITES[name].little)
@@ -397,7 +419,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"\nthe gateway's own share: {placing['own_ms_mean']:.1f} ms of {AT_ONCE} orders at once (p99 "
             f"{placing['own_ms_p99']:.1f} ms), {alone['own_ms_mean']:.2f} ms of one alone"
         )
-        for name in ("soak", "hot loop"):
+        for name in ("soak", "hot loop", "metrics"):
             print(f"{name}: {found[name]}")
     return 0
 

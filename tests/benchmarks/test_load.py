@@ -47,6 +47,18 @@ def test_what_is_cut_comes_back_and_every_order_is_filled(found: dict[str, Any])
     assert lasting["orders"] >= 10
 
 
+def test_the_gateway_itself_says_how_the_broker_does(found: dict[str, Any]) -> None:
+    """`GetBroker` over the wire, after all that."""
+    metrics, lasting = found["metrics"], found["soak"]
+    assert metrics["orders_sent"] >= found["placement"]["orders"] + lasting["orders"]
+    assert metrics["fill_rate"] == 1.0
+    assert metrics["reconnects"] == lasting["cuts"]
+    assert 0 < metrics["uptime"] < 1
+    assert metrics["order_latency_p99_ms"] >= metrics["order_latency_mean_ms"] > QUICK.delay_s * 1000
+    assert metrics["limit_utilisation"]
+    assert all(0 <= share <= 1 for share in metrics["limit_utilisation"].values())
+
+
 def test_every_target_of_the_product_has_a_verdict(found: dict[str, Any]) -> None:
     rows = targets(found)
     assert [row[0] for row in rows] == [
