@@ -40,6 +40,8 @@ _INJECTION = re.compile(
     r"(?i)\bunion\s+select\b|\bselect\b.+\bfrom\b|\b(drop|truncate)\s+table\b|<script|\bor\s+1\s*=\s*1"
 )
 """What the web application firewall takes for an attack (rest-api.md: HTTP 403)."""
+_REMOVED = frozenset({"/api/v3/userDataStream", "/api/v3/userDataStream/isolated"})
+"""Listen keys: gone since 2026-02-20 (CHANGELOG of binance-spot-api-docs)."""
 _REVOKED = frozenset({"key_revoked"})
 _MAINTENANCE = frozenset({"maintenance"})
 _FORBIDDEN = b"<html><head><title>403 Forbidden</title></head><body>Request blocked.</body></html>"
@@ -204,9 +206,15 @@ class Binance(VenueEmulator):
         key = request.headers.get("X-MBX-APIKEY", "")
         kind = endpoint.kind if endpoint else "unknown"
         entry = self.log.add(self.clock.now_ns(), "rest", kind, name, sent, key)
-        return await self.answer(request, entry, lambda: self._reply(endpoint, key, query, body, is_form))
+        return await self.answer(
+            request, entry, lambda: self._reply(endpoint, path, key, query, body, is_form)
+        )
 
-    def _reply(self, endpoint: Endpoint | None, key: str, query: str, body: str, is_form: bool) -> Reply:
+    def _reply(
+        self, endpoint: Endpoint | None, path: str, key: str, query: str, body: str, is_form: bool
+    ) -> Reply:
+        if endpoint is None and path in _REMOVED:
+            return Reply(410, orjson.dumps({"code": -1016, "msg": "This service is no longer available."}))
         if endpoint is None:
             return Reply(404, b"<html><body>404 Not found</body></html>", {"Content-Type": "text/html"})
         try:

@@ -116,6 +116,7 @@ def endpoints(exchange: ListExchange) -> list[Endpoint]:
             20,
             reading.commission,
         ),
+        Endpoint("GET /api/v3/myFilters", "myFilters", "filters", read, 40, reading.filters),
         Endpoint(
             "GET /api/v3/rateLimit/order",
             "account.rateLimits.orders",

@@ -114,6 +114,12 @@ class Reading:
             },
         }
 
+    def filters(self, parameters: Parameters) -> dict[str, Any]:
+        """GET myFilters: there are none of the account alone."""
+        self._exchange.symbol(parameters.symbol())
+        parameters.finish()
+        return {"exchangeFilters": [], "symbolFilters": [], "assetFilters": []}
+
     def order_limits(self, parameters: Parameters) -> list[dict[str, Any]]:
         """GET rateLimit/order."""
         parameters.finish()

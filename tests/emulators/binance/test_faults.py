@@ -135,12 +135,14 @@ def test_an_answer_drips(raw: Raw) -> None:
 
 def test_answers_come_late(raw: Raw) -> None:
     raw.venue.do("fault", kind="delay", on="place", seconds=0.2)
+    waited_s = []
     for name in ("one", "two"):
-        began = time.monotonic()
+        began_s = time.monotonic()
         assert raw.place(price="49000", newClientOrderId=name).status == 200
-        assert time.monotonic() - began >= 0.2
-    took = [entry["took_ns"] for entry in raw.venue.do("log") if entry["kind"] == "place"]
-    assert all(0 < each < 200_000_000 for each in took), "the venue's own time is without it"
+        waited_s.append(time.monotonic() - began_s)
+    took_ns = [entry["took_ns"] for entry in raw.venue.do("log") if entry["kind"] == "place"]
+    for waited, took in zip(waited_s, took_ns, strict=True):
+        assert waited >= 0.2 + took / 1e9, "the venue's own time is without the delay"
 
 
 def test_a_fault_lasts_as_often_as_it_is_said(raw: Raw) -> None:

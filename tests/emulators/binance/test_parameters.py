@@ -94,7 +94,7 @@ def test_what_looks_like_an_attack_meets_the_firewall(raw: Raw) -> None:
 
 def test_the_same_is_refused_where_there_is_nothing(raw: Raw) -> None:
     assert raw.ask("GET", "/api/v3/nothing").status == 404
-    assert raw.ask("POST", "/api/v3/userDataStream").status == 404, "removed on 2026-02-20"
+    assert raw.ask("POST", "/api/v3/userDataStream").status == 410, "listen keys: removed on 2026-02-20"
 
 
 def test_lists_of_symbols_are_json(raw: Raw) -> None:

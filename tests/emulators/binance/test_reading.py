@@ -116,6 +116,7 @@ def test_commissions_and_the_venue_s_time(raw: Raw) -> None:
     rates = raw.call("GET", "/api/v3/account/commission", symbol="BTCUSDT").body
     assert rates["standardCommission"]["maker"] == "0.00100000"
     assert abs(raw.ask("GET", "/api/v3/time").body["serverTime"] - now_ms()) < 5000
+    assert raw.call("GET", "/api/v3/myFilters", symbol="BTCUSDT").body["symbolFilters"] == []
     tested = raw.call(
         "POST", "/api/v3/order/test", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="1",
         computeCommissionRates="true",

@@ -189,7 +189,7 @@ async def test_a_revoked_key_hears_no_more(venue: Emulator) -> None:
 
 
 async def test_whoever_does_not_answer_pings_is_cut_off(venue: Emulator) -> None:
-    venue.do("pings", every_s=0.1, deadline_s=0.5)
+    venue.do("pings", every_s=0.1, deadline_s=1.5)
     async with (
         opened(venue, "/ws-api/v3", answers_pings=False) as silent,
         opened(venue, "/ws-api/v3") as lively,
