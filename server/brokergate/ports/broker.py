@@ -164,11 +164,12 @@ class GroupKind(Enum):
     OCO = "oco"
     """Orders in one instrument, of one quantity. One that fills takes as much from the others, in one step with the
     fill: REPLACED with their new total; one that is full cancels them (CANCELED, LINKED_ORDER). One that ends otherwise
-    leaves the others as they are."""
+    leaves the others as they are. Some venues cancel the others at the first fill, and with any one of them."""
     BRACKET = "bracket"
     """The first is the entry. The others, an OCO among themselves, close what it fills and sleep until it does: they
     never sell more than has been bought. An entry that ends early leaves them what it filled (REPLACED), or takes them
-    with it where that is nothing (CANCELED, LINKED_ORDER)."""
+    with it where that is nothing (CANCELED, LINKED_ORDER). At some venues they sleep until the entry is full, and end
+    with it whatever it filled."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from a database behind the matching engine: what was seen to move is asked again
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import orjson
@@ -33,8 +33,8 @@ from brokergate.domain.money import (
     parse_decimal,
     quotient,
     subtract,
-    total,
 )
+from brokergate.domain.money import total as sum_of
 from brokergate.domain.orders import Side
 from brokergate.ports.clock import Clock
 
@@ -66,7 +66,7 @@ class Held:
             cost = quotient(multiply(cost, quantity), self.quantity)
         else:
             cost = multiply(quantity, execution.price)
-        paid = total([fee.amount for fee in execution.fees if fee.currency == base])
+        paid = sum_of([fee.amount for fee in execution.fees if fee.currency == base])
         return Held(execution.trade_id, subtract(quantity, paid), cost)
 
 
@@ -76,8 +76,8 @@ class Ledger:
 
     since_ms: int
     """Of a symbol that is not in `held` they are known up to this time of the venue."""
-    assets: Mapping[str, str] = field(default_factory=dict)
-    """The balances of that moment."""
+    assets: Mapping[str, Decimal] = field(default_factory=dict)
+    """The balances that the executions up to here, and what is known to be none, explain."""
     held: Mapping[str, Held] = field(default_factory=dict)
     """By Binance's symbol."""
 
@@ -87,7 +87,8 @@ class Ledger:
             name: [one.last_id, format_decimal(one.quantity), format_decimal(one.cost)]
             for name, one in self.held.items()
         }
-        kept = {"since": self.since_ms, "assets": dict(self.assets), "held": held}
+        assets = {asset: format_decimal(total) for asset, total in self.assets.items()}
+        kept = {"since": self.since_ms, "assets": assets, "held": held}
         return orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
 
     @classmethod
@@ -99,7 +100,8 @@ class Ledger:
                 name: Held(int(last_id), parse_decimal(quantity), parse_decimal(cost))
                 for name, (last_id, quantity, cost) in kept["held"].items()
             }
-            return cls(int(kept["since"]), dict(kept["assets"]), held)
+            assets = {asset: parse_decimal(text) for asset, text in kept["assets"].items()}
+            return cls(int(kept["since"]), assets, held)
         except parse.WRONG as error:
             raise Malformed(f"the journal's watermark of this account is none ({error!r})") from None
 
@@ -119,6 +121,7 @@ class Executions:
         self._clock = clock
         self._told = told
         self._warm: dict[str, int] = {}
+        self._unexplained: dict[str, tuple[Decimal, int]] = {}
         self._latest: Ledger | None = None
         self._all_next = False
 
@@ -170,30 +173,65 @@ class Executions:
     async def _advance(self, ledger: Ledger) -> tuple[list[Execution], Ledger, bool]:
         account = parse.account(await self._client.ask(wire.account()), self._clock.now_ns())
         self._told(account)
-        assets = _totals(account.balances)
-        moved = frozenset(
-            asset for asset in {*assets, *ledger.assets} if assets.get(asset) != ledger.assets.get(asset)
-        )
-        self.touch(self._listing().among(moved))
+        totals = _totals(account.balances)
+        listing = self._listing()
+        self.touch(listing.among(frozenset(_differences(totals, ledger.assets))))
         now_ns = self._clock.monotonic_ns()
         self._warm = {symbol: until_ns for symbol, until_ns in self._warm.items() if until_ns > now_ns}
-        asked = {*self._warm, *(ledger.held if self._all_next else ())}
+        # Of a symbol that is no longer listed Binance answers nothing.
+        asked = {*self._warm, *(ledger.held if self._all_next else ())} & listing.by_venue.keys()
         found: list[Execution] = []
         held = dict(ledger.held)
         complete = True
-        for symbol in sorted(asked & self._listing().by_venue.keys() | asked & held.keys()):
+        for symbol in sorted(asked):
             page, whole = await self._of(symbol, held.get(symbol), ledger.since_ms)
-            listed = self._listing().by_venue.get(symbol)
-            base = "" if listed is None else listed.instrument.base_currency
+            base = listing.by_venue[symbol].instrument.base_currency
             for execution in page:
                 held[symbol] = held.get(symbol, Held(-1)).after(execution, base)
             found += page
             complete = complete and whole
         found.sort(key=lambda one: (one.time_ns, one.symbol, one.trade_id))
+        explained = self._moved_by(found, ledger.assets)
         if complete:
             self._all_next = False
-            return found, replace(ledger, held=held, assets=assets), True
-        return found, replace(ledger, held=held), False
+            explained = self._settled(explained, totals, now_ns)
+        return found, Ledger(ledger.since_ms, explained, held), complete
+
+    def _moved_by(self, executions: Iterable[Execution], assets: Mapping[str, Decimal]) -> dict[str, Decimal]:
+        """What the balances are after these executions."""
+        moved = dict(assets)
+
+        def move(asset: str, amount: Decimal) -> None:
+            moved[asset] = add(moved.get(asset, ZERO), amount)
+
+        for execution in executions:
+            instrument = self._listing().by_venue[execution.symbol].instrument
+            quantity, paid = execution.quantity, multiply(execution.quantity, execution.price)
+            buys = execution.side is Side.BUY
+            move(instrument.base_currency, quantity if buys else quantity.copy_negate())
+            move(instrument.quote_currency, paid.copy_negate() if buys else paid)
+            for fee in execution.fees:
+                move(fee.currency, fee.amount.copy_negate())
+        return moved
+
+    def _settled(
+        self, explained: Mapping[str, Decimal], totals: Mapping[str, Decimal], now_ns: int
+    ) -> dict[str, Decimal]:
+        """The balances from which the next look begins. What no execution explains may be one that is not shown yet:
+        only after a while is it taken for a deposit or the like, so that it is looked for also after a crash."""
+        settled = dict(explained)
+        differences = _differences(totals, explained)
+        since = self._unexplained
+        self._unexplained = {}
+        for asset, difference in differences.items():
+            before, since_ns = since.get(asset, (ZERO, now_ns))
+            if difference != before:
+                since_ns = now_ns
+            if now_ns - since_ns >= WARM_NS:
+                settled[asset] = totals.get(asset, ZERO)
+            else:
+                self._unexplained[asset] = difference, since_ns
+        return {asset: total for asset, total in settled.items() if total}
 
     async def _of(self, symbol: str, held: Held | None, since_ms: int) -> tuple[list[Execution], bool]:
         """Executions in one symbol after what is held, and whether that is all."""
@@ -223,5 +261,11 @@ class Executions:
         return sorted(trades, key=lambda one: one.trade_id)
 
 
-def _totals(balances: Sequence[BrokerBalance]) -> dict[str, str]:
-    return {one.currency: format_decimal(one.total) for one in balances if one.total}
+def _totals(balances: Sequence[BrokerBalance]) -> dict[str, Decimal]:
+    return {one.currency: one.total for one in balances if one.total}
+
+
+def _differences(now: Mapping[str, Decimal], then: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    """How much more there is of each asset, of which there is not as much."""
+    differences = {asset: subtract(now.get(asset, ZERO), then.get(asset, ZERO)) for asset in {*now, *then}}
+    return {asset: difference for asset, difference in differences.items() if difference}

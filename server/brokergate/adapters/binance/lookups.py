@@ -10,11 +10,13 @@ from brokergate.adapters.binance.desk import Desk
 from brokergate.adapters.binance.errors import NO_SUCH_ORDER
 from brokergate.adapters.binance.executions import Executions
 from brokergate.adapters.binance.parse import Execution, ShownOrder
-from brokergate.domain.errors import BrokerError, UnknownOrderError
+from brokergate.domain.errors import BrokerError, TemporaryConnectionError, UnknownOrderError
 from brokergate.domain.orders import Order, OrderState, PendingActionKind
 from brokergate.ports.broker import Absent, Failed, FillPage, FillReport, FindResult, Found, VenueOrder
 
 NS_PER_MS = 1_000_000
+OLD_NS = 86_400 * 1_000_000_000
+"""After this what Binance does not show of an order it has put away, and is not just late with."""
 _WORKS = (OrderState.NEW, OrderState.PARTIALLY_FILLED)
 
 
@@ -100,11 +102,20 @@ class Lookups:
         telling = self._desk.telling
         name = telling.name(execution.order_id)
         if name is None:
-            request = wire.get_order(execution.symbol, execution.order_id, "")
-            try:
-                name = parse.order(await self._desk.client.ask(request)).client_id
-            except UnknownOrderError:
-                # Binance puts old orders away (-2026); ours would still be known by its number.
-                name = ""
+            name = await self._name(execution)
             telling.named(execution.order_id, name)
         return telling.fill(execution, name)
+
+    async def _name(self, execution: Execution) -> str:
+        """The client id of an execution's order; empty of an order that Binance has put away (-2026), and that is not
+        the gateway's to know. Raises a `BrokerError`."""
+        request = wire.get_order(execution.symbol, execution.order_id, "")
+        try:
+            return parse.order(await self._desk.client.ask(request)).client_id
+        except UnknownOrderError as error:
+            if execution.time_ns < self._desk.clock.now_ns() - OLD_NS:
+                return ""
+            # Without its order the execution would be nobody's for ever.
+            raise TemporaryConnectionError(
+                f"Binance shows execution {execution.trade_id} in {execution.symbol}, and not yet its order"
+            ) from error

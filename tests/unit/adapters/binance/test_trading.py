@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from brokergate.adapters.binance.broker import BinanceBroker
 from brokergate.domain import lifecycle
 from brokergate.domain.accounts import BrokerBalance, LedgerEntry, LedgerEntryKind
-from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.errors import ErrorReason, GatewayError, TemporaryConnectionError
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.market import BookView
 from brokergate.domain.orders import (
@@ -338,6 +338,64 @@ async def test_executions_of_others_while_away_are_found_by_what_they_moved() ->
         assert again.fills == []
         held = {one.symbol: one.quantity for one in await house.broker.get_positions()}
         assert held == {"ETH/USDT": D("1.998")}
+
+
+async def test_an_execution_that_is_shown_late_is_found_after_a_crash_too() -> None:
+    """Somebody else's, in a symbol that was never seen: the balances moved and `myTrades` has it not yet."""
+    async with open_house() as house:
+        first = await house.broker.list_fills("")
+        await house.venue.fault("query_lag", seconds=3600)
+        await house.venue.fault("lose_frame", on="orders", count=100)
+        await house.venue.add_fill("ETH/USDT", "buy", "2", "500")
+        page = await house.broker.list_fills(first.watermark)
+        assert page.fills == []
+        await house.venue.clear_faults()
+        # Another process, which has the watermark alone.
+        parts = context("house")
+        other = BinanceBroker(account(house.venue), parts)
+        await other.connect(EMPTY)
+        late = await other.list_fills(page.watermark)
+        assert [(fill.symbol, fill.quantity) for fill in late.fills] == [("ETH/USDT", D(2))]
+        assert (await other.list_fills(late.watermark)).watermark == late.watermark
+        await other.close()
+        await parts.connections.close()
+
+
+async def test_what_no_execution_explains_is_looked_for_for_a_while_and_then_taken() -> None:
+    async with open_house({"USDT": "1000000", "BTC": "10", "ETH": "5"}, speed=200) as house:
+        await house.venue.deposit("USDT", "100")
+        await house.venue.deposit("ETH", "1")
+        first = await house.broker.list_fills("")
+        assert "1000100" not in first.watermark
+        watermark = first.watermark
+        async with asyncio.timeout(20):
+            while "1000100" not in watermark:
+                watermark = (await house.broker.list_fills(watermark)).watermark
+                await asyncio.sleep(0.05)
+        asked = len(await house.requests("fills"))
+        async with asyncio.timeout(20):
+            # The pairs of what moved are asked for a while more, and then no longer.
+            while True:
+                before = asked
+                await asyncio.sleep(0.3)
+                await house.broker.list_fills(watermark)
+                asked = len(await house.requests("fills"))
+                if asked == before:
+                    break
+
+
+async def test_an_execution_whose_order_is_not_shown_yet_is_no_strangers() -> None:
+    async with open_house() as house:
+        await house.venue.fault("lose_frame", on="orders", count=100)
+        await house.venue.fault("answer_lost_after_accept", on="place")
+        placed, _ = await house.place(limit="10200")
+        await house.venue.fault(
+            "status", on="find_order", code=400, error=-2013, message="Order does not exist."
+        )
+        with pytest.raises(TemporaryConnectionError, match="not yet its order"):
+            await house.broker.list_fills("")
+        page = await house.broker.list_fills("")
+        assert [fill.client_order_id for fill in page.fills] == [placed.client_order_id]
 
 
 async def test_executions_come_in_pages_until_there_are_no_more() -> None:
