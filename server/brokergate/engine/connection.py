@@ -87,4 +87,5 @@ class Connection:
             self.message,
             self.last_data_ns,
             self.monitor.assess(self.state, self.message, heard_ns, maintenance=self.maintenance),
+            self._metrics.venue_clock(),
         )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from brokergate.domain.accounts import BrokerAccountInfo, ConnectionState, Environment, TradingState
 from brokergate.domain.capabilities import Capabilities
 from brokergate.resilience.health import Health, HealthLevel
-from brokergate.resilience.metrics import MetricsView
+from brokergate.resilience.metrics import MetricsView, VenueClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class ConnectionView:
     message: str
     last_data_ns: int
     health: Health
+    clock: VenueClock | None = None
+    """How the broker's clock goes, where that is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from brokergate.domain.accounts import ConnectionState
 from brokergate.ports.clock import Clock, SystemClock
@@ -48,6 +49,14 @@ class MetricsView:
         return self.connected_ns / self.observed_ns if self.observed_ns else None
 
 
+class VenueClock(NamedTuple):
+    """How far the venue's clock is ahead of the gateway's, and how far that has moved since it was first known, in
+    nanoseconds."""
+
+    offset_ns: int
+    drift_ns: int
+
+
 class BrokerMetrics:
     """The figures of one account. Adapters record errors and name their limiters, the engine the rest."""
 
@@ -62,6 +71,7 @@ class BrokerMetrics:
         self._latencies_ns: deque[int] = deque(maxlen=LATENCY_SAMPLES)
         self._errors: dict[str, int] = {}
         self._utilisations: list[Callable[[], Mapping[str, float]]] = []
+        self._venue_clock: Callable[[], VenueClock | None] = lambda: None
         self.breakers: list[CircuitBreaker] = []
         self.health_changed: Callable[[], None] = lambda: None
         """Called when a breaker changes its state."""
@@ -98,6 +108,14 @@ class BrokerMetrics:
     def watch_limits(self, utilisation: Callable[[], Mapping[str, float]]) -> None:
         """`utilisation` gives the share of each rate limit that is used now, whenever somebody looks."""
         self._utilisations.append(utilisation)
+
+    def watch_clock(self, clock: Callable[[], VenueClock | None]) -> None:
+        """`clock` gives what is known of the venue's clock, whenever somebody looks."""
+        self._venue_clock = clock
+
+    def venue_clock(self) -> VenueClock | None:
+        """What is known of the venue's clock; None for a venue that asks for no time."""
+        return self._venue_clock()
 
     def watch_breaker(self, breaker: CircuitBreaker) -> None:
         """The account's health follows the breaker's state."""

@@ -28,7 +28,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62rokergate/v1/broker.proto\x12\rbrokergate.v1\x1a\x1b\x62rokergate/v1/account.proto\x1a\x19\x62rokergate/v1/enums.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"n\n\x10OrderTypeSupport\x12&\n\x04type\x18\x01 \x01(\x0e\x32\x18.brokergate.v1.OrderType\x12\x32\n\x0etimes_in_force\x18\x02 \x03(\x0e\x32\x1a.brokergate.v1.TimeInForce\"\xe8\x04\n\x0c\x43\x61pabilities\x12\x34\n\x0border_types\x18\x01 \x03(\x0b\x32\x1f.brokergate.v1.OrderTypeSupport\x12.\n\x07replace\x18\x02 \x01(\x0e\x32\x1d.brokergate.v1.ReplaceSupport\x12\x12\n\nnative_oco\x18\x03 \x01(\x08\x12\x16\n\x0enative_bracket\x18\x04 \x01(\x08\x12\x1a\n\x12native_idempotency\x18\x05 \x01(\x08\x12\x30\n\rabsence_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tpost_only\x18\x07 \x01(\x08\x12\x13\n\x0breduce_only\x18\x08 \x01(\x08\x12\x16\n\x0equote_quantity\x18\t \x01(\x08\x12\x18\n\x10\x64isplay_quantity\x18\n \x01(\x08\x12\x16\n\x0e\x65xtended_hours\x18\x0b \x01(\x08\x12\x35\n\x0ftrigger_sources\x18\x0c \x03(\x0e\x32\x1c.brokergate.v1.TriggerSource\x12\x41\n\x15self_trade_prevention\x18\r \x03(\x0e\x32\".brokergate.v1.SelfTradePrevention\x12\x15\n\rreplays_fills\x18\x0e \x01(\x08\x12\x16\n\x0estreams_quotes\x18\x0f \x01(\x08\x12\x16\n\x0estreams_trades\x18\x10 \x01(\x08\x12\x14\n\x0cstreams_book\x18\x11 \x01(\x08\x12\x15\n\rshort_selling\x18\x12 \x01(\x08\x12\x18\n\x10trails_by_amount\x18\x13 \x01(\x08\"\xc1\x02\n\x10\x42rokerConnection\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12/\n\x0b\x65nvironment\x18\x02 \x01(\x0e\x32\x1a.brokergate.v1.Environment\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.brokergate.v1.ConnectionState\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x32\n\x0elast_data_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06health\x18\x07 \x01(\x0e\x32\x1b.brokergate.v1.BrokerHealth\x12\x17\n\x0fhealth_problems\x18\x08 \x03(\t\"\xb1\x04\n\rBrokerMetrics\x12\x13\n\x0borders_sent\x18\x01 \x01(\x04\x12\x17\n\x0forders_rejected\x18\x02 \x01(\x04\x12\r\n\x05\x66ills\x18\x03 \x01(\x04\x12\x35\n\x12order_latency_mean\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11order_latency_p99\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0corders_ended\x18\x06 \x01(\x04\x12\x15\n\rorders_filled\x18\x07 \x01(\x04\x12\x16\n\tfill_rate\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06uptime\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x12\n\nreconnects\x18\n \x01(\x04\x12\x38\n\x06\x65rrors\x18\x0b \x03(\x0b\x32(.brokergate.v1.BrokerMetrics.ErrorsEntry\x12M\n\x11limit_utilisation\x18\x0c \x03(\x0b\x32\x32.brokergate.v1.BrokerMetrics.LimitUtilisationEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x37\n\x15LimitUtilisationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_fill_rateB\t\n\x07_uptime\"\xbf\x01\n\x06\x42roker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x0c\x63\x61pabilities\x18\x02 \x01(\x0b\x32\x1b.brokergate.v1.Capabilities\x12\x34\n\x0b\x63onnections\x18\x03 \x03(\x0b\x32\x1f.brokergate.v1.BrokerConnection\x12\x0f\n\x07healthy\x18\x04 \x01(\x08\x12-\n\x07metrics\x18\x05 \x01(\x0b\x32\x1c.brokergate.v1.BrokerMetrics\"\x14\n\x12ListBrokersRequest\"=\n\x13ListBrokersResponse\x12&\n\x07\x62rokers\x18\x01 \x03(\x0b\x32\x15.brokergate.v1.Broker\" \n\x10GetBrokerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11GetBrokerResponse\x12%\n\x06\x62roker\x18\x01 \x01(\x0b\x32\x15.brokergate.v1.Broker\"@\n\x16ReconnectBrokerRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"N\n\x17ReconnectBrokerResponse\x12\x33\n\nconnection\x18\x01 \x01(\x0b\x32\x1f.brokergate.v1.BrokerConnection*\xd6\x01\n\x0f\x43onnectionState\x12 \n\x1c\x43ONNECTION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ONNECTION_STATE_DISCONNECTED\x10\x01\x12\x1f\n\x1b\x43ONNECTION_STATE_CONNECTING\x10\x02\x12\x1e\n\x1a\x43ONNECTION_STATE_CONNECTED\x10\x03\x12!\n\x1d\x43ONNECTION_STATE_RECONNECTING\x10\x04\x12\x1a\n\x16\x43ONNECTION_STATE_ERROR\x10\x05*\x87\x01\n\x0eReplaceSupport\x12\x1f\n\x1bREPLACE_SUPPORT_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLACE_SUPPORT_ATOMIC\x10\x01\x12\x1e\n\x1aREPLACE_SUPPORT_CANCEL_NEW\x10\x02\x12\x18\n\x14REPLACE_SUPPORT_NONE\x10\x03*|\n\x0c\x42rokerHealth\x12\x1d\n\x19\x42ROKER_HEALTH_UNSPECIFIED\x10\x00\x12\x19\n\x15\x42ROKER_HEALTH_HEALTHY\x10\x01\x12\x1a\n\x16\x42ROKER_HEALTH_DEGRADED\x10\x02\x12\x16\n\x12\x42ROKER_HEALTH_DOWN\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62rokergate/v1/broker.proto\x12\rbrokergate.v1\x1a\x1b\x62rokergate/v1/account.proto\x1a\x19\x62rokergate/v1/enums.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"n\n\x10OrderTypeSupport\x12&\n\x04type\x18\x01 \x01(\x0e\x32\x18.brokergate.v1.OrderType\x12\x32\n\x0etimes_in_force\x18\x02 \x03(\x0e\x32\x1a.brokergate.v1.TimeInForce\"\xe8\x04\n\x0c\x43\x61pabilities\x12\x34\n\x0border_types\x18\x01 \x03(\x0b\x32\x1f.brokergate.v1.OrderTypeSupport\x12.\n\x07replace\x18\x02 \x01(\x0e\x32\x1d.brokergate.v1.ReplaceSupport\x12\x12\n\nnative_oco\x18\x03 \x01(\x08\x12\x16\n\x0enative_bracket\x18\x04 \x01(\x08\x12\x1a\n\x12native_idempotency\x18\x05 \x01(\x08\x12\x30\n\rabsence_after\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tpost_only\x18\x07 \x01(\x08\x12\x13\n\x0breduce_only\x18\x08 \x01(\x08\x12\x16\n\x0equote_quantity\x18\t \x01(\x08\x12\x18\n\x10\x64isplay_quantity\x18\n \x01(\x08\x12\x16\n\x0e\x65xtended_hours\x18\x0b \x01(\x08\x12\x35\n\x0ftrigger_sources\x18\x0c \x03(\x0e\x32\x1c.brokergate.v1.TriggerSource\x12\x41\n\x15self_trade_prevention\x18\r \x03(\x0e\x32\".brokergate.v1.SelfTradePrevention\x12\x15\n\rreplays_fills\x18\x0e \x01(\x08\x12\x16\n\x0estreams_quotes\x18\x0f \x01(\x08\x12\x16\n\x0estreams_trades\x18\x10 \x01(\x08\x12\x14\n\x0cstreams_book\x18\x11 \x01(\x08\x12\x15\n\rshort_selling\x18\x12 \x01(\x08\x12\x18\n\x10trails_by_amount\x18\x13 \x01(\x08\"\xa2\x03\n\x10\x42rokerConnection\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12/\n\x0b\x65nvironment\x18\x02 \x01(\x0e\x32\x1a.brokergate.v1.Environment\x12-\n\x05state\x18\x03 \x01(\x0e\x32\x1e.brokergate.v1.ConnectionState\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x32\n\x0elast_data_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06health\x18\x07 \x01(\x0e\x32\x1b.brokergate.v1.BrokerHealth\x12\x17\n\x0fhealth_problems\x18\x08 \x03(\t\x12/\n\x0c\x63lock_offset\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12.\n\x0b\x63lock_drift\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb1\x04\n\rBrokerMetrics\x12\x13\n\x0borders_sent\x18\x01 \x01(\x04\x12\x17\n\x0forders_rejected\x18\x02 \x01(\x04\x12\r\n\x05\x66ills\x18\x03 \x01(\x04\x12\x35\n\x12order_latency_mean\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x34\n\x11order_latency_p99\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0corders_ended\x18\x06 \x01(\x04\x12\x15\n\rorders_filled\x18\x07 \x01(\x04\x12\x16\n\tfill_rate\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06uptime\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x12\n\nreconnects\x18\n \x01(\x04\x12\x38\n\x06\x65rrors\x18\x0b \x03(\x0b\x32(.brokergate.v1.BrokerMetrics.ErrorsEntry\x12M\n\x11limit_utilisation\x18\x0c \x03(\x0b\x32\x32.brokergate.v1.BrokerMetrics.LimitUtilisationEntry\x1a-\n\x0b\x45rrorsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a\x37\n\x15LimitUtilisationEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_fill_rateB\t\n\x07_uptime\"\xbf\x01\n\x06\x42roker\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x0c\x63\x61pabilities\x18\x02 \x01(\x0b\x32\x1b.brokergate.v1.Capabilities\x12\x34\n\x0b\x63onnections\x18\x03 \x03(\x0b\x32\x1f.brokergate.v1.BrokerConnection\x12\x0f\n\x07healthy\x18\x04 \x01(\x08\x12-\n\x07metrics\x18\x05 \x01(\x0b\x32\x1c.brokergate.v1.BrokerMetrics\"\x14\n\x12ListBrokersRequest\"=\n\x13ListBrokersResponse\x12&\n\x07\x62rokers\x18\x01 \x03(\x0b\x32\x15.brokergate.v1.Broker\" \n\x10GetBrokerRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11GetBrokerResponse\x12%\n\x06\x62roker\x18\x01 \x01(\x0b\x32\x15.brokergate.v1.Broker\"@\n\x16ReconnectBrokerRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"N\n\x17ReconnectBrokerResponse\x12\x33\n\nconnection\x18\x01 \x01(\x0b\x32\x1f.brokergate.v1.BrokerConnection*\xd6\x01\n\x0f\x43onnectionState\x12 \n\x1c\x43ONNECTION_STATE_UNSPECIFIED\x10\x00\x12!\n\x1d\x43ONNECTION_STATE_DISCONNECTED\x10\x01\x12\x1f\n\x1b\x43ONNECTION_STATE_CONNECTING\x10\x02\x12\x1e\n\x1a\x43ONNECTION_STATE_CONNECTED\x10\x03\x12!\n\x1d\x43ONNECTION_STATE_RECONNECTING\x10\x04\x12\x1a\n\x16\x43ONNECTION_STATE_ERROR\x10\x05*\x87\x01\n\x0eReplaceSupport\x12\x1f\n\x1bREPLACE_SUPPORT_UNSPECIFIED\x10\x00\x12\x1a\n\x16REPLACE_SUPPORT_ATOMIC\x10\x01\x12\x1e\n\x1aREPLACE_SUPPORT_CANCEL_NEW\x10\x02\x12\x18\n\x14REPLACE_SUPPORT_NONE\x10\x03*|\n\x0c\x42rokerHealth\x12\x1d\n\x19\x42ROKER_HEALTH_UNSPECIFIED\x10\x00\x12\x19\n\x15\x42ROKER_HEALTH_HEALTHY\x10\x01\x12\x1a\n\x16\x42ROKER_HEALTH_DEGRADED\x10\x02\x12\x16\n\x12\x42ROKER_HEALTH_DOWN\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,36 +39,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BROKERMETRICS_ERRORSENTRY']._serialized_options = b'8\001'
   _globals['_BROKERMETRICS_LIMITUTILISATIONENTRY']._loaded_options = None
   _globals['_BROKERMETRICS_LIMITUTILISATIONENTRY']._serialized_options = b'8\001'
-  _globals['_CONNECTIONSTATE']._serialized_start=2305
-  _globals['_CONNECTIONSTATE']._serialized_end=2519
-  _globals['_REPLACESUPPORT']._serialized_start=2522
-  _globals['_REPLACESUPPORT']._serialized_end=2657
-  _globals['_BROKERHEALTH']._serialized_start=2659
-  _globals['_BROKERHEALTH']._serialized_end=2783
+  _globals['_CONNECTIONSTATE']._serialized_start=2402
+  _globals['_CONNECTIONSTATE']._serialized_end=2616
+  _globals['_REPLACESUPPORT']._serialized_start=2619
+  _globals['_REPLACESUPPORT']._serialized_end=2754
+  _globals['_BROKERHEALTH']._serialized_start=2756
+  _globals['_BROKERHEALTH']._serialized_end=2880
   _globals['_ORDERTYPESUPPORT']._serialized_start=166
   _globals['_ORDERTYPESUPPORT']._serialized_end=276
   _globals['_CAPABILITIES']._serialized_start=279
   _globals['_CAPABILITIES']._serialized_end=895
   _globals['_BROKERCONNECTION']._serialized_start=898
-  _globals['_BROKERCONNECTION']._serialized_end=1219
-  _globals['_BROKERMETRICS']._serialized_start=1222
-  _globals['_BROKERMETRICS']._serialized_end=1783
-  _globals['_BROKERMETRICS_ERRORSENTRY']._serialized_start=1656
-  _globals['_BROKERMETRICS_ERRORSENTRY']._serialized_end=1701
-  _globals['_BROKERMETRICS_LIMITUTILISATIONENTRY']._serialized_start=1703
-  _globals['_BROKERMETRICS_LIMITUTILISATIONENTRY']._serialized_end=1758
-  _globals['_BROKER']._serialized_start=1786
-  _globals['_BROKER']._serialized_end=1977
-  _globals['_LISTBROKERSREQUEST']._serialized_start=1979
-  _globals['_LISTBROKERSREQUEST']._serialized_end=1999
-  _globals['_LISTBROKERSRESPONSE']._serialized_start=2001
-  _globals['_LISTBROKERSRESPONSE']._serialized_end=2062
-  _globals['_GETBROKERREQUEST']._serialized_start=2064
-  _globals['_GETBROKERREQUEST']._serialized_end=2096
-  _globals['_GETBROKERRESPONSE']._serialized_start=2098
-  _globals['_GETBROKERRESPONSE']._serialized_end=2156
-  _globals['_RECONNECTBROKERREQUEST']._serialized_start=2158
-  _globals['_RECONNECTBROKERREQUEST']._serialized_end=2222
-  _globals['_RECONNECTBROKERRESPONSE']._serialized_start=2224
-  _globals['_RECONNECTBROKERRESPONSE']._serialized_end=2302
+  _globals['_BROKERCONNECTION']._serialized_end=1316
+  _globals['_BROKERMETRICS']._serialized_start=1319
+  _globals['_BROKERMETRICS']._serialized_end=1880
+  _globals['_BROKERMETRICS_ERRORSENTRY']._serialized_start=1753
+  _globals['_BROKERMETRICS_ERRORSENTRY']._serialized_end=1798
+  _globals['_BROKERMETRICS_LIMITUTILISATIONENTRY']._serialized_start=1800
+  _globals['_BROKERMETRICS_LIMITUTILISATIONENTRY']._serialized_end=1855
+  _globals['_BROKER']._serialized_start=1883
+  _globals['_BROKER']._serialized_end=2074
+  _globals['_LISTBROKERSREQUEST']._serialized_start=2076
+  _globals['_LISTBROKERSREQUEST']._serialized_end=2096
+  _globals['_LISTBROKERSRESPONSE']._serialized_start=2098
+  _globals['_LISTBROKERSRESPONSE']._serialized_end=2159
+  _globals['_GETBROKERREQUEST']._serialized_start=2161
+  _globals['_GETBROKERREQUEST']._serialized_end=2193
+  _globals['_GETBROKERRESPONSE']._serialized_start=2195
+  _globals['_GETBROKERRESPONSE']._serialized_end=2253
+  _globals['_RECONNECTBROKERREQUEST']._serialized_start=2255
+  _globals['_RECONNECTBROKERREQUEST']._serialized_end=2319
+  _globals['_RECONNECTBROKERRESPONSE']._serialized_start=2321
+  _globals['_RECONNECTBROKERRESPONSE']._serialized_end=2399
 # @@protoc_insertion_point(module_scope)

@@ -259,6 +259,8 @@ class BrokerConnection(_message.Message):
     LAST_DATA_TIME_FIELD_NUMBER: _builtins.int
     HEALTH_FIELD_NUMBER: _builtins.int
     HEALTH_PROBLEMS_FIELD_NUMBER: _builtins.int
+    CLOCK_OFFSET_FIELD_NUMBER: _builtins.int
+    CLOCK_DRIFT_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     environment: _account_pb2.Environment.ValueType
@@ -281,6 +283,16 @@ class BrokerConnection(_message.Message):
     def health_problems(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is not as it should be, for people; empty where it is healthy."""
 
+    @_builtins.property
+    def clock_offset(self) -> _duration_pb2.Duration:
+        """How far the broker's clock is ahead of the gateway's, below zero behind; absent where it is not known, or of no
+        consequence to the broker.
+        """
+
+    @_builtins.property
+    def clock_drift(self) -> _duration_pb2.Duration:
+        """How far that has moved since it was first known."""
+
     def __init__(
         self,
         *,
@@ -292,10 +304,12 @@ class BrokerConnection(_message.Message):
         last_data_time: _timestamp_pb2.Timestamp | None = ...,
         health: Global___BrokerHealth.ValueType = ...,
         health_problems: _abc.Iterable[_builtins.str] | None = ...,
+        clock_offset: _duration_pb2.Duration | None = ...,
+        clock_drift: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["last_data_time", b"last_data_time", "since_time", b"since_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["clock_drift", b"clock_drift", "clock_offset", b"clock_offset", "last_data_time", b"last_data_time", "since_time", b"since_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "environment", b"environment", "health", b"health", "health_problems", b"health_problems", "last_data_time", b"last_data_time", "message", b"message", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "clock_drift", b"clock_drift", "clock_offset", b"clock_offset", "environment", b"environment", "health", b"health", "health_problems", b"health_problems", "last_data_time", b"last_data_time", "message", b"message", "since_time", b"since_time", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

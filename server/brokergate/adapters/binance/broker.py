@@ -97,6 +97,8 @@ class BinanceBroker(AbstractBroker):
         settings = stream_settings(self._connection)
         budget = Budget(limiter, self._credential)
         context.metrics.watch_limits(budget.utilisation)
+        offset = context.connections.shared(("binance", "clock", host), ClockOffset)
+        context.metrics.watch_clock(offset.view)
         client = BinanceClient(
             context.connections.http(
                 "binance",
@@ -106,7 +108,7 @@ class BinanceBroker(AbstractBroker):
             ),
             self._signer,
             budget,
-            context.connections.shared(("binance", "clock", host), ClockOffset),
+            offset,
             clock,
             recv_window_ms=self._recv_window_ms,
             timeout_ms=self._timeout_ms,

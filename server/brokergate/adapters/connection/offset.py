@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from brokergate.resilience.metrics import VenueClock
+
 NS_PER_MS = 1_000_000
 KEPT = 16
 """Samples that are compared."""
@@ -73,6 +75,10 @@ class ClockOffset:
     def venue_ns(self, now_ns: int) -> int:
         """The venue's time when this machine's is `now_ns`."""
         return now_ns + self.offset_ns
+
+    def view(self) -> VenueClock | None:
+        """What `BrokerMetrics.watch_clock` shows; None before the first sample."""
+        return VenueClock(self.offset_ns, self.drift_ns) if self._samples else None
 
     def due(self, now_ns: int) -> bool:
         """Whether the venue should be asked for its time: at first, after `distrust`, and every `resync_ns`."""

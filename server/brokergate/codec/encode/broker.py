@@ -19,6 +19,21 @@ def _duration(duration_ns: int) -> Fields:
     return {"seconds": duration_ns // NS_PER_S, "nanos": duration_ns % NS_PER_S}
 
 
+def _signed_duration(duration_ns: int) -> Fields:
+    """Both parts have the sign of the whole."""
+    sign = -1 if duration_ns < 0 else 1
+    return {name: sign * part for name, part in _duration(abs(duration_ns)).items()}
+
+
+class ClockLike(Protocol):
+    """How the broker's clock goes."""
+
+    @property
+    def offset_ns(self) -> int: ...
+    @property
+    def drift_ns(self) -> int: ...
+
+
 class HealthLike(Protocol):
     """How a connection does."""
 
@@ -45,6 +60,8 @@ class ConnectionLike(Protocol):
     def last_data_ns(self) -> int: ...
     @property
     def health(self) -> HealthLike: ...
+    @property
+    def clock(self) -> ClockLike | None: ...
 
 
 class MetricsLike(Protocol):
@@ -78,7 +95,10 @@ class MetricsLike(Protocol):
 
 def connection_fields(connection: ConnectionLike) -> Fields:
     """The fields of a BrokerConnection."""
+    clock = connection.clock
     return {
+        "clock_offset": None if clock is None else _signed_duration(clock.offset_ns),
+        "clock_drift": None if clock is None else _signed_duration(clock.drift_ns),
         "account_id": connection.account_id,
         "environment": connection.environment,
         "state": connection.state,

@@ -5,6 +5,11 @@ from __future__ import annotations
 import random
 
 from brokergate.adapters.connection.offset import KEPT, MAX_AGE_NS, NS_PER_MS, ClockOffset
+from brokergate.codec.encode.broker import encode_connection
+from brokergate.engine.connection import Connection
+from brokergate.resilience.metrics import BrokerMetrics
+from tests.unit.adapters.paper.hand_clock import HandClock
+from tests.unit.engine.street import Street
 
 NOW_NS = 1_800_000_000_000_000_000
 S = 1_000_000_000
@@ -44,6 +49,22 @@ def test_after_a_refused_timestamp_the_next_sample_counts_alone() -> None:
     assert not clock.due(NOW_NS + 80 * NS_PER_MS)
     assert abs(clock.offset_ns - 2 * S) <= 41 * NS_PER_MS
     assert abs(clock.drift_ns - 2 * S) <= 41 * NS_PER_MS
+
+
+def test_pain_10_the_drift_is_shown() -> None:
+    """The venue was two seconds ahead, and is half a second behind: `GetBroker` says both, each with its sign."""
+    clock, metrics = ClockOffset(), BrokerMetrics(HandClock())
+    metrics.watch_clock(clock.view)
+    broker = Street()
+    connection = Connection("main", broker, HandClock(), lambda *_, **__: None, metrics, lambda: None)
+    assert not encode_connection(connection.view()).HasField("clock_offset")
+    clock.add(NOW_NS, NOW_NS, (NOW_NS + 2 * S) // NS_PER_MS)
+    clock.distrust()
+    clock.add(NOW_NS, NOW_NS, (NOW_NS - S // 2) // NS_PER_MS)
+    shown = encode_connection(connection.view())
+    assert shown.clock_offset.ToNanoseconds() == -S // 2 + NS_PER_MS // 2
+    assert shown.clock_drift.ToNanoseconds() == -5 * S // 2
+    assert (shown.clock_offset.seconds, shown.clock_offset.nanos < 0) == (0, True)
 
 
 def test_the_venue_is_asked_again_in_time() -> None:
