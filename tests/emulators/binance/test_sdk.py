@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import binance_sdk_spot
 import pytest
 from binance_common.errors import BadRequestError, UnauthorizedError
 
 from tests.emulators.binance.conftest import ED25519_KEY, KeyPair
+from tests.emulators.binance.emulator import Binance
 from tests.emulators.binance.sdk import Heard, connected, plain, spot
+from tests.emulators.binance.ws_api import SESSION_METHODS
 from tests.emulators.client import Emulator
 
 
@@ -236,6 +240,24 @@ async def test_what_others_do_is_heard(venue: Emulator) -> None:
         await venue.deposit("USDT", "5")
         await heard.until(lambda events: any(event["e"] == "balanceUpdate" for event in events))
     assert heard.reports() == [("NEW", "NEW"), ("TRADE", "FILLED")]
+
+
+def test_every_request_that_it_knows_is_one_of_the_sdk_s() -> None:
+    """No path and no method is misspelt, and what the SDK can ask beyond them is known (docs/emulators.md)."""
+    sources = [path.read_text() for path in Path(binance_sdk_spot.__file__).parent.rglob("api/*.py")]
+    text = "\n".join(sources)
+    methods = set(re.findall(r'"method": "/([\w.]+)"', text))
+    paths = {" ".join(found) for found in re.findall(r'method="(\w+)",\s*path="([^"]+)"', text)}
+    emulator = Binance("key", "secret")
+    emulator.listen()
+    known = {*emulator.by_method, *SESSION_METHODS}
+    assert known <= methods
+    assert set(emulator.by_rest) <= paths
+    assert {method.partition(".")[0] for method in methods - known} == {
+        *("blockTrades", "executionRules", "myAllocations", "myPreventedMatches", "order", "orderList"),
+        *("referencePrice", "sor", "ticker", "trades", "uiKlines"),
+    }
+    assert "order.amendments" in methods - known
 
 
 async def test_a_process_that_was_told_nothing_has_a_market(key_pair: KeyPair, tmp_path: Path) -> None:

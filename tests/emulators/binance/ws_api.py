@@ -25,7 +25,7 @@ SESSION_WEIGHT = 2
 _NUMBERED = (int, str, type(None))
 _UNDONE = frozenset({"status", "html", "answer_lost_before_accept", "arrives_late"})
 """Faults after which a request was not done, unless they say so."""
-_KINDS = {
+SESSION_METHODS = {
     "session.logon": "logon",
     "session.status": "session",
     "session.logout": "session",
@@ -99,7 +99,7 @@ class ApiSocket(VenueSocket):
             return
         sent = {name: _written(value) for name, value in raw.items()}
         endpoint = self._venue.by_method.get(method)
-        kind = endpoint.kind if endpoint else _KINDS.get(method, "unknown")
+        kind = endpoint.kind if endpoint else SESSION_METHODS.get(method, "unknown")
         key = sent.get("apiKey", self._holder.name if self._holder else "")
         entry = self._venue.log.add(self.clock.now_ns(), "ws", kind, method, sent, key)
         late = self.faults.take(DELAY, kind, method)
