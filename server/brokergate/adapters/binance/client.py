@@ -10,7 +10,15 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from brokergate.adapters.binance import parse, wire
-from brokergate.adapters.binance.errors import CLOCK, PARTLY_REPLACED, UNSURE, Meaning, explain, meaning
+from brokergate.adapters.binance.errors import (
+    CLOCK,
+    PARTLY_REPLACED,
+    TOO_MANY_ORDERS,
+    UNSURE,
+    Meaning,
+    explain,
+    meaning,
+)
 from brokergate.adapters.binance.limits import Budget
 from brokergate.adapters.binance.signing import Signer
 from brokergate.adapters.binance.wire import Request
@@ -166,9 +174,11 @@ class BinanceClient:
     def _read(self, reply: HttpReply) -> Any:
         """What Binance answered; raises `Refusal`, or `Malformed` for a success that is no JSON."""
         if reply.status in (418, 429):
-            seconds = self.budget.silence(reply.headers)
             code, text, data = _error(reply)
-            message = f"{explain(reply.status, code, text)}; nothing is sent for {seconds:g} s"
+            orders = code == TOO_MANY_ORDERS
+            seconds = self.budget.silence(reply.headers, orders=orders)
+            held = "no order" if orders else "nothing"
+            message = f"{explain(reply.status, code, text)}; {held} is sent for {seconds:g} s"
             raise Refusal(meaning(reply.status, code, text), message, code, data)
         if reply.status == 200:
             return parse.load(reply.body)

@@ -60,6 +60,8 @@ NOTIONAL = Meaning(InvalidOrderError, R.BELOW_MIN_NOTIONAL)
 TAKES = Meaning(InvalidOrderError, R.WOULD_TAKE)
 NO_BOOK = Meaning(InvalidOrderError, R.NO_REFERENCE_PRICE)
 
+TOO_MANY_ORDERS = -1015
+"""The account has too many orders that have not filled: cancels and questions are welcome."""
 CLOCK = -1021
 """The code for a timestamp outside the window: the clock is to be measured anew."""
 NO_SUCH_ORDER = -2013
@@ -80,7 +82,7 @@ CODES: Mapping[int, Meaning] = {
     -1008: BUSY,
     -1013: INVALID,
     -1014: UNSUPPORTED,
-    -1015: LIMITED,
+    TOO_MANY_ORDERS: LIMITED,
     -1016: MAINTENANCE,
     -1020: UNSUPPORTED,
     CLOCK: AUTHENTICATION,

@@ -18,6 +18,8 @@ WEIGHT, RAW = "weight", "requests"
 DOCUMENTED = (RateLimit("ORDERS", 10, "10S", 50), RateLimit("ORDERS", 86_400, "1D", 160_000))
 BAN_S = 60.0
 """Seconds of silence after a 429 or 418 that does not say for how long: the window of the weight."""
+ORDERS_S = 10.0
+"""Likewise, after too many orders: the shortest window in which they are counted."""
 _CANCELS = 200
 """Weight of each minute that is kept for cancels."""
 
@@ -78,10 +80,17 @@ class Budget:
             for suffix, name in self._orders.items():
                 _tell(permit, name, headers.get(f"X-MBX-ORDER-COUNT-{suffix}"))
 
-    def silence(self, headers: Mapping[str, str]) -> float:
-        """Binance wants silence: nothing goes out for the seconds that it gives back."""
+    def silence(self, headers: Mapping[str, str], *, orders: bool = False) -> float:
+        """Binance wants silence: nothing goes out for the seconds that it gives back; with `orders` no new order of
+        this account, and all else does."""
         text = headers.get("Retry-After", "")
-        seconds = float(text) if text.isascii() and text.isdigit() else BAN_S
+        told = float(text) if text.isascii() and text.isdigit() else None
+        if orders:
+            seconds = ORDERS_S if told is None else told
+            for name in self._orders.values():
+                self._limiter.close_for(name, seconds)
+            return seconds
+        seconds = BAN_S if told is None else told
         self._limiter.close_for(WEIGHT, seconds)
         return seconds
 

@@ -158,6 +158,18 @@ async def test_a_ban_is_honoured_by_cancels_and_questions_too() -> None:
         assert (await house.venue.ask("used"))["bans"] == 0
 
 
+async def test_too_many_orders_hold_back_orders_alone() -> None:
+    async with open_house() as house:
+        order, _ = await house.place()
+        await house.venue.fault("status", on="place", code=429, error=-1015, retry_after=30)
+        assert reason((await house.place())[1]) is R.RATE_LIMITED
+        sent = len(await house.requests("place"))
+        assert reason((await house.place())[1]) is R.RATE_LIMITED
+        assert len(await house.requests("place")) == sent
+        assert len(await house.broker.list_open_orders()) == 1
+        assert isinstance(await house.broker.cancel_order(order), Accepted)
+
+
 async def test_silence_that_the_websocket_api_asks_for_is_kept() -> None:
     async with open_house(connect=False) as house:
         await house.venue.fault("status", on="subscribe", code=429, retry_after=30)
