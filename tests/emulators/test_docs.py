@@ -8,10 +8,12 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import ROOT, environment
+from tests.e2e.process import ROOT, environment, run_brokergate
+from tests.emulators.client import Emulator
 from tests.emulators.control import ACTIONS
 from tests.emulators.faults import ALL
 
@@ -47,3 +49,16 @@ def test_its_curl_lines_work() -> None:
     assert '"status":"NEW"' in done.stdout
     assert '"price":"49000.00"' in done.stdout
     assert '"kind":"place"' in done.stdout
+
+
+def test_a_gateway_reaches_it_with_the_configuration_that_is_shown(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    emulator = Emulator.start("binance", key="KEY", secret="SECRET")
+    try:
+        file = tmp_path / "brokergate.yaml"
+        file.write_text(block.replace("8081", str(emulator.port)))
+        done = run_brokergate("brokers", "test", "binance-emulator", "--config", file)
+    finally:
+        emulator.close()
+    assert done.returncode == 0, done.stderr
+    assert "instruments  3" in done.stdout
