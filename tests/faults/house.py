@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -35,8 +36,13 @@ ACCOUNT = "main"
 PATIENCE_S = 40.0
 STEP_S = 0.02
 WATCH_S = 0.03
+SLOW_DISK_S = 0.15
+LEVEL = 1000
+"""Lots that the market shows at a price."""
 MS = 1_000_000
-POLICY = AccountPolicy(poll_interval_ns=300 * MS, quiet_period_ns=400 * MS, reconnect_max_ns=400 * MS)
+POLICY = AccountPolicy(
+    durable=True, poll_interval_ns=300 * MS, quiet_period_ns=400 * MS, reconnect_max_ns=400 * MS
+)
 
 
 @dataclass(slots=True)
@@ -47,6 +53,8 @@ class Evidence:
     """The venue's balances when it began."""
     journalled_before_sent: dict[str, bool] = field(default_factory=dict)
     """By the venue's id of an order: whether its DISPATCHED was on the disk when the venue's log showed the request."""
+    on_disk_ns: dict[str, int] = field(default_factory=dict)
+    """By the venue's id of an order that was placed while the disk was slow: when it was there at the earliest."""
     readings: list[Decimal | None] = field(default_factory=list)
     """Positions that were read; None where the reading failed and said so."""
     held: Decimal = Decimal(0)
@@ -60,8 +68,18 @@ class Evidence:
 class House:
     """See the module. Everything is real but for the venue."""
 
-    def __init__(self, venue: Venue, emulator: Emulator, folder: Path, host: str) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        emulator: Emulator,
+        folder: Path,
+        host: str = "127.0.0.1",
+        policy: AccountPolicy = POLICY,
+        **settings: object,
+    ) -> None:
+        """`settings` are of the broker's section."""
         self.venue = venue
+        self.policy = policy
         self.emulator = emulator
         self.evidence = Evidence()
         self.ids = VenueIds(ACCOUNT, venue.id_length)
@@ -72,10 +90,12 @@ class House:
         self._path = folder / "journal.db"
         self._clock = SystemClock()
         self._context = venue.context(ACCOUNT, self._clock, self._note)
-        self.journal = SqliteJournal(self._path, random.Random(1).getrandbits, "boot")
+        self._disk = threading.Event()
+        self._disk.set()
+        self.journal = SqliteJournal(self._path, random.Random(1).getrandbits, "boot", sync_file=self._sync)
         self.gateway = Gateway(self.journal, self._clock, self._note, _no_paper, random.Random(2))
         self.streams = EventStreams(self.journal, self.gateway.accounts, self._clock)
-        self.broker: AbstractBroker = venue.make(emulator, host, self._context)
+        self.broker: AbstractBroker = venue.make(emulator, host, self._context, settings)
         self._tasks: list[asyncio.Task[None]] = []
         self._requests = 0
         self._ended = False
@@ -90,7 +110,7 @@ class House:
         self.evidence.before = {
             name: parts["total"] for name, parts in (await self.emulator.balances()).items()
         }
-        self.gateway.open_account(ACCOUNT, self.broker, POLICY, self._context.metrics)
+        self.gateway.open_account(ACCOUNT, self.broker, self.policy, self._context.metrics)
         self._tasks = [asyncio.create_task(self._subscribe()), asyncio.create_task(self._watch())]
         try:
             await self.until("connected", self.connected)
@@ -165,18 +185,33 @@ class House:
     def connected(self) -> bool:
         return self.gateway.account(ACCOUNT).connection.state is ConnectionState.CONNECTED
 
+    # The market
+
+    async def show(self) -> None:
+        """A book around the price: one hundredth off it on both sides."""
+        levels = [[(self.at(away), self.venue.lot * LEVEL)] for away in (-1, 1)]
+        await self.emulator.show(self.venue.symbol, levels[0], levels[1])
+
+    def at(self, away: int) -> Decimal:
+        """A price so many hundredths of the market's from it."""
+        return (self.venue.price + self.venue.price / 100 * away).quantize(self.venue.tick)
+
+    async def others_sell(self, lots: int = 3) -> None:
+        """Somebody sells so many lots, one after another, down to what rests three hundredths below the price."""
+        await self.emulator.show(self.venue.symbol, [], [(self.at(1), self.venue.lot * LEVEL)])
+        for _ in range(lots):
+            await self.emulator.trade(self.venue.symbol, self.at(-4), self.venue.lot, "sell")
+
     # Trading
 
     def order(self, name: str, away: int, lots: int = 1, side: Side = Side.BUY) -> PlaceOrder:
         """A limit order so many hundredths of the price from the middle of the market."""
-        venue = self.venue
-        price = venue.price + venue.price / 100 * away
         spec = OrderSpec(
-            venue.symbol,
+            self.venue.symbol,
             side,
             OrderType.LIMIT,
-            venue.lot * lots,
-            limit_price=price.quantize(venue.tick),
+            self.venue.lot * lots,
+            limit_price=self.at(away),
             time_in_force=TimeInForce.GTC,
         )
         return PlaceOrder(ACCOUNT, name, spec, name.encode())
@@ -191,6 +226,23 @@ class House:
                 (command.client_order_id, first.order.order_id, again.order.order_id)
             )
         return first or again
+
+    async def place_on_a_slow_disk(self, command: PlaceOrder) -> None:
+        """As `place`, while what is written takes a while to reach the disk: the venue must not hear of it before."""
+        name = command.client_order_id
+        self._disk.clear()
+
+        def release() -> None:
+            self.evidence.on_disk_ns[self.ids.venue_id(name, 1)] = time.time_ns()
+            self._disk.set()
+
+        # In a thread: a read that waits for the disk waits in the loop's own.
+        threading.Timer(SLOW_DISK_S, release).start()
+        await self.place(command)
+        await asyncio.to_thread(self._disk.wait)
+
+    def _sync(self, _: int) -> None:
+        assert self._disk.wait(PATIENCE_S)
 
     async def _placed(self, command: PlaceOrder) -> Placed | None:
         name = command.client_order_id

@@ -71,12 +71,17 @@ class Case:
 
 
 def law_1(case: Case) -> Verdict:
-    """Durable before sent: whenever the venue had a request, its DISPATCHED was on the disk."""
-    seen = case.evidence.journalled_before_sent
+    """Durable before sent: when the venue had a request, its DISPATCHED was in the file; where the disk was slow,
+    it came after it was on the disk."""
+    seen, on_disk_ns = case.evidence.journalled_before_sent, case.evidence.on_disk_ns
     wrong = [
-        f"{name} reached the venue and was not on the disk" for name, written in seen.items() if not written
+        f"{name} reached the venue and was not in the file" for name, written in seen.items() if not written
     ]
-    return Verdict(len(seen), wrong)
+    for entry in case.requests:
+        name = str(entry["parameters"].get(case.venue.id_parameter, ""))
+        if entry["kind"] == "place" and entry["time_ns"] < on_disk_ns.get(name, 0):
+            wrong.append(f"{name} reached the venue before it was on the disk")
+    return Verdict(len(on_disk_ns) and len(seen), wrong)
 
 
 def law_2(case: Case) -> Verdict:

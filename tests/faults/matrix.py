@@ -7,7 +7,6 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,8 @@ from tests.faults.scenarios import Scenario
 from tests.faults.venues import Venue
 
 ORDERS = 3
-LEVEL = 1000
-"""Lots that the market shows at a price."""
+UNASKED = 100
+"""Queries that fail while nothing may be known: more than are made."""
 BEGUN_S = 0.1
 """A restart is begun by then."""
 AWAY_S = 0.3
@@ -105,7 +104,7 @@ async def run(scenario: Scenario, venue: Venue, emulator: Emulator, folder: Path
 
 async def _begin(house: House) -> None:
     """A market, something held, and two orders that rest: one to fill in the trouble, one to be cancelled there."""
-    await _show(house, 0)
+    await house.show()
     await house.place(house.order("held", 2, lots=2))
     await house.place(house.order("fills", -3, lots=4))
     await house.place(house.order("cancelled", -4))
@@ -114,12 +113,6 @@ async def _begin(house: House) -> None:
     held = house.evidence.readings.pop()
     assert held, "nothing was bought"
     house.evidence.held = held
-
-
-async def _show(house: House, more: int) -> None:
-    venue = house.venue
-    levels = [[(venue.price + venue.price / 100 * away, venue.lot * (LEVEL + more))] for away in (-1, 1)]
-    await house.emulator.show(venue.symbol, levels[0], levels[1])
 
 
 async def _trouble(house: House, scenario: Scenario) -> None:
@@ -136,7 +129,11 @@ async def _trouble(house: House, scenario: Scenario) -> None:
             await asyncio.sleep(BEGUN_S)
         await _arm(house, scenario, "place")
         # One rests, one takes.
-        await house.place(house.order(f"n{number}", 2 if number % 2 else -5 - number))
+        command = house.order(f"n{number}", 2 if number % 2 else -5 - number)
+        if number == ORDERS - 1:
+            await house.place_on_a_slow_disk(command)
+        else:
+            await house.place(command)
         for query in venue.queries:
             await _arm(house, scenario, query)
         if number == 0:
@@ -144,7 +141,11 @@ async def _trouble(house: House, scenario: Scenario) -> None:
     await _arm(house, scenario, "cancel")
     await house.cancel("cancelled")
     await _there(emulator)
-    await _others_sell(house)
+    await house.others_sell()
+    if scenario.unasked:
+        # What would tell of the lost orders fails as well, for longer than silence needs to prove anything.
+        for query in ("find_order", "open_orders"):
+            await _arm(house, scenario, query, count=UNASKED)
     await asyncio.sleep(scenario.lasts_s)
 
 
@@ -158,19 +159,10 @@ async def _there(emulator: Emulator) -> None:
             await asyncio.sleep(STEP_S)
 
 
-async def _arm(house: House, scenario: Scenario, request: str) -> None:
+async def _arm(house: House, scenario: Scenario, request: str, count: int = 1) -> None:
     if scenario.request is not None:
         kind, arguments = scenario.request
-        await house.emulator.fault(kind, on=request, count=1, **arguments)
-
-
-async def _others_sell(house: House) -> None:
-    """Somebody sells down to the order that rests highest."""
-    venue = house.venue
-    await house.emulator.show(venue.symbol, [], [(venue.price / 100 * 101, venue.lot * LEVEL)])
-    price = venue.price / 100 * Decimal(96.5 if venue.tick < 1 else 96)
-    await house.emulator.trade(venue.symbol, price.quantize(venue.tick), venue.lot * 2, "sell")
-    await house.emulator.trade(venue.symbol, price.quantize(venue.tick), venue.lot * 1, "sell")
+        await house.emulator.fault(kind, on=request, count=count, **arguments)
 
 
 async def _case(house: House, scenario: Scenario) -> Case:

@@ -25,6 +25,8 @@ class Scenario:
     """The host's name is not found. Done here, and not at the emulator; the connections that stand are cut."""
     lasts_s: float = 0.0
     """How long it goes on after the last order."""
+    unasked: bool = False
+    """Whether the queries that would resolve a lost order fail as well while it goes on."""
     unknown: bool = False
     """Whether the outcome of orders cannot be known at first: then some must have been uncertain."""
 
@@ -43,13 +45,16 @@ def _status(code: int, accept: bool, **more: Any) -> tuple[str, Arguments]:
 UNTOLD = ("lose_frame", {"count": 6})
 """Beside lost answers: the stream does not tell what the answer would have told."""
 
+LOST: dict[str, Any] = {"unknown": True, "unasked": True, "lasts_s": 2.0}
+"""Of orders that the venue has and whose answers were lost."""
+
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "lost-after",
         "answer lost after accept",
         request=("answer_lost_after_accept", {}),
         stream=UNTOLD,
-        unknown=True,
+        **LOST,
     ),
     Scenario(
         "lost-before", "answer lost before accept", request=("answer_lost_before_accept", {}), unknown=True
@@ -62,12 +67,10 @@ SCENARIOS: tuple[Scenario, ...] = (
         "5xx, and the request was carried out",
         request=_status(503, True),
         stream=UNTOLD,
-        unknown=True,
+        **LOST,
     ),
     Scenario("5xx-not", "5xx, and it was not", request=_status(500, False), unknown=True),
-    Scenario(
-        "html", "HTML in place of JSON", request=("html", {"accept": True}), stream=UNTOLD, unknown=True
-    ),
+    Scenario("html", "HTML in place of JSON", request=("html", {"accept": True}), stream=UNTOLD, **LOST),
     Scenario("mute", "stream mute", stream=("mute_stream", {"on": "orders"}), lasts_s=1.0),
     Scenario("cut", "stream cut", at_once=("cut_stream", {})),
     Scenario("lost-frame", "frames lost on a healthy socket", stream=("lose_frame", {"count": 4})),
@@ -78,6 +81,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("maintenance", "maintenance", stream=("maintenance", {}), lasts_s=1.0),
     Scenario("revoked", "key revoked, and given back", stream=("key_revoked", {}), lasts_s=1.0),
     Scenario("dns", "DNS fails", resolver=True, lasts_s=0.5),
-    Scenario("slow-loris", "slow loris", request=("slow_loris", {}), stream=UNTOLD, unknown=True),
-    Scenario("partial", "partial JSON", request=("partial_json", {}), stream=UNTOLD, unknown=True),
+    Scenario("slow-loris", "slow loris", request=("slow_loris", {}), stream=UNTOLD, **LOST),
+    Scenario("partial", "partial JSON", request=("partial_json", {}), stream=UNTOLD, **LOST),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,21 +9,7 @@ import pytest
 from tests.emulators.client import Emulator
 from tests.faults.matrix import run
 from tests.faults.scenarios import SCENARIOS, Scenario
-from tests.faults.venues import VENUES, Venue
-
-
-@pytest.fixture(scope="session", params=sorted(VENUES))
-def venue(request: pytest.FixtureRequest) -> Venue:
-    """Each broker in turn."""
-    return VENUES[request.param]
-
-
-@pytest.fixture(scope="session")
-def emulator(venue: Venue) -> Iterator[Emulator]:
-    """Its emulator's process."""
-    started = Emulator.start(venue.name)
-    yield started
-    started.close()
+from tests.faults.venues import Venue
 
 
 @pytest.mark.timeout(180)

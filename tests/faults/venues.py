@@ -26,6 +26,7 @@ ABSENCE_AFTER_MS = 1500
 """After which silence proves absence here: an emulator keeps nothing back, and the matrix is not to wait for what a
 real venue may."""
 REQUEST_TIMEOUT_MS = 700
+Settings = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ class Venue:
     id_length: int
     id_parameter: str
     """Under which a request to place carries the client's id."""
-    make: Callable[[Emulator, str, BrokerContext], AbstractBroker]
-    """The adapter of an account at the emulator, by this host name."""
+    make: Callable[[Emulator, str, BrokerContext, Settings], AbstractBroker]
+    """The adapter of an account at the emulator, by this host name, with settings of its section."""
 
     def context(self, account_id: str, clock: Clock, log: Callable[..., object]) -> BrokerContext:
         """What the house hands to the adapter."""
@@ -75,7 +76,7 @@ class AlpacaAccount(AccountConfig):
 CONNECTION = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "quiet_timeout_ms": 1000}
 
 
-def _binance(emulator: Emulator, host: str, context: BrokerContext) -> AbstractBroker:
+def _binance(emulator: Emulator, host: str, context: BrokerContext, settings: Settings) -> AbstractBroker:
     http, ws = f"http://{host}:{emulator.port}", f"ws://{host}:{emulator.port}"
     account = BinanceAccount.model_validate(
         {
@@ -88,6 +89,7 @@ def _binance(emulator: Emulator, host: str, context: BrokerContext) -> AbstractB
                 "websocket_api_url": f"{ws}/ws-api/v3",
                 "stream_url": ws,
                 "recv_window_ms": 1000,
+                **settings,
             },
         }
     )
@@ -96,7 +98,7 @@ def _binance(emulator: Emulator, host: str, context: BrokerContext) -> AbstractB
     return broker
 
 
-def _alpaca(emulator: Emulator, host: str, context: BrokerContext) -> AbstractBroker:
+def _alpaca(emulator: Emulator, host: str, context: BrokerContext, settings: Settings) -> AbstractBroker:
     http, ws = f"http://{host}:{emulator.port}", f"ws://{host}:{emulator.port}"
     account = AlpacaAccount.model_validate(
         {
@@ -111,6 +113,7 @@ def _alpaca(emulator: Emulator, host: str, context: BrokerContext) -> AbstractBr
                 "instruments": ["AAPL", "MSFT"],
                 "requests_per_minute": 10_000,
                 "absence_after_ms": ABSENCE_AFTER_MS,
+                **settings,
             },
         }
     )
