@@ -19,7 +19,7 @@ from brokergate.adapters.connection.ids import VenueIds
 from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.commands import CancelOrder, CreatePaperAccount, OrderRef, Placed, PlaceOrder, Request
 from brokergate.domain.errors import BrokerError, GatewayError
-from brokergate.domain.orders import Order, OrderSpec, OrderType, Side, TimeInForce
+from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side, TimeInForce
 from brokergate.domain.policy import AccountPolicy
 from brokergate.domain.streams import StartPosition, StreamRequest
 from brokergate.engine.gateway import Gateway
@@ -30,7 +30,7 @@ from brokergate.ports.clock import SystemClock
 from brokergate.ports.journal import JournalError
 from brokergate.v1 import event_pb2
 from tests.emulators.client import Emulator
-from tests.faults.venues import Venue
+from tests.faults.venues import Settings, Venue
 
 ACCOUNT = "main"
 PATIENCE_S = 40.0
@@ -75,9 +75,9 @@ class House:
         folder: Path,
         host: str = "127.0.0.1",
         policy: AccountPolicy = POLICY,
-        **settings: object,
+        settings: Settings | None = None,
     ) -> None:
-        """`settings` are of the broker's section."""
+        """`settings` are of the broker's section. Without any the venue's limits are out of reach."""
         self.venue = venue
         self.policy = policy
         self.emulator = emulator
@@ -95,10 +95,11 @@ class House:
         self.journal = SqliteJournal(self._path, random.Random(1).getrandbits, "boot", sync_file=self._sync)
         self.gateway = Gateway(self.journal, self._clock, self._note, _no_paper, random.Random(2))
         self.streams = EventStreams(self.journal, self.gateway.accounts, self._clock)
-        self.broker: AbstractBroker = venue.make(emulator, host, self._context, settings)
+        self.broker: AbstractBroker = venue.make(emulator, host, self._context, settings or {})
         self._tasks: list[asyncio.Task[None]] = []
         self._requests = 0
         self._ended = False
+        self._unlimited = settings is None
 
     def _note(self, *what: object, **facts: object) -> None:
         self.log.append((*what, facts))
@@ -107,6 +108,8 @@ class House:
     async def living(self) -> AsyncIterator[House]:
         """The gateway, connected, with what watches it."""
         await self.emulator.reset(self.venue.balances)
+        if self._unlimited and self.venue.no_limits:
+            await self.emulator.ask("limits", **self.venue.no_limits)
         self.evidence.before = {
             name: parts["total"] for name, parts in (await self.emulator.balances()).items()
         }
@@ -181,6 +184,10 @@ class House:
                     f"{account.connection.message!r}; log {self.log[-6:]}"
                 )
             await asyncio.sleep(STEP_S)
+
+    async def pause(self, seconds: float) -> None:
+        """Lets so much time pass."""
+        await asyncio.sleep(seconds)
 
     def connected(self) -> bool:
         return self.gateway.account(ACCOUNT).connection.state is ConnectionState.CONNECTED
@@ -283,6 +290,27 @@ class House:
             return
         held = {position.symbol: position.quantity for position in shown.value}
         self.evidence.readings.append(held.get(self.venue.symbol, Decimal(0)))
+
+    def stands(self, name: str) -> Order:
+        """An order as the journal has it."""
+        return self.gateway.get_order(ACCOUNT, OrderRef(client_order_id=name))
+
+    async def becomes(self, name: str, state: OrderState) -> Order:
+        """Returns the order once it is in that state, with nothing under way."""
+        await self.until(
+            f"{name} is {state.name}",
+            lambda: self.stands(name).state is state and not self.stands(name).pending,
+        )
+        return self.stands(name)
+
+    async def asked(self, kind: str, name: str = "") -> list[dict[str, Any]]:
+        """The requests of a kind that the venue's log has; to place, of one order where it is named."""
+        wanted = self.ids.venue_id(name, 1) if name else ""
+        return [
+            entry
+            for entry in await self.emulator.log()
+            if entry["kind"] == kind and wanted in ("", entry["parameters"].get(self.venue.id_parameter))
+        ]
 
     # At the end
 

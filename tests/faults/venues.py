@@ -41,6 +41,8 @@ class Venue:
     tick: Decimal
     lot: Decimal
     balances: Mapping[str, str]
+    no_limits: Mapping[str, int]
+    """What the emulator is told where its limits are not to be met; the adapter goes by what it then says."""
     queries: tuple[str, ...]
     """What the emulator calls the requests by which positions and orders are read."""
     id_length: int
@@ -129,6 +131,7 @@ BINANCE = Venue(
     tick=Decimal(1),
     lot=Decimal("0.01"),
     balances={"USDT": "1000000", "BTC": "0"},
+    no_limits={},
     queries=("account", "open_orders"),
     id_length=binance_wire.CLIENT_ID_LENGTH,
     id_parameter="newClientOrderId",
@@ -143,6 +146,7 @@ ALPACA = Venue(
     tick=Decimal("0.01"),
     lot=Decimal(1),
     balances={"USD": "1000000"},
+    no_limits={"requests": 100_000},
     queries=("positions", "open_orders"),
     id_length=alpaca_wire.MAX_ID_LENGTH,
     id_parameter="client_order_id",
