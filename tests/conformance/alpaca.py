@@ -136,7 +136,7 @@ class AlpacaStock(Subject):
     capabilities = FOR_STOCKS
     balances: dict[str, str] = {"USD": "1000000000"}  # noqa: RUF012 - another class names its own
     holding: Decimal | None = None
-    _quote_missed = False
+    _subscriptions = 0
 
     async def open(self) -> Watched:
         self._venue = emulator()
@@ -161,9 +161,12 @@ class AlpacaStock(Subject):
         return self._broker
 
     async def _subscribed(self) -> None:
-        """Waits until the market data is streamed."""
+        """Waits until the market data is streamed, by one subscription more than before."""
+        self._subscriptions += 1
         async with asyncio.timeout(PATIENCE_S):
-            while "subscribe" not in {entry["kind"] for entry in await self._venue.log()}:
+            while (
+                sum(entry["kind"] == "subscribe" for entry in await self._venue.log()) < self._subscriptions
+            ):
                 pass
         self._subscribed_ns = await self._last_trade_ns()
 
@@ -178,8 +181,7 @@ class AlpacaStock(Subject):
         await self._venue.trade(self.symbol, price, quantity, taker.name.lower())
 
     async def connected(self) -> None:
-        self._subscribed_ns = await self._last_trade_ns()
-        self._quote_missed = True
+        await self._subscribed()
 
     async def befall(self, mishap: Mishap) -> None:
         for kind, on in MISHAPS[mishap]:
@@ -226,8 +228,6 @@ class AlpacaStock(Subject):
             heard_ns = max(heard_ns, trade.event_time_ns)
         if await self._last_trade_ns() > heard_ns:
             return False
-        if heard is None and self._quote_missed:
-            return True
         told: list[Decimal | None] = []
         if heard is not None:
             told = [heard.bid_price, heard.bid_quantity, heard.ask_price, heard.ask_quantity]

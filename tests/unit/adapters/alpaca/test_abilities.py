@@ -39,6 +39,7 @@ FLAGS = {
     "quote_quantity": (True, True),
     "display_quantity": (False, False),
     "extended_hours": (True, False),
+    "trails_by_amount": (True, True),
     "replays_fills": (True, True),
     "streams_quotes": (True, True),
     "streams_trades": (True, True),
