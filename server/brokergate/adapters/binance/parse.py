@@ -55,6 +55,8 @@ class Malformed(TemporaryConnectionError):
     """An answer that has not its documented form: HTML, cut off, or of another version."""
 
 
+WORKING = frozenset({"NEW", "PENDING_NEW", "PARTIALLY_FILLED"})
+"""Statuses of orders that may still fill."""
 Json = Mapping[str, Any]
 WRONG = (KeyError, IndexError, TypeError, ValueError, AttributeError, ArithmeticError)
 """What comes of reading what is not as documented."""
@@ -219,6 +221,15 @@ def orders(shown: Any) -> list[ShownOrder]:
         else:
             found.append(order(one))
     return found
+
+
+def amended(shown: Any) -> tuple[str, Decimal]:
+    """The status of an order that was amended, and what is filled of it."""
+    try:
+        order = shown["amendedOrder"]
+        return _known_status(order["status"]), parse_decimal(order["executedQty"])
+    except WRONG as error:
+        raise _malformed("an amendment", error) from None
 
 
 def listed_orders(shown: Json) -> list[ShownOrder]:

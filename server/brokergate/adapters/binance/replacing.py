@@ -91,9 +91,13 @@ class Replacing:
         self._executions.touch((name,))
         desk.telling.follows(self._new_id(command), subtract(command.quantity, quantity))
         try:
-            await desk.client.command(request)
+            status, filled = parse.amended(await desk.client.command(request))
         except (Refusal, BrokerError) as error:
             return failed(error)
+        if status not in parse.WORKING:
+            # More was filled than was known here: the order ends by it, and the stream or a poll tells how.
+            refused = _below_filled(quantity, filled)
+            return Rejected(refused.reason, f"{refused.message}; Binance ended the order", desk.told())
         desk.telling.named(order.broker_order_id, self._new_id(command))
         desk.stream.expect(order.broker_order_id, sent_ns)
         amended = desk.telling.amended(order.client_order_id, desk.clock.now_ns())

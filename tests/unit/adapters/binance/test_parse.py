@@ -64,6 +64,10 @@ def test_linked_orders_that_were_placed() -> None:
     ]
 
 
+def test_an_amended_order() -> None:
+    assert parse.amended(fixture("amend")) == ("NEW", D(0))
+
+
 def test_executions() -> None:
     (one,) = parse.executions(fixture("my_trades"))
     assert (one.symbol, one.trade_id, one.order_id, one.side) == ("BNBBTC", 28457, "100234", Side.BUY)
@@ -158,6 +162,7 @@ def test_whatever_a_fixture_lacks_is_malformed_and_nothing_else(name: str) -> No
         parse.order,
         parse.orders,
         parse.listed_orders,
+        parse.amended,
         parse.executions,
         lambda shown: parse.account(shown, 0),
         listing,

@@ -80,6 +80,20 @@ async def test_less_of_the_same_is_amended_and_keeps_its_place() -> None:
         assert filled == {first.broker_order_id: D(2), second.broker_order_id: D(1)}
 
 
+async def test_less_than_was_filled_unheard_is_refused_and_ends_the_order() -> None:
+    async with open_house() as house:
+        placed, _ = await house.place(quantity="6")
+        await house.venue.fault("lose_frame", on="orders", count=100)
+        await house.venue.trade(SYMBOL, "9400", "4", "sell")
+        outcome = await change(house, placed, quantity="2")
+        assert isinstance(outcome, Rejected)
+        assert outcome.reason is R.REPLACE_BELOW_FILLED
+        assert "Binance ended the order" in outcome.message
+        found = await house.broker.find_order(placed)
+        assert isinstance(found, Found)
+        assert (found.order.state, found.order.cum_quantity) == (OrderState.EXPIRED, D(4))
+
+
 async def test_an_untouched_order_is_replaced_in_one_request() -> None:
     async with open_house() as house:
         placed, _ = await house.place(quantity="2")
