@@ -144,19 +144,12 @@ class Replacing:
     async def _in_two_steps(self, command: ReplaceCommand, listed: Listed) -> Outcome:
         desk, order = self._desk, command.order
         name = listed.instrument.broker_symbol
-        own_id = replace_id(order.broker_order_id)
+        before = await self._looked_at(command, listed)
+        if isinstance(before, Rejected):
+            return before
+        self._executions.touch((name,))
         try:
-            shown = parse.order(await desk.client.command(wire.get_order(name, order.broker_order_id, "")))
-            if shown.state not in _WORKS:
-                return Rejected(ErrorReason.ORDER_ENDED, f"the order has ended: {shown.status}")
-            before = subtract(order.quantity, shown.quantity) if order.generation > 1 else ZERO
-            if subtract(command.quantity, before) <= shown.filled:
-                return _below_filled(command.quantity, add(before, shown.filled))
-            self._executions.touch((name,))
-        except (Refusal, BrokerError) as error:
-            # It was a question: nothing was done.
-            return Rejected(ErrorReason.BROKER_UNAVAILABLE, f"nothing was changed: {error}")
-        try:
+            own_id = replace_id(order.broker_order_id)
             cancelled = parse.order(
                 await desk.client.command(wire.cancel(name, order.broker_order_id, "", own_id))
             )
@@ -164,14 +157,31 @@ class Replacing:
             return failed(error)
         left = subtract(subtract(command.quantity, before), cancelled.filled)
         if left <= ZERO:
-            return self._gone(cancelled, _below_filled(command.quantity, cancelled.filled))
-        new_id = self._new_id(command)
-        desk.telling.follows(new_id, subtract(command.quantity, left))
+            return self._gone(cancelled, _below_filled(command.quantity, add(before, cancelled.filled)))
+        desk.telling.follows(self._new_id(command), subtract(command.quantity, left))
         desk.telling.open.pop(order.broker_order_id, None)
         outcome = await self._commands.send_new(wire.place(self._params(command, listed, left)), name)
-        if isinstance(outcome, Rejected):
-            return self._gone(cancelled, outcome)
-        return outcome
+        return self._gone(cancelled, outcome) if isinstance(outcome, Rejected) else outcome
+
+    async def _looked_at(self, command: ReplaceCommand, listed: Listed) -> Decimal | Rejected:
+        """What earlier generations of the order filled. Rejected where its second half would be refused, as far as
+        Binance can say that before the first one: nothing is done then."""
+        client, order = self._desk.client, command.order
+        name = listed.instrument.broker_symbol
+        try:
+            shown = parse.order(await client.command(wire.get_order(name, order.broker_order_id, "")))
+            if shown.state not in _WORKS:
+                return Rejected(ErrorReason.ORDER_ENDED, f"the order has ended: {shown.status}")
+            before = subtract(order.quantity, shown.quantity) if order.generation > 1 else ZERO
+            left = subtract(subtract(command.quantity, before), shown.filled)
+            if left <= ZERO:
+                return _below_filled(command.quantity, add(before, shown.filled))
+            await client.command(wire.test(self._params(command, listed, left)))
+        except (Refusal, BrokerError) as error:
+            refused = failed(error)
+            reason = refused.reason if isinstance(refused, Rejected) else ErrorReason.BROKER_UNAVAILABLE
+            return Rejected(reason, f"the order stays as it was: {refused.message}")
+        return before
 
     def _gone(self, cancelled: ShownOrder, refused: Outcome) -> Outcome:
         """The order was cancelled, and nothing came in its stead: it has ended. The stream keeps silent about that."""

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 import orjson
 
 from brokergate.adapters.binance.signing import Signer
-from brokergate.domain.money import ZERO, format_decimal, is_multiple, multiply, normal
+from brokergate.domain.money import format_decimal, is_multiple, multiply, normal
 from brokergate.domain.orders import OrderSpec, OrderType, SelfTradePrevention, Side, TimeInForce
 from brokergate.resilience.lanes import Lane
 
@@ -265,14 +265,8 @@ def place_list(kind: str, params: Params, orders: int) -> Request:
 
 
 def test(params: Params) -> Request:
-    """What placing would answer, without placing."""
-    return Request(
-        "POST",
-        "/api/v3/order/test",
-        [*params, ("computeCommissionRates", "true")],
-        weight=20,
-        lane=Lane.QUERY,
-    )
+    """Whether placing would be refused by what is looked at before the matching engine; places nothing."""
+    return Request("POST", "/api/v3/order/test", params)
 
 
 def cancel(symbol: str, broker_id: str, client_id: str, own_id: str = "") -> Request:
@@ -352,8 +346,3 @@ def depth(symbol: str, limit: int = 1000) -> Request:
 
 def _name(broker_id: str, client_id: str) -> tuple[str, str]:
     return ("orderId", broker_id) if broker_id else ("origClientOrderId", client_id)
-
-
-def is_zero(text: str) -> bool:
-    """Whether a number that Binance wrote is zero, as it writes what an order has not."""
-    return Decimal(text) == ZERO

@@ -160,6 +160,53 @@ async def test_a_replace_of_which_the_second_half_is_refused_ends_the_order() ->
         assert await house.broker.list_open_orders() == []
 
 
+@pytest.mark.parametrize(("limit", "reason"), [("9600.001", R.PRICE_OFF_TICK), ("100", R.BROKER_REJECTED)])
+@pytest.mark.parametrize("filled", [True, False])
+async def test_a_replace_that_the_rules_refuse_leaves_the_order(
+    limit: str, reason: ErrorReason, filled: bool
+) -> None:
+    """Also where Binance has to be asked before the cancel, since the cancel goes first."""
+    async with open_house() as house:
+        placed, _ = await house.place(quantity="4")
+        if filled:
+            await house.venue.trade(SYMBOL, "9400", "1", "sell")
+            await house.hear()
+        outcome = await change(house, placed, limit=limit)
+        assert isinstance(outcome, Rejected)
+        assert outcome.reason is reason
+        (works,) = await house.broker.list_open_orders()
+        assert (works.broker_order_id, works.quantity) == (placed.broker_order_id, D(4))
+        assert await house.requests("cancel") == []
+
+
+async def test_a_second_step_that_is_refused_ends_the_order_with_what_it_filled() -> None:
+    async with open_house() as house:
+        placed, _ = await house.place(quantity="4")
+        await house.venue.trade(SYMBOL, "9400", "1", "sell")
+        await house.hear()
+        await house.venue.fault("status", on="place", code=400, error=-2010, message="Market is closed.")
+        outcome = await change(house, placed, limit="9600")
+        assert isinstance(outcome, Rejected)
+        assert outcome.reason is R.MARKET_CLOSED
+        assert "the order was cancelled, and its successor was refused" in outcome.message
+        assert [said.event for said in outcome.reports if isinstance(said, OrderReport)] == [E.CANCELED]
+        await house.hear()
+        assert "CANCELED" not in events(house, placed)
+
+
+@pytest.mark.parametrize("question", ["find_order", "preview"])
+async def test_a_replace_whose_questions_fail_leaves_the_order(question: str) -> None:
+    async with open_house() as house:
+        placed, _ = await house.place(quantity="4")
+        await house.venue.trade(SYMBOL, "9400", "1", "sell")
+        await house.hear()
+        await house.venue.fault("partial_json", on=question)
+        outcome = await change(house, placed, limit="9600")
+        assert isinstance(outcome, Rejected)
+        assert outcome.reason is R.BROKER_UNAVAILABLE
+        assert len(await house.broker.list_open_orders()) == 1
+
+
 async def test_an_order_of_a_list_is_not_changed() -> None:
     async with open_house() as house:
         placed, _ = await house.place()
@@ -412,9 +459,12 @@ async def test_an_execution_whose_order_is_not_shown_yet_is_no_strangers() -> No
         assert [fill.client_order_id for fill in page.fills] == [placed.client_order_id]
 
 
-async def test_executions_come_in_pages_until_there_are_no_more() -> None:
+@pytest.mark.parametrize("seen", [True, False])
+async def test_executions_come_in_pages_until_there_are_no_more(seen: bool) -> None:
+    """In a symbol that was seen before, and in one that never was."""
     async with open_house({"USDT": "1000000", "BTC": "10"}) as house:
-        await house.place(limit="10100", quantity="0.5")
+        if seen:
+            await house.place(limit="10100", quantity="0.5")
         first = await house.broker.list_fills("")
         await house.close()
         for _ in range(1003):
@@ -426,7 +476,7 @@ async def test_executions_come_in_pages_until_there_are_no_more() -> None:
         assert (len(rest.fills), rest.complete) == (3, True)
         assert len({fill.execution_id for fill in (*page.fills, *rest.fills)}) == 1003
         (held,) = await house.broker.get_positions()
-        assert held.quantity == (D("0.5") + D("1.003")) * D("0.999")
+        assert held.quantity == (D("0.5") * seen + D("1.003")) * D("0.999")
 
 
 # Groups
