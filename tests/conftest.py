@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.secret_scan import SUITE, LogWatch
 from tests.tooling.grpcurl import find_grpcurl
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +26,23 @@ settings.register_profile(
     "brokergate", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("brokergate")
+
+
+@pytest.fixture(scope="session")
+def _log_watch() -> Iterator[LogWatch]:
+    """Sees whatever the suite logs in its own processes; those of gateways are looked at by `ServerProcess`."""
+    watch = LogWatch(SUITE)
+    logging.getLogger().addHandler(watch)
+    yield watch
+    logging.getLogger().removeHandler(watch)
+
+
+@pytest.fixture(autouse=True)
+def _logs_no_secret(_log_watch: LogWatch) -> Iterator[None]:
+    """Law 10 for every test."""
+    yield
+    found, _log_watch.scan.found = _log_watch.scan.found, []
+    assert found == []
 
 
 @pytest.fixture(scope="session")

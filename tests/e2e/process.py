@@ -13,6 +13,8 @@ from pathlib import Path
 import grpc
 from grpc_health.v1 import health_pb2
 
+from tests.secret_scan import SUITE, Scan
+
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 60.0
 """A server on a small machine beside a full test run needs seconds to import; one that has hung never starts."""
@@ -132,16 +134,20 @@ class ServerProcess:
         self.process.wait(STOP_TIMEOUT_S)
 
     def close(self) -> None:
-        """End whatever still runs; the server's clean end is asked for first."""
-        if not self.running:
-            return
+        """End whatever still runs, the server's clean end asked for first; then look for secrets in what it left."""
         try:
-            self.terminate()
+            if self.running:
+                self.terminate()
         except subprocess.TimeoutExpired:
             self.kill9()
             raise AssertionError(
                 f"the server did not end on SIGTERM in {STOP_TIMEOUT_S} s:\n{self.log}"
             ) from None
+
+        scan = Scan(SUITE)
+        scan.look("the log", self.log)
+        scan.look_into(self.data_dir)
+        assert scan.found == []
 
     def _await_serving(self, deadline: float) -> None:
         with self.channel() as channel:
