@@ -13,10 +13,10 @@ from brokergate.transport.settings import TransportSettings
 
 T = TypeVar("T")
 
-QUIET_S: Final = 0.05
+QUIET_S: Final = 0.25
 """Time in which nobody was refused, after which no more calls are on their way to a gateway that drains."""
 
-LONGEST_QUIET_S: Final = 1.0
+LONGEST_QUIET_S: Final = 2.0
 """How long that is waited for: some clients call again at once, for ever."""
 
 
