@@ -180,7 +180,6 @@ class Binance(VenueEmulator):
         query = dict(request.query)
         if request.path.startswith("/ws-api/v3"):
             socket = ApiSocket(self, tell_limits=query.get("returnRateLimits", "true") == "true")
-            self.sockets.add(socket)
             return await socket.run(request, self.channels)
         names, combined = named(request.path, query)
         if not request.path.startswith(("/ws", "/stream")) or not all(known(name) for name in names):

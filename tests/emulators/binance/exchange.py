@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from random import Random
@@ -39,7 +40,7 @@ _REFUSALS = {
 _ALPHABET = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
-class Exchange:
+class Exchange(ABC):
     """Commands and state, for REST and the WebSocket API alike. A command reads its parameters, and raises ApiError."""
 
     def __init__(self, clock: VenueClock, balances: Mapping[str, Decimal] | None) -> None:
@@ -222,17 +223,19 @@ class Exchange:
 
     # Lists are in `lists`; here is what the rest has to know of them
 
+    @abstractmethod
     def list_of(self, order: VenueOrderState) -> Any:
-        """The list that an order belongs to; None for none."""
-        return None
+        """The list at work that an order belongs to; None for none."""
 
+    @abstractmethod
     def end_list(self, order_list: Any, cancel_id: str) -> dict[str, Any]:
         """Cancels a whole list."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leg_happened(self, happening: Happening) -> None:
-        """Something happened to a leg of a list."""
+        """Something happened, perhaps to a leg of a list."""
 
+    @abstractmethod
     def settle_lists(self) -> None:
         """Does what the legs of lists have brought about."""
 

@@ -8,7 +8,7 @@ import hmac
 import http.client
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -43,7 +43,6 @@ class Raw:
     venue: Emulator
     key: str = ""
     private: str = ""
-    sent: list[str] = field(default_factory=list)
 
     def sign(self, payload: str) -> str:
         """The signature as it goes into a query."""

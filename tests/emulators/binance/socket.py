@@ -49,6 +49,10 @@ class VenueSocket(ABC):
         """A message came."""
 
     @abstractmethod
+    def opened(self) -> None:
+        """The connection is there: it can be told things from now on."""
+
+    @abstractmethod
     def ended(self) -> None:
         """The connection is over."""
 
@@ -62,6 +66,7 @@ class VenueSocket(ABC):
         await socket.prepare(request)
         self.channel = Channel(request, socket, self.kind, self.faults)
         channels.add(self.channel)
+        self.opened()
         watch = asyncio.ensure_future(self._watch())
         try:
             with contextlib.suppress(ConnectionError):

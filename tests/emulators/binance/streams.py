@@ -164,7 +164,6 @@ class StreamSocket(VenueSocket):
         self._combined = combined
         self._market = streams
         self._heard: deque[float] = deque()
-        streams.sockets.add(self)
 
     def tell(self, stream: str, body: dict[str, Any]) -> None:
         """An event of a stream."""
@@ -177,6 +176,9 @@ class StreamSocket(VenueSocket):
         while self._heard[0] < now_s - 1:
             self._heard.popleft()
         return len(self._heard) <= MAX_MESSAGES_A_SECOND
+
+    def opened(self) -> None:
+        self._market.sockets.add(self)
 
     def ended(self) -> None:
         self._market.sockets.discard(self)

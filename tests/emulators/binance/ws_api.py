@@ -63,6 +63,9 @@ class ApiSocket(VenueSocket):
             told = {"subscriptionId": number, "event": event}
             self.channel.tell(orjson.dumps(told).decode(), event["e"])
 
+    def opened(self) -> None:
+        self._venue.sockets.add(self)
+
     def ended(self) -> None:
         self._venue.sockets.discard(self)
         if self.tell in self._venue.events.sinks:
