@@ -1,6 +1,6 @@
 """A real gateway before a venue that answers after a stated delay: `python -m tests.benchmarks.load`.
 
-The gateway is a process of its own, the venue an emulator in another; the load comes from this one. Four things are
+The gateway is a process of its own, the venue an emulator in another; the load comes from this one. Five things are
 measured, and held against the product's targets:
 
 - placement: 100 orders at once, round after round; an order's latency is from the call to the answer, and the gateway's
@@ -8,6 +8,8 @@ measured, and held against the product's targets:
 - account queries, while orders are placed;
 - a hot loop: ten clients that send orders and questions as fast as they are answered. The venue's log must hold no 429
   and no 418;
+- a flood, before Binance alone, whose limits can be lifted: many orders, as fast as they are answered, and what the
+  server's memory did in the last third of them;
 - a soak: orders that take what is offered come steadily while the venue cuts every connection now and then. How many
   were filled, how long the connection stood, and what the server's memory did.
 """
@@ -23,7 +25,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 from statistics import linear_regression, mean
@@ -40,6 +42,7 @@ from tests.emulators.client import Emulator
 ACCOUNT = "main"
 AT_ONCE = 100
 CLIENTS = 10
+IN_FLIGHT = 8
 NS_PER_MS = 1e6
 MARKET_TICK_S = 0.25
 CONNECT_S = 60.0
@@ -56,11 +59,15 @@ class Plan:
     hot_s: float
     soak_s: float
     cut_every_s: float
+    flood_orders: int
+    """What is remembered of orders that ended is bounded at some 65,000: twice that shows it."""
     soak_orders_per_s: float = 4.0
 
 
-FULL = Plan(delay_s=0.05, rounds=10, queries=50, hot_s=15.0, soak_s=600.0, cut_every_s=250.0)
-QUICK = Plan(delay_s=0.02, rounds=2, queries=5, hot_s=1.0, soak_s=6.0, cut_every_s=3.0)
+FULL = Plan(
+    delay_s=0.05, rounds=10, queries=50, hot_s=15.0, soak_s=600.0, cut_every_s=250.0, flood_orders=130_000
+)
+QUICK = Plan(delay_s=0.02, rounds=2, queries=5, hot_s=1.0, soak_s=6.0, cut_every_s=3.0, flood_orders=300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,8 @@ class Site:
     time_in_force: TimeInForce
     little: Mapping[str, int]
     """Limits that a hot loop reaches at once."""
+    plenty: Mapping[str, int] | None = None
+    """Limits that a flood does not reach; None where the adapter's configuration bounds them."""
 
 
 SITES = {
@@ -84,6 +93,7 @@ SITES = {
         "BTC/USDT", "BTC/USDT", "0.001", "60000", "60010", {"USDT": "100000000"},
         "binance: {{rest_url: {url}, websocket_api_url: {ws}/ws-api/v3, stream_url: {ws}}}",
         TimeInForce.GTC, {"weight": 1200, "orders_10s": 50},
+        {"weight": 100_000_000, "orders_10s": 1_000_000, "orders_1d": 1_000_000},
     ),
     "alpaca": Site(
         "AAPL", "AAPL", "1", "199.99", "200", {"USD": "100000000"},
@@ -223,6 +233,30 @@ async def hot_loop(bench: Bench, gateway: Gateway) -> dict[str, Any]:
         "clients": dict(told),
         "used": await bench.venue.ask("used"),
         "limited": statuses["429"] + statuses["418"],
+    }
+
+
+async def flood(bench: Bench, gateway: Gateway) -> dict[str, Any]:
+    """Many orders, some in flight at any time; the memory along them."""
+    memory: list[tuple[float, float]] = []
+    placed = 0
+
+    async def client() -> None:
+        nonlocal placed
+        while placed < bench.plan.flood_orders:
+            placed += 1
+            await gateway.place(ACCOUNT, bench.order())
+            if placed % max(1, bench.plan.flood_orders // 300) == 0:
+                memory.append((placed / 1000, resident_mib(bench.server.process.pid)))
+
+    began_s = time.monotonic()
+    await asyncio.gather(*(client() for _ in range(IN_FLIGHT)))
+    last_third = [point for point in memory if point[0] * 1000 >= bench.plan.flood_orders * 2 / 3]
+    return {
+        "orders": placed,
+        "orders_per_s": placed / (time.monotonic() - began_s),
+        "resident_mib": [round(mib, 1) for _, mib in memory[:: max(1, len(memory) // 12)]],
+        "mib_per_1000_orders": linear_regression(*zip(*last_third, strict=True)).slope,
     }
 
 
@@ -370,13 +404,19 @@ async def measure(name: str, plan: Plan) -> dict[str, Any]:
         await venue.ask("limits", **SITES[name].little)
         async with gateway_before(venue, name, plan, 200, 1000) as (bench, gateway):
             found["hot loop"] = await hot_loop(bench, gateway)
+        if (plenty := SITES[name].plenty) is not None:
+            print(f"{name}: flood", file=sys.stderr, flush=True)
+            await venue.reset(balances)
+            await venue.ask("limits", **plenty)
+            async with gateway_before(venue, name, plan, 200, 5000) as (bench, gateway):
+                found["flood"] = await flood(bench, gateway)
     return found
 
 
 def targets(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
     """What was to be reached, what was, and whether that is a pass."""
     placing, asking, lasting, hot = (found[name] for name in ("placement", "queries", "soak", "hot loop"))
-    rows = (
+    rows: tuple[tuple[str, str, str, bool], ...] = (
         ("placement, mean", "< 500 ms", f"{placing['mean_ms']:.1f} ms", placing["mean_ms"] < 500),
         ("placement, p99", "< 1,000 ms", f"{placing['p99_ms']:.1f} ms", placing["p99_ms"] < 1000),
         ("account query, mean", "< 200 ms", f"{asking['mean_ms']:.1f} ms", asking["mean_ms"] < 200),
@@ -391,6 +431,10 @@ def targets(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
         ),
         ("429 and 418 in a hot loop", "0", str(hot["limited"]), hot["limited"] == 0),
     )
+    if (many := found.get("flood")) is not None:
+        grown = many["mib_per_1000_orders"]
+        last = f"memory, last third of {many['orders']:,} orders"
+        rows += ((last, "< 0.1 MiB/1,000", f"{grown:.3f} MiB/1,000", grown < 0.1),)
     return [(name, goal, reached, "PASS" if met else "MISS") for name, goal, reached, met in rows]
 
 
@@ -406,7 +450,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     plan = QUICK if options.quick else FULL
     if options.soak:
-        plan = Plan(plan.delay_s, plan.rounds, plan.queries, plan.hot_s, options.soak, plan.cut_every_s)
+        plan = replace(plan, soak_s=options.soak)
     everything = [asyncio.run(measure(name, plan)) for name in options.venue or sorted(SITES)]
     if options.json:
         print(json.dumps(everything))
@@ -419,8 +463,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"\nthe gateway's own share: {placing['own_ms_mean']:.1f} ms of {AT_ONCE} orders at once (p99 "
             f"{placing['own_ms_p99']:.1f} ms), {alone['own_ms_mean']:.2f} ms of one alone"
         )
-        for name in ("soak", "hot loop", "metrics"):
-            print(f"{name}: {found[name]}")
+        for name in ("soak", "hot loop", "metrics", "flood"):
+            if name in found:
+                print(f"{name}: {found[name]}")
     return 0
 
 
