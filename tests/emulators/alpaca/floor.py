@@ -170,6 +170,10 @@ class Floor(Records):
         if not held.open or part is None:
             self._refuse_replace(held, new, "the order has ended")
             return
+        if new.qty is not None and new.qty <= held.filled_qty:
+            self._status(held, "partially_filled")
+            self._refuse_replace(held, new, "qty must be greater than filled qty")
+            return
         new.filled_qty, new.filled_notional = held.filled_qty, held.filled_notional
         quantity = new.leaves + part.cum_quantity
         part.extra["next"] = new
@@ -189,6 +193,7 @@ class Floor(Records):
         """The new order is rejected, and the old one stays what it is."""
         self._event("order_replace_rejected", held)
         new.legs, new.parent = [], None
+        new.filled_qty = new.filled_notional = ZERO
         self._reject(new, message)
 
     def _replaced(self, part: VenueOrderState) -> None:
@@ -273,14 +278,16 @@ class Floor(Records):
             qty=text(execution.quantity),
             position_qty=text(self.holdings.of(held.asset).qty),
         )
-        self._for_group(held, execution.quantity, done=done)
-        if not done and execution.order.state is OrderState.FILLED:
-            self._wait_for_more(held)
+        self.core.later(lambda: self._for_group(held, execution.quantity, done=done))
+        if held.part is not None and not held.part.open:
+            held.part = None
+            self.core.later(lambda: self._wait_for_more(held))
 
     def _wait_for_more(self, held: Held) -> None:
         """What could not be had now may be had when the book is another one."""
-        self._thirsty.append(held)
-        self._bring(held, self.core.now_ns, asleep=True)
+        if held.open and held.part is None:
+            self._thirsty.append(held)
+            self._bring(held, self.core.now_ns, asleep=True)
 
     def _ended(self, order: VenueOrderState) -> None:
         held: Held = order.extra["held"]
@@ -289,12 +296,12 @@ class Floor(Records):
         held.part = None
         if order.state is OrderState.REJECTED:
             self._reject(held, order.message)
-            self._end_group(held)
         elif order.reason in _UNFILLABLE and held.time_in_force not in AT_ONCE:
-            self._wait_for_more(held)
+            self.core.later(lambda: self._wait_for_more(held))
+            return
         else:
             self._finish(held, "canceled")
-            self._end_group(held)
+        self.core.later(lambda: self._end_group(held))
 
     def _quench(self, symbol: str) -> None:
         """Brings orders again that could not get what they asked for, where there is something now."""
@@ -366,8 +373,8 @@ class Floor(Records):
 
     def _begin(self, orders: list[Held], now_ns: int) -> None:
         for held in orders:
-            waits_for_entry = held.status == "held" and held.parent is not None
-            if waits_for_entry and held.parent is not None and held.parent.order_class != "oco":
+            entry = held.parent
+            if entry is not None and entry.order_class != "oco" and entry.status != "filled":
                 continue
             if held not in self._thirsty:
                 self._wake(held, now_ns)
