@@ -94,7 +94,8 @@ def pending(bench: Bench, order: Held) -> bool:
 
 
 def check(bench: Bench) -> None:
-    floor, held, cash = bench.desk.floor, defaultdict(D), D(1_000_000)
+    floor, cash = bench.desk.floor, D(1_000_000)
+    held: defaultdict[str, Decimal] = defaultdict(D)
     for execution in bench.core.executions:
         order: Held = execution.order.extra["held"]
         held[order.asset.symbol] += order.side * execution.quantity
