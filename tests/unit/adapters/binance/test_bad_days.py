@@ -248,7 +248,7 @@ async def test_a_stream_that_ends_ends_the_events(cut: str) -> None:
 
 async def test_a_shutdown_that_is_announced_is_not_waited_for() -> None:
     async with open_house() as house:
-        await house.venue.ask("shutdown", seconds=5)
+        await house.venue.ask("shutdown", seconds=0.5)
         assert "about to close" in str(await house.until_lost())
 
 
