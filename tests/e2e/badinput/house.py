@@ -190,5 +190,7 @@ async def _account_state(caller: Caller, account: str) -> Mapping[str, str]:
         # Marks are as of now; what is held is not.
         for item in (*getattr(answer, "positions", ()), *getattr(answer, "balances", ())):
             item.ClearField("as_of")
+        if "as_of" in answer.DESCRIPTOR.fields_by_name:
+            answer.ClearField("as_of")
         state[name] = str(answer)
     return state
