@@ -66,8 +66,8 @@ class House:
     async def pass_by(self, seconds: float = 0) -> None:
         """Lets time pass, and what is on the wire arrive."""
         await self.clock.advance(seconds)
-        for _ in range(8):
-            await asyncio.sleep(0.005)
+        for _ in range(16):
+            await asyncio.sleep(0.003)
         await self.clock.advance(0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import traceback
 from contextlib import suppress
 
@@ -13,7 +14,17 @@ from brokergate.adapters.connection.errors import NotSent, OutcomeUnknown
 from brokergate.adapters.connection.stream import StreamClient, StreamRefused, StreamSettings
 from brokergate.domain.errors import TemporaryConnectionError
 from brokergate.ports.clock import SystemClock
-from tests.unit.adapters.connection.wires import deaf, echo, listen, never, raw, raw_server, read, venue
+from tests.unit.adapters.connection.wires import (
+    deaf,
+    echo,
+    listen,
+    never,
+    raw,
+    raw_server,
+    read,
+    until,
+    venue,
+)
 from tests.unit.adapters.paper.hand_clock import HandClock, settle
 
 CLOCK = SystemClock()
@@ -138,13 +149,11 @@ class Probe:
         await stream.send("are you there?")
 
 
+async def came(frames: list[str | bytes], number: int) -> None:
+    await until(lambda: len(frames) == number)
+
+
 WATCHED = StreamSettings(quiet_s=60, probe_timeout_s=10, close_timeout_s=0.2)
-
-
-async def wire_settles() -> None:
-    """Lets what was sent over the loopback arrive."""
-    for _ in range(5):
-        await asyncio.sleep(0.005)
 
 
 async def test_pain_5_a_stream_that_is_connected_and_mute_is_found() -> None:
@@ -170,9 +179,9 @@ async def test_a_quiet_stream_that_answers_its_probe_lives() -> None:
         frames: list[str | bytes] = []
         stream = await StreamClient.connect(server.url, clock=clock, settings=WATCHED, probe=probe)
         reading = asyncio.create_task(read(stream, frames))
-        for _ in range(5):
+        for number in range(5):
             await clock.advance(60.1)
-            await wire_settles()
+            await came(frames, number + 1)
             await clock.advance(10)
         assert not reading.done()
         assert probe.asked == len(frames) >= 4
@@ -186,10 +195,10 @@ async def test_a_stream_that_tells_is_not_asked() -> None:
         frames: list[str | bytes] = []
         stream = await StreamClient.connect(server.url, clock=clock, settings=WATCHED, probe=probe)
         reading = asyncio.create_task(read(stream, frames))
-        for _ in range(5):
+        for number in range(5):
             await clock.advance(40)
             await server.say("news")
-            await wire_settles()
+            await came(frames, number + 1)
         assert (probe.asked, len(frames)) == (0, 5)
         await stream.close()
         await reading
@@ -219,6 +228,28 @@ async def test_a_probe_that_fails_is_told_with_the_loss() -> None:
         await clock.advance(70.1)
         assert "the probe failed: the probe's query was refused" in await reading
         await stream.close()
+
+
+# Secrets
+
+
+async def test_no_log_has_a_header_or_a_frame(caplog: pytest.LogCaptureFixture) -> None:
+    """However much the process logs: keys are in the headers, and in the frames that authenticate (law 10)."""
+    caplog.set_level(logging.DEBUG)
+    header, frame = "s3cret-header", "s3cret-frame"
+    async with venue(echo) as server:
+        logging.getLogger("websockets.server").setLevel(logging.CRITICAL)
+        stream = await StreamClient.connect(
+            server.url, clock=CLOCK, headers={"X-Key": header}, settings=QUICK
+        )
+        await stream.send(frame)
+        assert await stream.receive(1) == frame
+        server.cut()
+        await read(stream, [])
+        await stream.close()
+    logged = " ".join(f"{record.getMessage()} {record.args}" for record in caplog.records)
+    assert header not in logged
+    assert frame not in logged
 
 
 # Bounds

@@ -113,6 +113,15 @@ async def raw_server(answer: Answer = fine) -> AsyncIterator[RawServer]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
+async def until(there: Callable[[], bool]) -> None:
+    """Returns when it is there: for what comes over a real wire."""
+    async with asyncio.timeout(20):
+        while True:
+            if there():
+                return
+            await asyncio.sleep(0.002)
+
+
 async def read(stream: AsyncIterable[str | bytes], frames: list[str | bytes]) -> str:
     """Reads to the end, and says how it ended: empty for an end in order."""
     try:
