@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tests.conformance import cases_knowing, cases_placing, cases_wire, cases_working
+from tests.conformance import cases_knowing, cases_placing, cases_views, cases_wire, cases_working
 from tests.conformance.bench import Bench
 from tests.conformance.registry import CASES, Case
 from tests.conformance.subject import Subject
 
-PARTS = (cases_placing, cases_working, cases_knowing, cases_wire)
+PARTS = (cases_placing, cases_working, cases_knowing, cases_views, cases_wire)
 ALL: tuple[Case, ...] = tuple(CASES[number] for number in sorted(CASES))
 
 

@@ -76,6 +76,13 @@ class Commands:
             if price is not None and not is_multiple(price, instrument.price_increment):
                 problem = f"{price} is not a multiple of {spec.symbol}'s price_increment"
                 return Rejected(ErrorReason.PRICE_OFF_TICK, f"{problem} {instrument.price_increment}")
+        lot, quantity = instrument.quantity_increment, spec.quantity
+        if quantity is not None and not is_multiple(quantity, lot):
+            problem = f"{quantity} is not a multiple of {spec.symbol}'s quantity_increment {lot}"
+            return Rejected(ErrorReason.QUANTITY_OFF_LOT, problem)
+        if quantity is not None and quantity < instrument.min_quantity:
+            problem = f"{quantity} is below {spec.symbol}'s min_quantity {instrument.min_quantity}"
+            return Rejected(ErrorReason.QUANTITY_OUT_OF_RANGE, problem)
         against = refusal(spec, instrument, linked=linked)
         return None if against is None else Rejected(*against)
 
