@@ -9,7 +9,7 @@ class Lane(IntEnum):
     """What a request is for; the lowest number goes first."""
 
     CANCEL_EMERGENCY = 0
-    """A cancel of an emergency stop."""
+    """A cancel of all that is open, such as an emergency stop's."""
     CANCEL = 1
     CLOSE = 2
     """An order that only reduces a position."""

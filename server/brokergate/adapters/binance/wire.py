@@ -278,8 +278,8 @@ def cancel(symbol: str, broker_id: str, client_id: str, own_id: str = "") -> Req
 
 
 def cancel_all(symbol: str) -> Request:
-    """A cancel of all that is open in one symbol; there is none for the account."""
-    return Request("DELETE", "/api/v3/openOrders", [("symbol", symbol)], lane=Lane.CANCEL)
+    """A cancel of all that is open in one symbol; there is none for the account. It goes before all else."""
+    return Request("DELETE", "/api/v3/openOrders", [("symbol", symbol)], lane=Lane.CANCEL_EMERGENCY)
 
 
 def cancel_replace(broker_id: str, params: Params, own_id: str) -> Request:
