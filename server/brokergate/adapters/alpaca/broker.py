@@ -164,14 +164,16 @@ class AlpacaBroker(AbstractBroker):
         instrument = self._listing.get(spec.symbol)
         if instrument is None:
             raise GatewayError(ErrorReason.INSTRUMENT_NOT_FOUND, f"Alpaca has no instrument {spec.symbol!r}")
-        account, quote = await asyncio.gather(
-            self._client.ask(wire.ACCOUNT, answers.account), self._market.latest(spec.symbol)
+        account, hours, quote = await asyncio.gather(
+            self._client.ask(wire.ACCOUNT, answers.account),
+            self._client.ask(wire.CLOCK, answers.market_clock),
+            self._market.latest(spec.symbol),
         )
         quantity = spec.quantity if spec.quantity is not None else self.quantity_for(spec)
         against = self._commands.refusal(spec)
         refusal = None if against is None else (against.reason, against.message)
         book = self._market.book(spec.symbol, 1_000)
-        return preview(spec, quantity, instrument, quote, book, account, refusal)
+        return preview(spec, quantity, instrument, quote, book, account, refusal, hours)
 
     def quantity_for(self, spec: OrderSpec) -> Decimal:
         instrument, quote = self._listing.instruments[spec.symbol], self._market.quote(spec.symbol)

@@ -6,7 +6,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from brokergate.adapters.alpaca.answers import Account
+from brokergate.adapters.alpaca.answers import Account, MarketClock
+from brokergate.adapters.alpaca.values import write_time
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import Instrument, InstrumentKind
@@ -30,6 +31,7 @@ def preview(
     book: BookView | None,
     account: Account,
     refusal: tuple[ErrorReason, str] | None,
+    hours: MarketClock | None = None,
 ) -> Preview:
     """A preview of `spec` for `quantity` units. Without a book the best offer is all that is known of the market: a
     market order is then taken to fill at its price."""
@@ -45,6 +47,10 @@ def preview(
         # What a short sale sets aside is the account's margin, which Alpaca alone works out.
         required = ZERO
     rejection = refusal
+    closed = hours is not None and not hours.open and instrument.kind is InstrumentKind.EQUITY
+    if rejection is None and hours is not None and closed and spec.time_in_force in _AT_ONCE:
+        opens = write_time(hours.next_open_ns)
+        rejection = ErrorReason.MARKET_CLOSED, f"the stock market is closed until {opens}; DAY waits for it"
     if rejection is None and spec.type is OrderType.MARKET and not shown:
         rejection = ErrorReason.NO_REFERENCE_PRICE, f"there is no quote of {spec.symbol} yet"
     known = book is not None or spec.type is not OrderType.MARKET

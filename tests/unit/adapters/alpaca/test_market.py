@@ -15,6 +15,7 @@ from brokergate.domain.errors import ErrorReason
 from brokergate.domain.fills import Money
 from brokergate.domain.market import BookView, QuoteView
 from brokergate.domain.orders import OrderType, Side, TimeInForce
+from brokergate.domain.values import changed
 from tests.unit.adapters.alpaca.shapes import fixture, spec
 from tests.unit.adapters.alpaca.test_abilities import COIN, STOCK
 
@@ -115,3 +116,14 @@ def test_what_a_preview_refuses(
     found = preview(spec(**fields), D(3), STOCK, quote, None, ACCOUNT, None)
     assert (None if found.rejection is None else found.rejection[0]) is reason
     assert not (found.rejection and found.estimated_fill_quantity)
+
+
+def test_at_night_what_is_filled_at_once_is_not_filled() -> None:
+    """A DAY order waits, and crypto trades round the clock."""
+    night = changed(answers.market_clock(fixture("clock")), open=False)
+    at_once = spec(limit_price=D(101), quantity=D(1), time_in_force=TimeInForce.IOC)
+    found = preview(at_once, D(1), STOCK, QUOTE, None, ACCOUNT, None, night)
+    assert found.rejection is not None
+    assert found.rejection[0] is ErrorReason.MARKET_CLOSED
+    for one, listed in ((spec(limit_price=D(101)), STOCK), (at_once, COIN)):
+        assert preview(one, D(1), listed, QUOTE, None, ACCOUNT, None, night).rejection is None
