@@ -1,20 +1,27 @@
-"""Routes over real processes: failover, and `kill -9` in the middle of placing, judged by the venues' own logs."""
+"""Routes over real processes: where orders and reads go, and that they stay."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import grpc
 import pytest
+import structlog
+from structlog.testing import LogCapture
 
+from brokergate.adapters.context import BrokerContext
+from brokergate.adapters.registry import BrokerRegistry
+from brokergate.app import StartError, _open
+from brokergate.cli.options import configuration
+from brokergate.config import AccountConfig, Overrides
+from brokergate.domain.errors import GatewayError as EngineError
+from brokergate.ports.broker import AbstractBroker
+from brokergate.ports.clock import SystemClock
 from brokergate.v1 import (
     enums_pb2,
     market_data_pb2,
@@ -38,11 +45,9 @@ from brokergate_client import (
     bracket,
     limit_order,
 )
+from tests.e2e.conftest import StartServer
 from tests.e2e.process import ServerProcess, run_brokergate
-from tests.e2e.recovery.calls import Calls
-from tests.e2e.recovery.gateway import GatewayProcess
-from tests.venue.log import EntryKind
-from tests.venue.process import VenueProcess
+from tests.emulators.client import Emulator
 
 BTC = "BTC/USDT"
 FAR, NEAR, ROUTE = "far", "near", "crypto"
@@ -314,158 +319,120 @@ def test_check_tells_of_an_account_that_a_route_goes_on_without(tmp_path: Path) 
     assert "routes.crypto names no account that there is" in done.stderr
 
 
-# Kills
+async def test_an_account_that_cannot_start_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its reason is told in the log and to whoever names it; the others start, and its route goes on without it. A
+    gateway of which no account starts does not serve."""
+    monkeypatch.setattr(BrokerRegistry, "_registered", dict(BrokerRegistry._registered))
 
-ACCOUNTS = ("one", "two")
-SOCKETS = """\
-profile: testing
-server:
-  listen: {address}
-  data_dir: {data_dir}
+    @BrokerRegistry.register("stillborn")
+    def make(account: AccountConfig, context: BrokerContext) -> AbstractBroker:
+        raise RuntimeError("its library is not installed")
+
+    file = tmp_path / "gateway.yaml"
+    broken = "accounts:\n  broken: {broker: stillborn}\n"
+    near = (
+        "  near: {broker: paper, paper: {feed: {synthetic: {seed: 2}}}}\nroutes: {crypto: [broken, near]}\n"
+    )
+    told = LogCapture()
+    log = structlog.wrap_logger(None, processors=[told])
+    overrides = Overrides(data_dir=str(tmp_path / "data"))
+    file.write_text(broken + near)
+    async with _open(configuration([file], overrides), SystemClock(), log) as (gateway, _):
+        assert gateway.reader(ROUTE, [BTC]) == NEAR
+        with pytest.raises(EngineError, match=r"it cannot start: .*'stillborn' cannot be made"):
+            gateway.account("broken")
+    said = " ".join(str(event) for event in told.entries)
+    assert "account cannot start" in said
+    assert "goes on without 'broken', which cannot start" in said
+    file.write_text(broken)
+    with pytest.raises(StartError, match="account 'broken' cannot start"):
+        async with _open(configuration([file], overrides), SystemClock(), log):
+            pass
+
+
+STOCKS = """
 accounts:
-  one:
-    broker: socket
-    durability: {durability}
-    connection: {{request_timeout_ms: {timeout_ms}}}
-    socket: {{port: {port}, absence_after_ms: {absence_after_ms}}}
-  two:
-    broker: socket
-    durability: {durability}
-    connection: {{request_timeout_ms: {timeout_ms}}}
-    socket: {{port: {second_port}, absence_after_ms: {absence_after_ms}}}
-routes:
-  both: [one, two]
+  first:
+    broker: alpaca
+    environment: paper
+    credentials: {{api_key: {first.key}, api_secret: {first.secret}}}
+    connection: {{poll_interval_ms: 300, quiet_period_ms: 200, request_timeout_ms: 1000}}
+    alpaca: {{rest_url: "{first.url}", stream_url: "{first.ws_url}/stream", data_url: "{first.url}",
+      data_stream_url: "{first.ws_url}", instruments: [AAPL], requests_per_minute: 10000}}
+  second:
+    broker: alpaca
+    environment: paper
+    credentials: {{api_key: {second.key}, api_secret: {second.secret}}}
+    connection: {{poll_interval_ms: 300, quiet_period_ms: 200, request_timeout_ms: 1000}}
+    alpaca: {{rest_url: "{second.url}", stream_url: "{second.ws_url}/stream", data_url: "{second.url}",
+      data_stream_url: "{second.ws_url}", instruments: [AAPL], requests_per_minute: 10000}}
+routes: {{us-equities: [first, second]}}
 """
-RATES = {
-    "lose_request": 0.02,
-    "lose_answer": 0.05,
-    "delay_answer": 0.05,
-    "cut_after": 0.01,
-    "max_delay_ms": 100,
-}
-CLIENTS = 4
-SETTLE_S = 60.0
 
 
-class Storm:
-    """Clients that place by route, two of them under every id, while venues go away and the gateway is killed."""
+STOCK_ORDER = limit_order("AAPL", Side.BUY, 1, 95)
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self.random = Random(seed)
-        self.calls = Calls()
-        self.told: dict[str, set[str]] = {}
-        """The accounts that answers named, by client order id."""
-        self.stopping = False
-        self.venues: list[VenueProcess] = []
-        for index, name in enumerate(ACCOUNTS):
-            (folder / name).mkdir()
-            self.venues.append(VenueProcess(folder / name, seed + index, RATES, "--order-latency-ms", "100"))
-        self._folder = folder
 
-    async def run(self, kills: int) -> dict[str, Counter[str]]:
-        """The requests to place that each venue counted, by client order id."""
+async def goes_to(gateway: Gateway, account_id: str) -> None:
+    """Returns when an order on the route of stocks would go to the account."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
         try:
-            for venue in self.venues:
-                venue.start()
-            gateway = GatewayProcess(
-                self._folder,
-                self.venues[0].port,
-                timeout_ms=400,
-                absence_after_ms=900,
-                template=SOCKETS,
-                second_port=self.venues[1].port,
-            )
-            try:
-                await self._kill(gateway, kills)
-            finally:
-                gateway.close()
-            return {
-                name: Counter(entry.client_order_id for entry in venue.log() if entry.kind is EntryKind.PLACE)
-                for name, venue in zip(ACCOUNTS, self.venues, strict=True)
-            }
-        finally:
-            for venue in self.venues:
-                venue.close()
+            preview = await gateway.preview(None, STOCK_ORDER, route="us-equities")
+            if preview.account_id == account_id:
+                return
+        except UnavailableError:
+            pass
+        assert time.monotonic() < deadline, f"the route does not go to {account_id}"
+        await asyncio.sleep(0.05)
 
-    async def _kill(self, gateway: GatewayProcess, kills: int) -> None:
-        gateway.launch()
-        await gateway.listening()
-        options = (("grpc.max_reconnect_backoff_ms", 200), ("grpc.initial_reconnect_backoff_ms", 50))
-        async with grpc.aio.insecure_channel(gateway.address, options=options) as channel:
-            clients = [
-                asyncio.create_task(self._trade(channel, f"c{index // 2}", Random(index), index % 2 == 1))
-                for index in range(2 * CLIENTS)
+
+async def test_real_brokers_fall_over(start_server: StartServer, tmp_path: Path) -> None:
+    """Two accounts at a broker's emulators: an order whose answer was lost stays in doubt on the first while that is
+    away, new ones go to the second, and each venue was asked once for what it has."""
+    async with Emulator.start("alpaca") as first, Emulator.start("alpaca") as second:
+        for emulator in (first, second):
+            await emulator.ask("limits", requests=100_000)
+            await emulator.show("AAPL", [("99", "100")], [("101", "100")])
+        file = tmp_path / "gateway.yaml"
+        file.write_text(STOCKS.format(first=first, second=second))
+        server = await asyncio.to_thread(start_server, "--config", file)
+        spec = STOCK_ORDER
+        async with Gateway.connect(server.address) as gateway:
+            await goes_to(gateway, "first")
+            await first.fault("answer_lost_after_accept", on="place")
+            await first.fault("lose_frame", on="orders", count=2)
+            await first.fault("status", on="find_order", code=500, accept=False, count=1000)
+            await first.fault("status", on="open_orders", code=500, accept=False, count=1000)
+            lost = await gateway.place(None, spec, route="us-equities", client_order_id="lost")
+            assert lost.order.account_id == "first"
+            await first.fault("maintenance")
+            await first.drop_streams()
+            await goes_to(gateway, "second")
+            again = await gateway.place(None, spec, route="us-equities", client_order_id="lost")
+            assert (again.order.account_id, again.already_existed) == ("first", True)
+            assert again.order.pending
+            new = await gateway.place(None, spec, route="us-equities", client_order_id="new")
+            assert new.order.account_id == "second"
+            await first.clear_faults()
+            await goes_to(gateway, "first")
+            deadline = time.monotonic() + PATIENCE_S
+            while (await gateway.order(None, route="us-equities", client_order_id="lost")).pending:
+                assert time.monotonic() < deadline, "the lost order is not resolved"
+                await asyncio.sleep(0.05)
+            assert (
+                await gateway.order(None, route="us-equities", client_order_id="lost")
+            ).state == OrderState.NEW
+        asked = [
+            [
+                entry["parameters"]["client_order_id"]
+                for entry in await emulator.log()
+                if entry["kind"] == "place"
             ]
-            for _ in range(kills):
-                await asyncio.sleep(self.random.uniform(0.3, 1.5))
-                self.venues[self.random.randrange(2)].go_away(self.random.randint(100, 800))
-                await asyncio.sleep(self.random.uniform(0.05, 0.6))
-                gateway.kill()
-                gateway.launch()
-                await gateway.listening()
-            await asyncio.sleep(1.0)
-            self.stopping = True
-            for venue in self.venues:
-                venue.set_rates()
-            _, late = await asyncio.wait(clients, timeout=SETTLE_S)
-            assert not late, f"never answered: {self.calls.open}"
-            for client in clients:
-                client.result()
-
-    async def _trade(self, channel: grpc.aio.Channel, client: str, random: Random, twin: bool) -> None:
-        """Places c0-1, c0-2 …; its twin places the same at about the same time."""
-        stub: Any = order_service_pb2_grpc.OrderServiceStub(channel)
-        number = 0
-        while not self.stopping:
-            number += 1
-            name = f"{client}-{number}"
-            spec = order_pb2.OrderSpec(
-                symbol="AAPL",
-                side=enums_pb2.SIDE_BUY,
-                type=enums_pb2.ORDER_TYPE_LIMIT,
-                quantity="1",
-                limit_price="100",
-                time_in_force=enums_pb2.TIME_IN_FORCE_GTC,
-            )
-            request = order_pb2.PlaceOrderRequest(route_id="both", client_order_id=name, order=spec)
-            answer = await self.calls(stub.PlaceOrder, request, f"{name}{'-twin' if twin else ''}")
-            assert answer.order.client_order_id == name
-            assert answer.order.route_id == "both"
-            self.told.setdefault(name, set()).add(answer.order.account_id)
-            await asyncio.sleep(random.random() * 0.03)
-
-
-async def storm(folder: Path, kills: int) -> None:
-    seed = int(os.environ.get("KILL_ROUNDS_SEED") or secrets.randbelow(1_000_000))
-    print(f"seed {seed} (KILL_ROUNDS_SEED)")
-    runs = Storm(folder, seed)
-    asked = await runs.run(kills)
-    everywhere = sum(asked.values(), Counter[str]())
-    twice = {
-        name: [asked[account][name] for account in ACCOUNTS]
-        for name, times in everywhere.items()
-        if times > 1
-    }
-    assert not twice, f"law 2: asked for more than once, by account: {twice}"
-    moved = {name: accounts for name, accounts in runs.told.items() if len(accounts) > 1}
-    assert not moved, f"answers named several accounts: {moved}"
-    elsewhere = [name for name, (account,) in runs.told.items() if asked[account][name] < everywhere[name]]
-    assert not elsewhere, f"the answer named another account than the one that was asked: {elsewhere}"
-    spread = {account: sum(asked[account].values()) for account in ACCOUNTS}
-    print(f"{kills} kills, {len(runs.told)} ids, placed {spread}, {runs.calls.repeated} repeats")
-    assert all(spread.values()), f"no failover: {spread}"
-    assert runs.calls.repeated > 0
-
-
-@pytest.mark.timeout(200)
-async def test_kills_in_the_middle_of_placing_never_make_two_orders(tmp_path: Path) -> None:
-    """Clients repeat by route, two at once under each id, while venues go away, lose answers and the gateway is killed:
-    no id ever reaches two venues, or one twice."""
-    await storm(tmp_path, 5)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1200)
-async def test_a_hundred_kills_never_make_two_orders(tmp_path: Path) -> None:
-    """The same over a hundred kills."""
-    await storm(tmp_path, 100)
+            for emulator in (first, second)
+        ]
+        assert [len(names) for names in asked] == [1, 1]
+        assert asked[0][0].endswith("-lost")
+        assert asked[1][0].endswith("-new")
