@@ -152,7 +152,9 @@ async def _report(
         "environment": broker.environment.name.lower(),
         "orders": _orders(enabled, access.may_trade),
         "permissions": list(access.permissions),
-        "clock offset": "" if access.clock_offset_ns is None else f"{access.clock_offset_ns / 1e6:+.0f} ms",
+        "clock offset": ""
+        if access.clock_offset_ns is None
+        else f"{round(access.clock_offset_ns / 1e6):+d} ms",
         "cash": f"{info.cash:f} {info.base_currency}",
         "buying power": f"{info.buying_power:f} {info.base_currency}",
         "equity": "" if info.equity is None else f"{info.equity:f} {info.base_currency}",

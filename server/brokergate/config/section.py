@@ -89,6 +89,25 @@ def within(
     return AfterValidator(check)
 
 
+def _address(*schemes: str) -> AfterValidator:
+    """Of a server, without user, query and fragment; a `/` at its end is dropped."""
+    host = r"(\[[0-9A-Fa-f:.]+\]|[^/?#\s@:\[\]]+)(:[0-9]{1,5})?"
+    pattern = re.compile(rf"({'|'.join(schemes)})://{host}(/[^?#\s]*)?")
+
+    def check(value: str) -> str:
+        if pattern.fullmatch(value) is None:
+            raise ValueError(f"is no address of a server; write one such as {schemes[0]}://host")
+        return value.rstrip("/")
+
+    return AfterValidator(check)
+
+
+HttpUrl = Annotated[str, StringConstraints(max_length=512), _address("https", "http")]
+"""Where an HTTP API is."""
+
+WebSocketUrl = Annotated[str, StringConstraints(max_length=512), _address("wss", "ws")]
+"""Where a WebSocket is."""
+
 ID_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 Identifier = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 """An id of an account, a route or a token."""

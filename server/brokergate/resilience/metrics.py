@@ -84,11 +84,6 @@ class BrokerMetrics:
         self.orders_sent += orders
         self._latencies_ns.append(latency_ns)
 
-    def record_order_end(self, *, filled: bool) -> None:
-        """An order that the broker had taken has ended; `filled`: completely."""
-        self.orders_ended += 1
-        self.orders_filled += filled
-
     def record_connection(self, state: ConnectionState) -> None:
         """The connection is now in `state`."""
         now_ns = self._clock.monotonic_ns()

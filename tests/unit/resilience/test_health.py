@@ -51,8 +51,7 @@ async def test_accounts_add_up_and_the_fullest_limit_is_shown(clock: HandClock) 
     both[0].record_connection(UP)
     both[0].record_order_latency(2 * MS)
     both[1].record_order_latency(4 * MS)
-    both[0].record_order_end(filled=True)
-    both[1].record_order_end(filled=False)
+    both[0].orders_ended, both[0].orders_filled, both[1].orders_ended = 1, 1, 1
     await clock.advance(10)
     view = metrics_of(both)
     assert view.limits == {"weight": 0.75, "orders": 0.5}

@@ -35,7 +35,7 @@ from brokergate.domain.errors import (
 )
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
-from brokergate.domain.money import ZERO, add, multiply, quotient, round_down, subtract, total
+from brokergate.domain.money import ZERO, add, multiply, subtract, total
 from brokergate.domain.orders import Order, OrderSpec, Side
 from brokergate.domain.values import changed
 from brokergate.ports.broker import (
@@ -176,16 +176,7 @@ class AlpacaBroker(AbstractBroker):
         return preview(spec, quantity, instrument, quote, book, account, refusal, hours)
 
     def quantity_for(self, spec: OrderSpec) -> Decimal:
-        instrument, quote = self._listing.instruments[spec.symbol], self._market.quote(spec.symbol)
-        price = None
-        if quote is not None:
-            price = quote.ask_price if spec.side is Side.BUY else quote.bid_price
-        if price is None:
-            problem = f"there is no quote of {spec.symbol} yet to count the amount by; repeat in a moment"
-            raise GatewayError(ErrorReason.NO_REFERENCE_PRICE, problem)
-        assert spec.quote_quantity is not None
-        lot = instrument.quantity_increment
-        return max(round_down(quotient(spec.quote_quantity, price), lot), lot)
+        return self._market.quantity_for(spec, self._listing.get(spec.symbol))
 
     # Queries
 

@@ -3,7 +3,7 @@ at most once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -12,6 +12,7 @@ from brokergate.adapters.alpaca.config import ALPACA, AlpacaConfig
 from brokergate.adapters.alpaca.errors import Meaning, meaning
 from brokergate.adapters.alpaca.values import NS_PER_S, WireError, load, mapping, text
 from brokergate.adapters.connection.errors import NotSent
+from brokergate.adapters.connection.guarded import guarded
 from brokergate.adapters.connection.http import HttpClient, HttpReply
 from brokergate.adapters.connection.manager import credential_id
 from brokergate.adapters.connection.settings import http_timeouts, stream_settings
@@ -35,7 +36,6 @@ WINDOW_S = 60.0
 RESERVE = 20
 """Of the requests of a minute, for cancels alone."""
 HANDSHAKE_S = 10.0
-HTTP_SERVER_ERROR = 500
 
 
 class AlpacaClient:
@@ -80,18 +80,14 @@ class AlpacaClient:
         """The answer's JSON, None for an empty one; or what a refusal means. Raises `NotSent`, `OutcomeUnknown`, and
         `RateLimitError` where there is no budget before the deadline and nothing was sent. An answer that does not
         parse is a `RecoverableError`: nobody knows what it said."""
+
+        def send() -> Awaitable[HttpReply]:
+            headers = self.headers(body=body is not None)
+            return self._http(self._rest_url).send(method, target, headers=headers, body=body)
+
         deadline_ns = self._context.clock.monotonic_ns() + round(self._timeout_s * NS_PER_S)
         async with self._limiter.limit(lane=lane, deadline=deadline_ns) as permit:
-            try:
-                async with self._breaker.guard(lane) as way:
-                    reply = await self._http(self._rest_url).send(
-                        method, target, headers=self.headers(body=body is not None), body=body
-                    )
-                    if reply.status >= HTTP_SERVER_ERROR:
-                        way.failed()
-            except NotSent:
-                permit.refund()
-                raise
+            reply = await guarded(permit, self._breaker, lane, send)
             self._hear(reply, permit)
         return self._understood(reply)
 

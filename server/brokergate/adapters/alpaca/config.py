@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 
 from brokergate.adapters.alpaca.abilities import ABSENCE_AFTER_MS
 from brokergate.config.accounts import Symbols
 from brokergate.config.brokers import BrokerKind
-from brokergate.config.section import Count, Section
+from brokergate.config.section import Count, HttpUrl, Section, WebSocketUrl
 from brokergate.domain.accounts import Environment
 
 ALPACA = "alpaca"
@@ -28,27 +27,6 @@ DATA_URL = "https://data.alpaca.markets"
 DATA_STREAM_URL = "wss://stream.data.alpaca.markets"
 
 
-def _url(*schemes: str) -> AfterValidator:
-    def check(value: str) -> str:
-        parts = urlsplit(value)
-        if (
-            parts.scheme not in schemes
-            or not parts.hostname
-            or parts.username
-            or parts.query
-            or parts.fragment
-        ):
-            raise ValueError(f"is no address of a server; write one such as {schemes[0]}://host")
-        return value.rstrip("/")
-
-    return AfterValidator(check)
-
-
-_Written = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-HttpUrl = Annotated[_Written, _url("https", "http")]
-StreamUrl = Annotated[_Written, _url("wss", "ws")]
-
-
 class Feed(StrEnum):
     """Where quotes and trades of stocks come from."""
 
@@ -61,12 +39,12 @@ class AlpacaConfig(Section):
 
     rest_url: HttpUrl | None = None
     """Where orders go. Default `https://paper-api.alpaca.markets`, on a live account `https://api.alpaca.markets`."""
-    stream_url: StreamUrl | None = None
+    stream_url: WebSocketUrl | None = None
     """Where the account's updates come from. Default `wss://paper-api.alpaca.markets/stream`, on a live account
     `wss://api.alpaca.markets/stream`."""
     data_url: HttpUrl = DATA_URL
     """Where the latest quotes are asked for. Default `https://data.alpaca.markets`."""
-    data_stream_url: StreamUrl = DATA_STREAM_URL
+    data_stream_url: WebSocketUrl = DATA_STREAM_URL
     """Where market data is streamed from. Default `wss://stream.data.alpaca.markets`."""
     feed: Feed = Feed.IEX
     """Where quotes and trades of stocks come from: `iex`, one exchange, which is free; or `sip`, all of them, which has

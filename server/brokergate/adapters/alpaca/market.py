@@ -18,7 +18,9 @@ from brokergate.adapters.connection.public import PublicStream
 from brokergate.adapters.connection.stream import StreamClient
 from brokergate.adapters.context import BrokerContext
 from brokergate.domain.errors import AuthenticationError, BrokerError, TemporaryConnectionError
+from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView, TradeView
+from brokergate.domain.orders import OrderSpec
 
 CHUNK = 100
 """Symbols that one message or request names."""
@@ -176,6 +178,10 @@ class Market:
     def book(self, symbol: str, depth: int) -> BookView | None:
         """As the port has it."""
         return self._feed(symbol).hub.book(symbol, depth)
+
+    def quantity_for(self, spec: OrderSpec, instrument: Instrument | None) -> Decimal:
+        """As the port has it."""
+        return self._feed(spec.symbol).hub.quantity_for(spec, instrument)
 
     async def latest(self, symbol: str) -> QuoteView | None:
         """The present quote, asked for where the stream has none yet; None where it cannot be had."""

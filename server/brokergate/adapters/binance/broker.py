@@ -41,15 +41,13 @@ from brokergate.domain.accounts import (
 )
 from brokergate.domain.errors import (
     BrokerError,
-    ErrorReason,
-    GatewayError,
     TemporaryConnectionError,
 )
 from brokergate.domain.fills import Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
-from brokergate.domain.money import ZERO, quotient, round_down
-from brokergate.domain.orders import Order, OrderSpec, Side
+from brokergate.domain.money import ZERO
+from brokergate.domain.orders import Order, OrderSpec
 from brokergate.ports.broker import (
     AbstractBroker,
     AccessReport,
@@ -113,7 +111,7 @@ class BinanceBroker(AbstractBroker):
             recv_window_ms=self._recv_window_ms,
             timeout_ms=self._timeout_ms,
             breaker=watched_breaker(context),
-            errors=context.metrics,
+            metrics=context.metrics,
         )
         stream = PrivateStream(
             client, context.connections, self._credential, self._hosts.websocket_api_url, clock, settings
@@ -245,19 +243,7 @@ class BinanceBroker(AbstractBroker):
 
     def quantity_for(self, spec: OrderSpec) -> Decimal:
         listed = self._connected.listed(spec.symbol)
-        quote = self._hub.quote(spec.symbol)
-        price = None
-        if quote is not None:
-            price = quote.ask_price if spec.side is Side.BUY else quote.bid_price
-        if listed is None or price is None or spec.quote_quantity is None:
-            raise GatewayError(
-                ErrorReason.NO_REFERENCE_PRICE,
-                f"there is no price of {spec.symbol} yet to tell what the amount comes to; subscribe to its market "
-                "data, or try again in a second",
-                retry_after_ms=1000,
-            )
-        lot = listed.instrument.quantity_increment
-        return max(round_down(quotient(spec.quote_quantity, price), lot), lot)
+        return self._hub.quantity_for(spec, listed.instrument if listed is not None else None)
 
     async def preview_order(self, spec: OrderSpec) -> Preview:
         listed = self._connected.listed(spec.symbol)

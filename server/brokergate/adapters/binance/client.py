@@ -7,7 +7,7 @@ measured anew.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 from brokergate.adapters.binance import parse, wire
 from brokergate.adapters.binance.errors import (
@@ -22,24 +22,17 @@ from brokergate.adapters.binance.errors import (
 from brokergate.adapters.binance.limits import Budget
 from brokergate.adapters.binance.signing import Signer
 from brokergate.adapters.binance.wire import Request
-from brokergate.adapters.connection.errors import NotSent
+from brokergate.adapters.connection.guarded import guarded
 from brokergate.adapters.connection.http import HttpClient, HttpReply
 from brokergate.adapters.connection.offset import ClockOffset
 from brokergate.domain.errors import BrokerError
 from brokergate.ports.clock import Clock
 from brokergate.resilience.breaker import CircuitBreaker
+from brokergate.resilience.metrics import BrokerMetrics
 
 NS_PER_MS = 1_000_000
-HTTP_SERVER_ERROR = 500
 SAMPLES = 3
 """Questions for the time at a connection: the shortest way of them counts."""
-
-
-class Errors(Protocol):
-    """Where errors are counted (`BrokerMetrics`)."""
-
-    def record_error(self, error: BaseException) -> None:
-        """A request has failed."""
 
 
 class Refusal(Exception):
@@ -70,8 +63,8 @@ class BinanceClient:
         *,
         recv_window_ms: int,
         timeout_ms: int,
-        breaker: CircuitBreaker | None = None,
-        errors: Errors | None = None,
+        breaker: CircuitBreaker,
+        metrics: BrokerMetrics,
     ) -> None:
         self.signer = signer
         self.budget = budget
@@ -80,8 +73,8 @@ class BinanceClient:
         self._http = http
         self._clock = clock
         self._timeout_ns = timeout_ms * NS_PER_MS
-        self._breaker = breaker or CircuitBreaker(clock=clock)
-        self._errors = errors
+        self._breaker = breaker
+        self._metrics = metrics
 
     def timestamp_ms(self) -> int:
         """The venue's present time."""
@@ -100,10 +93,10 @@ class BinanceClient:
         try:
             return await self._repeated(request)
         except Refusal as refusal:
-            self._count(refusal.error())
+            self._metrics.record_error(refusal.error())
             raise
         except BrokerError as error:
-            self._count(error)
+            self._metrics.record_error(error)
             raise
 
     async def _repeated(self, request: Request) -> Any:
@@ -127,37 +120,23 @@ class BinanceClient:
     async def sync(self, samples: int = 1) -> None:
         """Measures the venue's clock. Raises a `BrokerError`."""
         for _ in range(samples):
-            sent_ns = 0
-
-            def note() -> None:
-                nonlocal sent_ns
-                sent_ns = self._clock.now_ns()
-
+            reply = await self._reply(wire.server_time())
             try:
-                shown = await self._send(wire.server_time(), note)
+                shown = self._read(reply)
             except Refusal as refusal:
                 raise refusal.error() from None
-            self.offset.add(sent_ns, self._received_ns, parse.server_ms(shown))
+            self.offset.add(reply.sent_ns, reply.received_ns, parse.server_ms(shown))
 
-    _received_ns = 0
+    async def _send(self, request: Request) -> Any:
+        return self._read(await self._reply(request))
 
-    async def _send(self, request: Request, leaving: Any = None) -> Any:
+    async def _reply(self, request: Request) -> HttpReply:
         deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
         permit = self.budget.permit(request, deadline_ns)
         async with permit:
-            if leaving is not None:
-                leaving()
-            try:
-                async with self._breaker.guard(request.lane) as way:
-                    reply = await self._exchange(request)
-                    if reply.status >= HTTP_SERVER_ERROR:
-                        way.failed()
-            except NotSent:
-                permit.refund()
-                raise
+            reply = await guarded(permit, self._breaker, request.lane, lambda: self._exchange(request))
             self.budget.hear(permit, request, reply.headers)
-            self._received_ns = reply.received_ns
-        return self._read(reply)
+        return reply
 
     async def _exchange(self, request: Request) -> HttpReply:
         headers = {"Accept": "application/json", "User-Agent": "brokergate"}
@@ -185,10 +164,6 @@ class BinanceClient:
         code, text, data = _error(reply)
         meant = UNSURE if code == PARTLY_REPLACED else meaning(reply.status, code, text)
         raise Refusal(meant, explain(reply.status, code, text), code, data)
-
-    def _count(self, error: BrokerError) -> None:
-        if self._errors is not None:
-            self._errors.record_error(error)
 
 
 def _error(reply: HttpReply) -> tuple[int | None, str, Any]:

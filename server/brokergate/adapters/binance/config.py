@@ -9,11 +9,9 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from brokergate.config.brokers import BrokerKind
-from brokergate.config.section import Count, Section
+from brokergate.config.section import Count, HttpUrl, Section, WebSocketUrl
 from brokergate.domain.accounts import Environment
 
-HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+(/[^?#\s]*)?$", max_length=256)]
-WebSocketUrl = Annotated[str, StringConstraints(pattern=r"^wss?://[^/?#\s@]+(/[^?#\s]*)?$", max_length=256)]
 Asset = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{1,16}$")]
 
 
@@ -74,7 +72,7 @@ class BinanceConfig(Section):
         return Hosts(
             self.rest_url or standard.rest_url,
             self.websocket_api_url or standard.websocket_api_url,
-            (self.stream_url or standard.stream_url).rstrip("/"),
+            self.stream_url or standard.stream_url,
         )
 
 

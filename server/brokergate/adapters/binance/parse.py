@@ -143,7 +143,6 @@ class AccountView:
     balances: Sequence[BrokerBalance]
     can_trade: bool
     permissions: Sequence[str]
-    maker_rate: Decimal
     taker_rate: Decimal
 
 
@@ -269,7 +268,6 @@ def account(shown: Json, now_ns: int) -> AccountView:
             balances=[balance(one["asset"], one["free"], one["locked"], now_ns) for one in shown["balances"]],
             can_trade=bool(shown["canTrade"]),
             permissions=tuple(shown.get("permissions", ())),
-            maker_rate=parse_decimal(rates.get("maker", "0")),
             taker_rate=parse_decimal(rates.get("taker", "0")),
         )
     except WRONG as error:

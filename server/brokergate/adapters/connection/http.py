@@ -24,7 +24,6 @@ from brokergate.resilience.timeouts import Timeouts
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
 """Of an answer, unpacked. A venue's whole list of instruments is some 15 MiB."""
-HttpTimeouts = Timeouts
 _CHUNK_BYTES = 64 * 1024
 _AUTOMATIC = ("User-Agent", "Content-Type", "Accept")
 """Headers that aiohttp would add by itself: a signature may cover them, and the adapter writes what it needs."""
@@ -105,7 +104,7 @@ class HttpClient:
         self,
         session: Callable[[], aiohttp.ClientSession],
         base_url: str,
-        timeouts: HttpTimeouts,
+        timeouts: Timeouts,
         clock: Clock,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:

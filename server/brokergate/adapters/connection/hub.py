@@ -11,7 +11,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookChanged, BookView, MarketDatum, QuoteView, TradeView
+from brokergate.domain.money import quotient, round_down
+from brokergate.domain.orders import OrderSpec, Side
 from brokergate.ports.clock import Clock
 
 Listener = Callable[[MarketDatum], None]
@@ -51,6 +55,24 @@ class MarketDataHub:
     def last_quote(self, symbol: str) -> QuoteView | None:
         """The latest quote that there was, also where it is stale: to be shown, never to be traded by."""
         return self._quotes.get(symbol)
+
+    def quantity_for(self, spec: OrderSpec, instrument: Instrument | None) -> Decimal:
+        """As the port has it, by the price that the order would meet."""
+        if instrument is None:
+            raise GatewayError(ErrorReason.INSTRUMENT_NOT_FOUND, f"there is no instrument {spec.symbol!r}")
+        quote = self.quote(spec.symbol)
+        price = None
+        if quote is not None:
+            price = quote.ask_price if spec.side is Side.BUY else quote.bid_price
+        if price is None or spec.quote_quantity is None:
+            raise GatewayError(
+                ErrorReason.NO_REFERENCE_PRICE,
+                f"there is no price of {spec.symbol} yet to tell what the amount comes to; subscribe to its market "
+                "data, or try again in a second",
+                retry_after_ms=1000,
+            )
+        lot = instrument.quantity_increment
+        return max(round_down(quotient(spec.quote_quantity, price), lot), lot)
 
     def live(self, symbol: str) -> bool:
         """Whether the stream gives what is known of the symbol."""

@@ -16,12 +16,13 @@ from pydantic import SecretStr
 
 from brokergate.adapters.connection.errors import NotSent
 from brokergate.ports.clock import Clock, SystemClock
+from brokergate.resilience.timeouts import Timeouts
 
 if TYPE_CHECKING:
     # aiohttp and websockets are loaded with the first connection: a gateway of paper accounts starts without them.
     import aiohttp
 
-    from brokergate.adapters.connection.http import HttpClient, HttpTimeouts
+    from brokergate.adapters.connection.http import HttpClient
     from brokergate.adapters.connection.sharing import SharedStream, StreamReader
     from brokergate.adapters.connection.stream import StreamClient
 
@@ -60,19 +61,19 @@ class ConnectionManager:
         broker: str,
         credential: str,
         base_url: str,
-        timeouts: HttpTimeouts | None = None,
+        timeouts: Timeouts | None = None,
         *,
         max_body_bytes: int | None = None,
     ) -> HttpClient:
         """A client to `base_url` over the one session of (broker, credential); `credential` is a `credential_id`, or
         empty for what needs none."""
-        from brokergate.adapters.connection.http import MAX_BODY_BYTES, HttpClient, HttpTimeouts
+        from brokergate.adapters.connection.http import MAX_BODY_BYTES, HttpClient
 
         def session() -> aiohttp.ClientSession:
             return self._session(broker, credential)
 
         return HttpClient(
-            session, base_url, timeouts or HttpTimeouts(), self._clock, max_body_bytes or MAX_BODY_BYTES
+            session, base_url, timeouts or Timeouts(), self._clock, max_body_bytes or MAX_BODY_BYTES
         )
 
     def _session(self, broker: str, credential: str) -> aiohttp.ClientSession:

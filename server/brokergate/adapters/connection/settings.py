@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from brokergate.adapters.connection.http import HttpTimeouts
 from brokergate.adapters.connection.stream import StreamSettings
 from brokergate.config.accounts import ConnectionConfig
+from brokergate.resilience.timeouts import Timeouts
 
 LONGEST_PROBE_S = 10.0
 """For the answer to a probe, however long the stream may be quiet."""
 
 
-def http_timeouts(connection: ConnectionConfig) -> HttpTimeouts:
+def http_timeouts(connection: ConnectionConfig) -> Timeouts:
     """A request is over, whatever it waits for, when `request_timeout_ms` is."""
     seconds = connection.request_timeout_ms / 1000
-    return HttpTimeouts(connect_s=seconds, read_s=seconds, total_s=seconds)
+    return Timeouts(connect_s=seconds, read_s=seconds, total_s=seconds)
 
 
 def stream_settings(connection: ConnectionConfig) -> StreamSettings:

@@ -14,16 +14,17 @@ import aiohttp
 import pytest
 
 from brokergate.adapters.connection.errors import NotSent, OutcomeUnknown
-from brokergate.adapters.connection.http import HttpClient, HttpTimeouts
+from brokergate.adapters.connection.http import HttpClient
 from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.adapters.connection.stream import StreamClient
 from brokergate.domain.errors import BrokerError
 from brokergate.ports.clock import SystemClock
+from brokergate.resilience.timeouts import Timeouts
 from tests.unit.adapters.connection.wires import OK, Answer, RawServer, Received, fine, never, raw, raw_server
 from tests.unit.adapters.paper.hand_clock import WALL_NS, HandClock
 from tests.unit.transport.certificates import Authority
 
-SHORT = HttpTimeouts(connect_s=0.3, read_s=0.3, total_s=0.6)
+SHORT = Timeouts(connect_s=0.3, read_s=0.3, total_s=0.6)
 BODY = b'{"qty": "1"}'
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
@@ -282,7 +283,7 @@ async def test_a_pool_that_is_busy(server: RawServer, connections: ConnectionMan
         await never(request, writer)
 
     server.answer = never_again
-    patient = connections.http("venue", "key", server.url, HttpTimeouts(5, 5, 5))
+    patient = connections.http("venue", "key", server.url, Timeouts(5, 5, 5))
     busy = [asyncio.create_task(patient.send("GET", "/busy", headers={})) for _ in range(64)]
     await all_busy.wait()
     hasty = connections.http("venue", "key", server.url, SHORT)

@@ -8,8 +8,10 @@ import pytest
 
 from brokergate.adapters.connection import hub as hubs
 from brokergate.adapters.connection.hub import LINGER_NS, MarketDataHub
+from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.instruments import Instrument, InstrumentKind
 from brokergate.domain.market import BookChanged, BookView, MarketDatum, QuoteView, TradeView
-from brokergate.domain.orders import Side
+from brokergate.domain.orders import OrderSpec, OrderType, Side
 from tests.unit.adapters.paper.hand_clock import HandClock
 
 
@@ -140,3 +142,23 @@ def test_one_symbol_alone_may_be_lost(watched: Watched) -> None:
     watched.hub.lost(["BTC/USDT"])
     assert watched.hub.quote("BTC/USDT") is None
     assert watched.hub.quote("ETH/USDT") is not None
+
+
+def test_an_amount_comes_to_what_the_market_gives_for_it(watched: Watched) -> None:
+    """A purchase meets the offer, a sale the bid; whole lots, and one at least."""
+    watched.hub.on_quote(quote())
+    tenths = Instrument("BTC/USDT", "", InstrumentKind.SPOT, "BTC", "USDT", Decimal("0.01"), Decimal("0.1"))
+
+    def counted(side: Side, amount: str) -> Decimal:
+        spec = OrderSpec("BTC/USDT", side, OrderType.MARKET, quote_quantity=Decimal(amount))
+        return watched.hub.quantity_for(spec, tenths)
+
+    assert counted(Side.BUY, "101") == Decimal(1)
+    assert counted(Side.SELL, "250") == Decimal("2.5")
+    assert counted(Side.BUY, "300") == Decimal("2.9")
+    assert counted(Side.SELL, "0.01") == Decimal("0.1")
+    watched.hub.lost()
+    with pytest.raises(GatewayError, match="no price") as refused:
+        counted(Side.BUY, "101")
+    assert refused.value.reason is ErrorReason.NO_REFERENCE_PRICE
+    assert refused.value.retry_after_ms

@@ -10,7 +10,6 @@ from websockets.asyncio.server import ServerConnection
 
 from brokergate.adapters.connection import sharing
 from brokergate.adapters.connection.errors import NotSent
-from brokergate.adapters.connection.http import HttpTimeouts
 from brokergate.adapters.connection.manager import ConnectionManager, credential_id
 from brokergate.adapters.connection.settings import LONGEST_PROBE_S, http_timeouts, stream_settings
 from brokergate.adapters.connection.sharing import StreamReader
@@ -18,6 +17,7 @@ from brokergate.adapters.connection.stream import StreamClient, StreamSettings
 from brokergate.config.accounts import ConnectionConfig
 from brokergate.domain.errors import AuthenticationError, BrokerError
 from brokergate.ports.clock import SystemClock
+from brokergate.resilience.timeouts import Timeouts
 from tests.unit.adapters.connection.wires import Venue, raw_server, read, venue
 
 SETTINGS = StreamSettings(close_timeout_s=0.2)
@@ -233,7 +233,7 @@ async def test_a_mistake_of_one_reader_is_not_the_others() -> None:
 
 def test_the_bounds_follow_the_accounts_settings() -> None:
     connection = ConnectionConfig(request_timeout_ms=1500, quiet_timeout_ms=4000)
-    assert http_timeouts(connection) == HttpTimeouts(1.5, 1.5, 1.5)
+    assert http_timeouts(connection) == Timeouts(1.5, 1.5, 1.5)
     streams = stream_settings(connection)
     assert (streams.connect_timeout_s, streams.quiet_s, streams.probe_timeout_s) == (1.5, 4, 4)
     assert stream_settings(ConnectionConfig()).probe_timeout_s == LONGEST_PROBE_S
