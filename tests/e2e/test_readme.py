@@ -9,13 +9,14 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.process import ROOT, ServerProcess, environment
+from tests.emulators.client import Emulator
 
 README = ROOT / "README.md"
 PORT = "50051"
@@ -140,8 +141,21 @@ def test_the_python_example_runs_as_written(run: Callable[..., Any], tmp_path: P
     assert re.fullmatch(r"FILLED [\d.]+\n[\d.]+ at [\d.]+\n", done.stdout), done.stdout
 
 
-def test_every_brokergate_line_works_as_pasted(run: Callable[..., Any]) -> None:
-    """The commands for people, and those that make and check a configuration; what goes on for ever is interrupted."""
+@pytest.fixture
+def binance() -> Iterator[Emulator]:
+    """Stands for Binance's testnet."""
+    emulator = Emulator.start("binance", key="readme-key", secret="readme-secret")
+    yield emulator
+    emulator.close()
+
+
+def test_every_brokergate_line_works_as_pasted(
+    run: Callable[..., Any], binance: Emulator, tmp_path: Path
+) -> None:
+    """The commands for people, and those that make and check a configuration; what goes on for ever is interrupted.
+    A reader's editor has written `.env`, and Binance is the emulator."""
+    secrets = f"BINANCE_API_KEY={binance.key}\nBINANCE_API_SECRET={binance.secret}\n"
+    (tmp_path / ".env").write_text(secrets, "utf-8")
     ran = 0
     for line in lines("brokergate"):
         if " serve" in line:
@@ -152,6 +166,12 @@ def test_every_brokergate_line_works_as_pasted(run: Callable[..., Any]) -> None:
         # 124: timeout says that it had to end it.
         assert done.returncode == (124 if follows else 0), f"{line}\n{done.stdout}"
         assert "Traceback" not in done.stdout
+        if " init binance" in line:
+            with (tmp_path / "binance.yaml").open("a", encoding="utf-8") as file:
+                file.write(
+                    f"    binance: {{rest_url: {binance.url}, stream_url: {binance.ws_url},"
+                    f" websocket_api_url: {binance.ws_url}/ws-api/v3}}\n"
+                )
         ran += 1
     assert ran >= 6
 
