@@ -178,9 +178,11 @@ class MultiEndpointRateLimiter:
         weight: int | Mapping[str, int] = 1,
         lane: Lane = Lane.QUERY,
         deadline: int | None = None,
+        what: str = "",
     ) -> Permit:
-        """A request to `endpoint`. `weight`: how many times its charges, or the charge of limits by name, in place of
-        the endpoint's. `deadline` as for `AdaptiveRateLimiter.limit`."""
+        """A request to `endpoint`, which errors call `what`, or by the endpoint's name. `weight`: how many times its
+        charges, or the charge of limits by name, in place of the endpoint's. `deadline` as for
+        `AdaptiveRateLimiter.limit`."""
         charges = self._endpoints.get(endpoint)
         if charges is None:
             known = ", ".join(sorted(self._endpoints)) or "none"
@@ -192,7 +194,7 @@ class MultiEndpointRateLimiter:
             charges = tuple((bucket, weight.get(bucket.name, each)) for bucket, each in charges)
         for bucket, each in charges:
             _checked(bucket, each, lane)
-        return Permit(self._gate, Request(charges, lane, _ns(deadline)), self._buckets, endpoint)
+        return Permit(self._gate, Request(charges, lane, _ns(deadline)), self._buckets, what or endpoint)
 
     def hear(
         self,

@@ -69,9 +69,9 @@ class Budget:
         """The way of one request through the limits; `deadline_ns` is monotonic."""
         weights = {WEIGHT: request.weight}
         if not request.orders:
-            return self._limiter.limit("query", weights, request.lane, deadline_ns)
+            return self._limiter.limit("query", weights, request.lane, deadline_ns, "the request")
         weights |= dict.fromkeys(self._orders.values(), request.orders)
-        return self._limiter.limit(self._endpoint, weights, request.lane, deadline_ns)
+        return self._limiter.limit(self._endpoint, weights, request.lane, deadline_ns, "the order")
 
     def hear(self, permit: Permit, request: Request, headers: Mapping[str, str]) -> None:
         """Takes what an answer says is used. Orders are told where the request was charged to them."""
