@@ -27,6 +27,7 @@ from brokergate.domain.errors import (
     RateLimitError,
     TemporaryConnectionError,
 )
+from brokergate.domain.money import normal
 from brokergate.ports.broker import AbstractBroker
 
 app = typer.Typer(no_args_is_help=True)
@@ -155,12 +156,14 @@ async def _report(
         "clock offset": ""
         if access.clock_offset_ns is None
         else f"{round(access.clock_offset_ns / 1e6):+d} ms",
-        "cash": f"{info.cash:f} {info.base_currency}",
-        "buying power": f"{info.buying_power:f} {info.base_currency}",
-        "equity": "" if info.equity is None else f"{info.equity:f} {info.base_currency}",
-        "balances": [f"{balance.total:f} {balance.currency}" for balance in balances if balance.total],
+        "cash": f"{normal(info.cash):f} {info.base_currency}",
+        "buying power": f"{normal(info.buying_power):f} {info.base_currency}",
+        "equity": "" if info.equity is None else f"{normal(info.equity):f} {info.base_currency}",
+        "balances": [
+            f"{normal(balance.total):f} {balance.currency}" for balance in balances if balance.total
+        ],
         "positions": [
-            f"{position.quantity:f} {position.symbol}" for position in positions if position.quantity
+            f"{normal(position.quantity):f} {position.symbol}" for position in positions if position.quantity
         ],
         "open orders": len(open_orders),
         "instruments": len(instruments),

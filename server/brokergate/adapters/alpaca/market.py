@@ -48,7 +48,7 @@ class Feed:
         self._books: dict[str, Book] = {}
         self.last: dict[str, TradeView] = {}
         """The latest trade of each symbol."""
-        self.hub = MarketDataHub(context.clock, lambda: None)
+        self.hub = MarketDataHub(context.clock)
         self.stream = PublicStream(self.hub, self, context.clock, context.random, context.log)
 
     # As PublicStream asks for it
