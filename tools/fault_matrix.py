@@ -92,7 +92,9 @@ def main() -> int:
     """Write the page; with --check say whether it has every fault, broker and law, and no empty cell."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--check", action="store_true", help="run and write nothing; exit 1 where it is out of date"
+        "--check",
+        action="store_true",
+        help="inject nothing; exit 1 where the page lacks a cell, or has an empty one",
     )
     if parser.parse_args().check:
         if PAGE.exists() and shape(PAGE.read_text("utf-8")) == expected_shape():
