@@ -107,7 +107,7 @@ async def _open(config: GatewayConfig, clock: Clock, log: Any) -> AsyncIterator[
             gateway = Gateway(
                 journal,
                 clock,
-                log.warning,
+                _log_of(log),
                 lambda command: create_paper_broker(command, clock),
                 random.SystemRandom(),
                 config.routes,
@@ -163,6 +163,15 @@ def _made(account: AccountConfig, context: BrokerContext) -> AbstractBroker:
             f"account {context.account_id!r}: its broker {account.broker!r} cannot be made "
             f"({type(error).__name__}{cause}); mend the account's settings, or remove it"
         ) from error
+
+
+def _log_of(log: Any) -> Callable[..., object]:
+    """What the engine logs with: a warning, unless it says another `level`."""
+
+    def write(event: str, *, level: str = "warning", **fields: object) -> None:
+        getattr(log, level)(event, **fields)
+
+    return write
 
 
 def boot_id() -> str:

@@ -25,6 +25,9 @@ class LastWord:
     as_of_ns: int = 0
 
 
+_AS_IT_SHOULD_BE = (ConnectionState.CONNECTING, ConnectionState.CONNECTED)
+
+
 class Connection:
     """The state of a connection. Every change is logged and counted in `metrics`; `changed` is called after it."""
 
@@ -61,6 +64,7 @@ class Connection:
         before, now_ns = self.state, self._clock.now_ns()
         self._log(
             "connection",
+            level="info" if state in _AS_IT_SHOULD_BE else "warning",
             account=self.account_id,
             broker=self.broker.name,
             before=before.name,

@@ -91,12 +91,12 @@ async def test_the_fill_rate_counts_what_ended_and_not_what_was_refused(watched:
 async def test_every_change_of_the_connection_is_logged_with_both_states(watched: Watched) -> None:
     await watched.gateway.reconnect("main", request("again", "ReconnectBroker"))
     told = [fields for event, fields in watched.logged if event == "connection"]
-    assert [(fields["before"], fields["state"]) for fields in told] == [
-        ("DISCONNECTED", "CONNECTING"),
-        ("CONNECTING", "CONNECTED"),
-        ("CONNECTED", "RECONNECTING"),
-        ("RECONNECTING", "RECONNECTING"),
-        ("RECONNECTING", "CONNECTED"),
+    assert [(fields["before"], fields["state"], fields["level"]) for fields in told] == [
+        ("DISCONNECTED", "CONNECTING", "info"),
+        ("CONNECTING", "CONNECTED", "info"),
+        ("CONNECTED", "RECONNECTING", "warning"),
+        ("RECONNECTING", "RECONNECTING", "warning"),
+        ("RECONNECTING", "CONNECTED", "info"),
     ]
     assert {(fields["account"], fields["broker"]) for fields in told} == {("main", "scripted")}
 
