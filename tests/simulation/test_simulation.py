@@ -16,7 +16,7 @@ from tests.simulation.mutants import Caught, Mutation, catch, mutations
 from tests.simulation.runner import run_chunk, run_many
 from tests.simulation.world import COMMANDS, FAULTS
 
-FAST_SEEDS = 96
+FAST_SEEDS = 64
 PARTS = 8
 SLOW_SEEDS = 3_000
 REPORTS = Path(__file__).resolve().parents[2] / ".reports"
