@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr, ValidationError
 
+from brokergate.credentials.secret import is_text
 from brokergate.credentials.settings import BrokerCredentials
 from brokergate.credentials.variables import DEFAULTS, CredentialsError, default_variable, variable
 from brokergate.domain.accounts import Environment
@@ -65,6 +66,11 @@ class Lookup:
         `CredentialsError`."""
         for is_default, values, source in self._sources(account_id, broker):
             if found := {name: values[name] for name in names if name in values}:
+                for name, value in found.items():
+                    if not is_text(value):
+                        raise CredentialsError(
+                            f"has in {source} an {name} that is not UTF-8; set it again, as the broker shows it"
+                        )
                 if is_default and environment is not None:
                     self._check_flag(values, source, broker, environment)
                 return Taken(found, source)

@@ -24,7 +24,15 @@ def _secret(value: object) -> object:
         raise ValueError("is not a text; write '${NAME}' to take it from the environment")
     if not value.strip():
         raise ValueError("is empty; set the variable or the file that it is taken from")
+    if not is_text(value):
+        raise ValueError("is not UTF-8; set it again, as the broker shows it")
     return SecretStr(value)
+
+
+def is_text(value: str) -> bool:
+    """Whether it can be sent: what a variable holds that is not UTF-8 cannot, and the error of an attempt would hold
+    all of it."""
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def read_secret(path: Path) -> str:

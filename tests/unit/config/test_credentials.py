@@ -203,6 +203,23 @@ def test_variables_that_cannot_be_used(tmp_path: Path) -> None:
     assert "accounts.a the variable BINANCE_TESTNET is refused: Input should be a valid boolean" in told
 
 
+@pytest.mark.parametrize("place", ["file", "variable", "keyring"])
+def test_a_credential_that_cannot_be_sent(tmp_path: Path, place: str) -> None:
+    """Is refused by its name before anything tries: the error of an attempt holds all of it."""
+    broken = SECRET + "\udcff\udcfe"
+    text, environment, keyring = ONE, {"X": broken}, NO_KEYRING
+    where = "has in the keyring's entry a an api_secret that"
+    if place == "file":
+        text, where = ONE + '    credentials: {api_key: k, api_secret: "${X}"}\n', "credentials.api_secret"
+    elif place == "variable":
+        environment = {"BINANCE_API_KEY": "k", "BINANCE_API_SECRET": broken}
+        where = "has in BINANCE_* an api_secret that"
+    else:
+        keyring = {"a": {"api_key": "k", "api_secret": broken}}
+    told = problems(tmp_path, text, environment, keyring)
+    assert f"{where} is not UTF-8; set it again" in told
+
+
 def test_a_keyring_that_breaks(tmp_path: Path) -> None:
     """Is asked only where it is needed."""
 

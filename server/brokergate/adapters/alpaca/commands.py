@@ -283,9 +283,9 @@ class Commands:
             return Unknown(str(answer.error))
         if not isinstance(answer.error, UnknownOrderError):
             return Rejected(answer.reason, str(answer.error))
-        return await self._refused_cancel(order_id, order, answer)
+        return await self._refused_cancel(order_id, order, answer, lane)
 
-    async def _refused_cancel(self, order_id: str, order: Order, answer: Meaning) -> Outcome:
+    async def _refused_cancel(self, order_id: str, order: Order, answer: Meaning, lane: Lane) -> Outcome:
         """Why a cancel was refused: the order has ended, was replaced, is being cancelled already, or is not there."""
         try:
             shown = await self._lookups.order(order_id)
@@ -294,14 +294,14 @@ class Commands:
         except BrokerError as error:
             return Unknown(f"{answer.error}; and the order cannot be looked at: {error}")
         if shown.status == "replaced" and shown.replaced_by:
-            return await self._cancel_successor(shown, order)
+            return await self._cancel_successor(shown, order, lane)
         if not shown.working:
             return Rejected(ErrorReason.ORDER_ENDED, f"the order has ended: {shown.status}")
         if shown.status == "pending_cancel":
             return Accepted(order_id)
         return Rejected(ErrorReason.BROKER_REJECTED, str(answer.error))
 
-    async def _cancel_successor(self, shown: AlpacaOrder, order: Order) -> Outcome:
+    async def _cancel_successor(self, shown: AlpacaOrder, order: Order, lane: Lane) -> Outcome:
         """A cancel that met a replace: the generation that took the order's place is what is to go."""
         try:
             latest = await self._lookups.latest(shown, order.client_order_id)
@@ -309,7 +309,7 @@ class Commands:
             return Unknown(str(error))
         if latest.id == shown.id or not latest.working:
             return Rejected(ErrorReason.ORDER_ENDED, f"the order has ended: {latest.status}")
-        return await self._delete(latest.id, order, Lane.CANCEL)
+        return await self._delete(latest.id, order, lane)
 
     async def cancel_all(self, orders: Sequence[Order]) -> Sequence[Outcome]:
         """Cancels several: one by one, or, where they are many and all that is open, in one request."""
@@ -321,7 +321,7 @@ class Commands:
     async def _all_at_once(self, orders: Sequence[Order], lane: Lane) -> Sequence[Outcome] | None:
         """The outcomes of cancelling everything; None where something else is open, or may be."""
         try:
-            shown = await self._lookups.open_orders()
+            shown = await self._lookups.open_orders(lane)
         except BrokerError:
             return None
         if not {each.id for each in shown} <= {order.broker_order_id for order in orders}:

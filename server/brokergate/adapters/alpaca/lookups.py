@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 
 from brokergate.adapters.alpaca import answers, wire
@@ -14,6 +15,7 @@ from brokergate.adapters.alpaca.values import NS_PER_S, WireError, time_ns, writ
 from brokergate.domain.errors import BrokerError, UnknownOrderError
 from brokergate.domain.orders import Order, PendingActionKind
 from brokergate.ports.broker import Absent, Failed, FillPage, FillReport, FindResult, Found
+from brokergate.resilience import Lane
 
 OVERLAP_NS = 10 * NS_PER_S
 """How far behind its watermark a new question for executions begins: two of the same moment may come into Alpaca's list
@@ -99,12 +101,12 @@ class Lookups:
 
     # Lists
 
-    async def open_orders(self) -> list[AlpacaOrder]:
+    async def open_orders(self, lane: Lane = Lane.QUERY) -> list[AlpacaOrder]:
         """Everything that works, each leg by itself."""
         found: dict[str, AlpacaOrder] = {}
         after = ""
         while True:
-            page = await self._client.ask(wire.open_orders_target(after), answers.orders)
+            page = await self._client.ask(wire.open_orders_target(after), answers.orders, lane=lane)
             for shown in page:
                 for each in (shown, *shown.legs):
                     if each.working:
@@ -146,7 +148,9 @@ class Lookups:
     async def _fill(self, activity: Activity) -> FillReport:
         name = self._orders.client_id_of(activity.order_id)
         if name is None and self.unnamed:
-            shown = await self.order(activity.order_id)
-            name = self._orders.client_id(shown)
-            self._orders.learn(shown, name)
+            with suppress(UnknownOrderError):
+                # An order that Alpaca does not show any more is none of those that were just sent.
+                shown = await self.order(activity.order_id)
+                name = self._orders.client_id(shown)
+                self._orders.learn(shown, name)
         return self._orders.missed(activity, name or "", self._symbol_of(activity.symbol))

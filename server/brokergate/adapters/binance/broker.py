@@ -187,6 +187,10 @@ class BinanceBroker(AbstractBroker):
                 outbox.add(self._reports(desk, event))
         except BrokerError as error:
             failure = error
+        except Exception as error:  # noqa: BLE001 - a stream that nobody reads is mute: it is given up, and asked for
+            failure = TemporaryConnectionError(
+                f"what the private stream told cannot be taken ({type(error).__name__})"
+            )
         outbox.fail(failure)
 
     async def _watch(self, desk: Desk, outbox: Outbox) -> None:

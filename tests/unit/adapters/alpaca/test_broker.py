@@ -320,6 +320,21 @@ async def test_without_budget_nothing_is_sent_and_cancels_pass(venue: Emulator) 
         assert isinstance(await desk.broker.cancel_order(resting), Accepted)
 
 
+async def test_without_budget_all_is_cancelled_at_once(venue: Emulator) -> None:
+    """What has to be known for it is asked for as urgently as it is sent."""
+    await venue.ask("limits", requests=60)
+    async with Desk(venue) as desk:
+        placed = [(await desk.place(f"c{number}"))[0] for number in range(12)]
+        answers = await asyncio.gather(
+            *(desk.broker.get_positions() for _ in range(60)), return_exceptions=True
+        )
+        assert {type(answer) for answer in answers} == {list, RateLimitError}
+        outcomes = await desk.broker.cancel_all_orders(placed)
+        assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+        kinds = Counter(one["kind"] for one in await desk.venue.log())
+        assert (kinds["cancel_all"], kinds["cancel"]) == (1, 0)
+
+
 async def test_a_name_that_was_used_before_this_journal(venue: Emulator) -> None:
     """The venue keeps names for ever: the order was not placed, and that is what is said."""
     async with Desk(venue) as first:
