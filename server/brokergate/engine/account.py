@@ -246,11 +246,18 @@ class Account:
             # What was won and lost before is no loss of the day.
             self.risk.begin_day()
 
-    def believe(self, symbol: str, payloads: list[EventPayload]) -> None:
-        """The position in `symbol` as the broker told it last takes the place of the derived one."""
+    def hold(self, position: BrokerPosition) -> None:
+        """The broker's word of a position takes the place of the derived one; told behind all that is staged."""
+        assert self.derived is not None
+        self.derived.take(position)
+        if self.risk is not None:
+            self.risk.position(position)
+        self.tracker.holdings["position", position.symbol] = PositionChanged(position)
+
+    def believe(self, symbol: str, position: BrokerPosition | None) -> None:
+        """Holds what the broker says of `symbol` by a person's word; None is nothing."""
         if self.derived is None:
             return
-        position = self.connection.told_positions.get(symbol)
         if position is None:
             mine = self.derived.all.get(symbol)
             if mine is None:
@@ -258,12 +265,10 @@ class Account:
             # A broker that does not name an instrument holds nothing of it.
             now_ns = self.clock.now_ns()
             position = changed(mine, quantity=ZERO, cost=ZERO, as_of_ns=now_ns, source=ValueSource.VENUE)
-        self.derived.take(position)
+        self.hold(position)
         if self.risk is not None:
-            self.risk.position(position)
             # What the broker's word changes was neither won nor lost today.
             self.risk.begin_day()
-        payloads.append(PositionChanged(position))
 
     # Looking up
 

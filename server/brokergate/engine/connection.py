@@ -50,8 +50,6 @@ class Connection:
         """Whether the broker is there and the gateway fills the gap."""
         self.maintenance = False
         """Whether the broker says that it is under maintenance."""
-        self.told_positions: dict[str, BrokerPosition] = {}
-        """The positions as the broker itself told them last, by symbol: derived ones are held against them."""
         self.last = LastWord()
         self.monitor = BrokerHealthMonitor(clock, metrics)
         self._clock = clock

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from brokergate.domain.accounts import ConnectionState
+from brokergate.domain.accounts import BrokerPosition, ConnectionState
 from brokergate.domain.commands import (
     CancelAllOrders,
     CancelOrder,
@@ -105,7 +105,9 @@ class Gateway(Reading):
         self._reconnecting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._paying: asyncio.Task[None] | None = None
         self._guard = JournalGuard(journal, clock, log, self._rebuild, self._health_changed)
-        self._control = TradingControl(self.accounts, journal, clock, self._guard, self._stop_operation)
+        self._control = TradingControl(
+            self.accounts, journal, clock, self._guard, self._stop_operation, self._true_position
+        )
 
     # Accounts
 
@@ -221,6 +223,10 @@ class Gateway(Reading):
             await self.tried(account_id)
         with suppress(JournalError):
             await self._guard.pay(CANCELS)
+
+    async def _true_position(self, account: Account, symbol: str) -> BrokerPosition | None:
+        supervisor = self._connections.supervisors.get(account.account_id)
+        return None if supervisor is None else await supervisor.gap.position(symbol)
 
     def _stop_operation(self, account: Account) -> StopOperation:
         supervisor = self._connections.supervisors.get(account.account_id)

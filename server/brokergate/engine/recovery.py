@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 
+from brokergate.domain.accounts import BrokerPosition
 from brokergate.domain.control import Discrepancy
 from brokergate.domain.errors import RecoverableError
-from brokergate.domain.events import EventPayload, GapFound, OrderEventType, PositionChanged
+from brokergate.domain.events import EventPayload, GapFound, OrderEventType
 from brokergate.domain.fills import FillOrigin
 from brokergate.domain.money import ZERO, format_decimal
 from brokergate.domain.orders import Order, OrderOrigin, PendingActionKind
@@ -141,15 +142,11 @@ class GapFill:
             if again == watermark:
                 break
             watermark = again
-        payloads: list[EventPayload] = []
         for position in told:
-            account.derived.take(position)
-            if account.risk is not None:
-                account.risk.position(position)
-            payloads.append(PositionChanged(position))
+            account.hold(position)
         if account.risk is not None:
             account.risk.begin_day()
-        account.stage(payloads, (Setting(OPENED, "yes"), Setting(WATERMARK, watermark)))
+        account.stage((), (Setting(OPENED, "yes"), Setting(WATERMARK, watermark)))
         await account.journal.commit(account.account_id)
 
     async def _past(self, watermark: str) -> str:
@@ -260,7 +257,6 @@ class GapFill:
         before = {symbol: position.quantity for symbol, position in derived.all.items()}
         told = {position.symbol: position for position in await account.broker.get_positions()}
         await self.fills()
-        account.connection.told_positions = told
         account.connection.last.positions = told
         account.connection.last.as_of_ns = account.clock.now_ns()
         suspicious = False
@@ -284,6 +280,19 @@ class GapFill:
                 suspicious = True
         self._differences = differences
         return suspicious
+
+    async def position(self, symbol: str) -> BrokerPosition | None:
+        """The broker's position, for it to be believed: of a moment when all that it was made of was booked. A fill
+        that is booked after its position was believed would count twice. Raises a `BrokerError`."""
+        account = self._account
+        assert account.derived is not None
+        await self.fills()
+        while True:
+            before = account.derived.all.get(symbol)
+            told = {position.symbol: position for position in await account.broker.get_positions()}
+            await self.fills()
+            if account.derived.all.get(symbol) is before:
+                return told.get(symbol)
 
     async def _balances(self) -> None:
         """Takes the broker's balances, which are its own to tell, and its figures of the account, to be shown while it

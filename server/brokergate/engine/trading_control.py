@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from brokergate.domain import lifecycle
+from brokergate.domain.accounts import BrokerPosition
 from brokergate.domain.commands import ClearFreeze, EmergencyStop, Request, ResolveOrder, ResumeTrading
 from brokergate.domain.control import Discrepancy, OrderResolution, Stop, StopPhase, StopProgress
 from brokergate.domain.errors import ErrorReason, GatewayError, invalid_field
@@ -37,7 +38,8 @@ LOSS_SETTING = "stopped_for_loss"
 
 
 class TradingControl:
-    """Latches stops and ends them. `operate` makes the work of a stop on an account."""
+    """Latches stops and ends them. `operate` makes the work of a stop on an account; `position` asks a broker outside
+    the process for one that may be believed."""
 
     def __init__(
         self,
@@ -46,12 +48,14 @@ class TradingControl:
         clock: Clock,
         guard: JournalGuard,
         operate: Callable[[Account], StopOperation],
+        position: Callable[[Account, str], Awaitable[BrokerPosition | None]],
     ) -> None:
         self._accounts = accounts
         self._journal = journal
         self._clock = clock
         self._guard = guard
         self._operate = operate
+        self._position = position
         self._operations: dict[str, tuple[StopOperation, asyncio.Task[None]]] = {}
         self._watches: list[asyncio.Task[None]] = []
 
@@ -214,11 +218,12 @@ class TradingControl:
             return answer
         found = self._freezes(account, command.symbol)
         account.check_connected()
-        await self._hear_positions(account)
+        position = await self._position(account, command.symbol)
         found = self._freezes(account, command.symbol)
-        payloads: list[EventPayload] = []
-        account.believe(command.symbol, payloads)
-        payloads.extend(DiscrepancyChanged(resolved) for resolved in account.control.resolved(found))
+        account.believe(command.symbol, position)
+        payloads: list[EventPayload] = [
+            DiscrepancyChanged(resolved) for resolved in account.control.resolved(found)
+        ]
         payloads.append(
             ControlChanged(
                 ControlEventType.FREEZE_CLEARED,
@@ -255,11 +260,6 @@ class TradingControl:
                 ErrorReason.NOT_FROZEN, problem, violations=invalid_field("symbol", problem).violations
             )
         return found
-
-    async def _hear_positions(self, account: Account) -> None:
-        account.connection.told_positions = {
-            position.symbol: position for position in await account.broker.get_positions()
-        }
 
     async def resolve_order(self, account: Account, command: ResolveOrder, request: Request) -> bytes:
         """Takes a person's word for an order whose outcome cannot be proven."""

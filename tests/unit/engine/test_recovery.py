@@ -9,9 +9,10 @@ from decimal import Decimal
 
 import pytest
 
+from brokergate.domain.accounts import BrokerPosition
 from brokergate.domain.commands import CancelOrder, ClearFreeze, OrderRef, ResolveOrder
 from brokergate.domain.control import OrderResolution
-from brokergate.domain.errors import ErrorReason, GatewayError
+from brokergate.domain.errors import ErrorReason, GatewayError, TemporaryConnectionError
 from brokergate.domain.fills import FillOrigin
 from brokergate.domain.orders import Order, OrderOrigin, OrderState, OrderType, Side
 from brokergate.domain.policy import AccountPolicy
@@ -185,6 +186,60 @@ async def test_a_position_that_nothing_explains_freezes_its_instrument() -> None
         assert [p.quantity for p in house.journal.positions("main")] == [Decimal(7)]
         await house.clock.advance(200)
         assert not house.gateway.list_discrepancies("main", False, None, 10)
+
+
+class Busy(Street):
+    """A street that fills one more of order `a` whenever its positions are asked for, `fills_left` times: before it
+    answers, or right after."""
+
+    fills_left = 0
+    before = True
+
+    async def get_positions(self) -> Sequence[BrokerPosition]:
+        told = await super().get_positions()
+        if self.fills_left:
+            self.fills_left -= 1
+            self.fill("a", "1")
+        return await super().get_positions() if self.before else told
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("during", [0, 1, 3])
+async def test_a_position_is_believed_with_all_that_it_was_made_of(*, during: int, before: bool) -> None:
+    """Fills that nobody heard of are in the position that ClearFreeze takes: each counts once, also one that comes
+    while the position is asked for."""
+    street = Busy()
+    street.before = before
+    house = House(street)
+    await house.open()
+    await house.gateway.place_order(place("a", "9"))
+    street.positions["BTC/USDT"] = position("BTC/USDT", "7")
+    await house.clock.advance(62)
+    assert house.gateway.trading_states("main")[0].frozen_symbols == ["BTC/USDT"]
+    street.fill("a", "1")
+    street.fills_left = during
+    await house.gateway.clear_freeze(ClearFreeze("main", "BTC/USDT", "bought elsewhere"), request("r1"))
+    assert [p.quantity for p in house.journal.positions("main")] == [Decimal(8 + during)]
+    assert house.order("a").cum_quantity == 1 + during
+    await house.clock.advance(200)
+    assert [p.quantity for p in house.journal.positions("main")] == [Decimal(8 + during)]
+    assert not house.gateway.list_discrepancies("main", False, None, 10)
+    await house.gateway.close()
+    house.journal.close()
+
+
+async def test_a_freeze_holds_while_fills_cannot_be_read() -> None:
+    """Nothing is believed of a broker that cannot say what its position was made of."""
+    async with living() as house:
+        house.broker.positions["BTC/USDT"] = position("BTC/USDT", "7")
+        await house.clock.advance(62)
+        house.broker.queries_fail = True
+        with pytest.raises(TemporaryConnectionError):
+            await house.gateway.clear_freeze(ClearFreeze("main", "BTC/USDT", "mine"), request("r1"))
+        assert house.gateway.trading_states("main")[0].frozen_symbols == ["BTC/USDT"]
+        house.broker.queries_fail = False
+        await house.gateway.clear_freeze(ClearFreeze("main", "BTC/USDT", "mine"), request("r1"))
+        assert house.gateway.trading_states("main")[0].frozen_symbols == []
 
 
 async def test_what_an_account_holds_at_first_is_its_beginning() -> None:
