@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,6 +21,7 @@ START_TIMEOUT_S = 60.0
 """A server on a small machine beside a full test run needs seconds to import; one that has hung never starts."""
 
 STOP_TIMEOUT_S = 20.0
+SHOWN_OF_A_TRACEBACK = 4_000
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -41,6 +43,14 @@ def run_brokergate(
         timeout=timeout_s,
         check=False,
     )
+
+
+def tracebacks(log: str) -> list[str]:
+    """The tracebacks in what a server wrote, each with the line that it is in and what follows it."""
+    return [
+        log[log.rfind("\n", 0, found.start()) + 1 : found.start() + SHOWN_OF_A_TRACEBACK]
+        for found in re.finditer("Traceback", log)
+    ]
 
 
 class ServerProcess:

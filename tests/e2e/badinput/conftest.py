@@ -11,6 +11,7 @@ from brokergate.v1.simulator_pb2 import PushMarketDataRequest
 from tests.e2e.badinput.caller import Caller
 from tests.e2e.badinput.house import PLAY, SEALED, SPARE, STALE, House, expect_ok, furnish
 from tests.e2e.badinput.valid import Scene, pushed_book
+from tests.e2e.process import tracebacks
 
 
 async def _furnish(house: House) -> None:
@@ -29,7 +30,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
         asyncio.run(_furnish(house))
         yield house
         assert house.server.running, f"the server ended:\n{house.server.log}"
-        assert "Traceback" not in house.server.log, house.server.log
+        assert tracebacks(house.server.log) == []
     finally:
         house.server.close()
 

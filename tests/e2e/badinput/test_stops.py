@@ -40,6 +40,7 @@ from tests.e2e.badinput.answers import Answer, faults
 from tests.e2e.badinput.caller import Caller
 from tests.e2e.badinput.contract import RPCS
 from tests.e2e.badinput.house import expect_ok
+from tests.e2e.process import tracebacks
 from tests.e2e.recovery.gateway import ACCOUNT, GatewayProcess
 from tests.venue.faults import Fault
 from tests.venue.process import VenueProcess
@@ -144,7 +145,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
             assert (await desk.place("open")).state == enums.ORDER_STATE_NEW
             yield desk
         assert gateway.ended() is None, gateway.log
-        assert "Traceback" not in gateway.log, gateway.log
+        assert tracebacks(gateway.log) == []
     finally:
         gateway.close()
         venue.close()
