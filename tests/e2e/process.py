@@ -57,20 +57,21 @@ class ServerProcess:
     """One `brokergate serve` over a data directory that outlives its processes.
 
     The first start takes a free port, unless `listen` names one; later starts take the same, so that clients find it
-    again. `arguments` follow `serve` (`--config`, a file …). `credentials` are for a server with TLS, to ask its
-    health; its certificate must be good for `127.0.0.1`.
+    again. With None the configuration says where, at ports of its own choice. `arguments` follow `serve` (`--config`, a
+    file …). `credentials` are for a server with TLS, to ask its health; its certificate must be good for `127.0.0.1`.
     """
 
     def __init__(
         self,
         folder: Path,
         *arguments: str | Path,
-        listen: str = "127.0.0.1:0",
+        listen: str | None = "127.0.0.1:0",
         env: Mapping[str, str] | None = None,
         credentials: grpc.ChannelCredentials | None = None,
     ) -> None:
         self.data_dir = folder / "data"
-        self.address = listen
+        self.address = listen or ""
+        self._told_to_listen = listen is not None
         self._log_path = folder / "server.log"
         self._arguments = arguments
         self._env = env
@@ -105,7 +106,9 @@ class ServerProcess:
         # Left by a process that was killed, it would name a port that nobody serves.
         address_file = self.data_dir / "address"
         address_file.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "brokergate", "serve", "--listen", self.address]
+        command = [sys.executable, "-m", "brokergate", "serve"]
+        if self._told_to_listen:
+            command += ["--listen", self.address]
         with self._log_path.open("a", encoding="utf-8") as log:
             self._process = subprocess.Popen(
                 [*command, "--data-dir", self.data_dir, *self._arguments],

@@ -9,6 +9,7 @@ It needs grpcio and protobuf, and nothing of the server but the contract's gener
 """
 
 from brokergate_client.connection import Tls
+from brokergate_client.contract import ContractMethod, contract_method
 from brokergate_client.control import AccountTradingState, AuditRecord, Stopped, StopProgress, StopUpdate
 from brokergate_client.details import FieldViolation
 from brokergate_client.enums import (
@@ -51,6 +52,7 @@ from brokergate_client.errors import (
     CursorExpiredError,
     DeadlineError,
     GatewayError,
+    InvalidNumberError,
     InvalidRequestError,
     NotFoundError,
     NotPermittedError,
@@ -73,7 +75,7 @@ from brokergate_client.events import (
     Snapshot,
     UnknownPayload,
 )
-from brokergate_client.exact import Number
+from brokergate_client.exact import Number, exact
 from brokergate_client.gateway import Gateway
 from brokergate_client.ids import new_id
 from brokergate_client.instruments import Instrument, Quote
@@ -111,6 +113,7 @@ __all__ = [
     "ClosedError",
     "ConnectionChanged",
     "ConnectionState",
+    "ContractMethod",
     "ControlChanged",
     "ControlEventType",
     "CursorEpochError",
@@ -140,6 +143,7 @@ __all__ = [
     "Instrument",
     "InstrumentKind",
     "InstrumentTradingState",
+    "InvalidNumberError",
     "InvalidRequestError",
     "LedgerEntry",
     "LedgerEntryKind",
@@ -188,6 +192,8 @@ __all__ = [
     "UnknownPayload",
     "ValueSource",
     "bracket",
+    "contract_method",
+    "exact",
     "limit_order",
     "market_order",
     "name_of",

@@ -50,20 +50,20 @@ def leaves_open(error: GatewayError) -> bool:
 
 @dataclass(slots=True)
 class Backoff:
-    """Growing pauses: each is drawn between half and the whole of a span that doubles from `first_s` to `longest_s`.
+    """Growing pauses: each is drawn between nothing and a span that doubles from `first_s` to `longest_s`.
 
     The jitter keeps the clients of a gateway that comes back from knocking all at once.
     """
 
     first_s: float = 0.1
-    longest_s: float = 5.0
+    longest_s: float = 2.0
     uniform: Callable[[float, float], float] = random.uniform
     _span_s: float = field(default=0.0, init=False)
 
     def next_s(self, at_least_s: float | None = None) -> float:
         """The next pause in seconds, never shorter than the gateway asked for."""
         self._span_s = min(self.longest_s, self._span_s * 2 if self._span_s else self.first_s)
-        return max(self.uniform(self._span_s / 2, self._span_s), at_least_s or 0.0)
+        return max(self.uniform(0.0, self._span_s), at_least_s or 0.0)
 
     def reset(self) -> None:
         """Something went well: begin with short pauses again."""

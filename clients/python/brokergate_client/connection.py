@@ -13,8 +13,8 @@ MAX_RECEIVE_BYTES = 16 * 1024 * 1024
 """Largest answer that is taken; a page of 1000 orders is well below it."""
 
 OPTIONS: tuple[tuple[str, int], ...] = (
-    # A peer that has gone without a word is found within 40 s even where no heartbeat is due.
-    ("grpc.keepalive_time_ms", 30_000),
+    # A peer that has gone without a word is found within 30 s even where no heartbeat is due.
+    ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 0),
     # gRPC's own pauses between connections grow to two minutes, which is long for one who holds positions.

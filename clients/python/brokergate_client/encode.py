@@ -4,49 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Protocol, TypeVar, cast
 
 from brokergate.v1 import enums_pb2, order_pb2
-from brokergate_client.exact import decimal_text, timestamp_of
+from brokergate_client.exact import Number, decimal_text, timestamp_of
 from brokergate_client.orders import LinkedOrder, OrderSpec, ProtectiveLeg
 
 
-def optional_text(value: Decimal | None) -> str | None:
-    """A decimal for a field with presence."""
-    return None if value is None else decimal_text(value)
+def optional_text(value: Number | None, field: str) -> str | None:
+    """A decimal for a field with presence. Raises `InvalidNumberError`, which names `field`."""
+    return None if value is None else decimal_text(value, field)
 
 
-def _leg(leg: ProtectiveLeg | None) -> order_pb2.ProtectiveLeg | None:
+def _leg(leg: ProtectiveLeg | None, path: str) -> order_pb2.ProtectiveLeg | None:
     if leg is None:
         return None
     return order_pb2.ProtectiveLeg(
         client_order_id=leg.client_order_id,
-        limit_price=optional_text(leg.limit_price),
-        stop_price=optional_text(leg.stop_price),
+        limit_price=optional_text(leg.limit_price, f"{path}.limit_price"),
+        stop_price=optional_text(leg.stop_price, f"{path}.stop_price"),
     )
 
 
 def order_spec(spec: OrderSpec) -> order_pb2.OrderSpec:
-    """What an order asks for. Raises `TypeError` for a float, `ValueError` for a naive time or no finite number."""
+    """What an order asks for. Raises `TypeError` for a float, `InvalidNumberError`
+    for a number that the contract has no form for, `ValueError` for a naive time."""
     message = order_pb2.OrderSpec(
         symbol=spec.symbol,
         side=cast(enums_pb2.Side.ValueType, spec.side),
         type=cast(enums_pb2.OrderType.ValueType, spec.type),
-        limit_price=optional_text(spec.limit_price),
-        stop_price=optional_text(spec.stop_price),
-        trail_amount=optional_text(spec.trail_amount),
-        trail_percent=optional_text(spec.trail_percent),
+        limit_price=optional_text(spec.limit_price, "order.limit_price"),
+        stop_price=optional_text(spec.stop_price, "order.stop_price"),
+        trail_amount=optional_text(spec.trail_amount, "order.trail_amount"),
+        trail_percent=optional_text(spec.trail_percent, "order.trail_percent"),
         trigger_source=cast(enums_pb2.TriggerSource.ValueType, spec.trigger_source),
         time_in_force=cast(enums_pb2.TimeInForce.ValueType, spec.time_in_force),
         expire_time=None if spec.expire_time is None else timestamp_of(spec.expire_time),
         post_only=spec.post_only,
         reduce_only=spec.reduce_only,
         extended_hours=spec.extended_hours,
-        display_quantity=optional_text(spec.display_quantity),
+        display_quantity=optional_text(spec.display_quantity, "order.display_quantity"),
         self_trade_prevention=cast(enums_pb2.SelfTradePrevention.ValueType, spec.self_trade_prevention),
-        take_profit=_leg(spec.take_profit),
-        stop_loss=_leg(spec.stop_loss),
+        take_profit=_leg(spec.take_profit, "order.take_profit"),
+        stop_loss=_leg(spec.stop_loss, "order.stop_loss"),
         labels=spec.labels,
         broker_options=spec.broker_options,
     )
@@ -54,9 +54,9 @@ def order_spec(spec: OrderSpec) -> order_pb2.OrderSpec:
         # On the wire one would silently replace the other.
         raise ValueError("quantity and quote_quantity are both set; give one")
     if spec.quantity is not None:
-        message.quantity = decimal_text(spec.quantity)
+        message.quantity = decimal_text(spec.quantity, "order.quantity")
     if spec.quote_quantity is not None:
-        message.quote_quantity = decimal_text(spec.quote_quantity)
+        message.quote_quantity = decimal_text(spec.quote_quantity, "order.quote_quantity")
     return message
 
 

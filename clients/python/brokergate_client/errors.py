@@ -2,6 +2,7 @@
 
 GatewayError                    anything below, and what has no class of its own
 ├── InvalidRequestError         a field is wrong; `violations` names it
+│   └── InvalidNumberError      a number that cannot be sent, found before anything was; a `ValueError` as well
 ├── AuthenticationError         no token, or one that is unknown, expired or revoked
 ├── NotPermittedError           the token's scope or accounts do not allow it, or the account does not trade
 ├── NotFoundError               no such account, order, instrument …
@@ -70,6 +71,18 @@ class GatewayError(Exception):
 
 class InvalidRequestError(GatewayError):
     """A field is missing, malformed, out of range or contradicts another; `violations` names it."""
+
+
+class InvalidNumberError(InvalidRequestError, ValueError):
+    """A number that the contract has no form for; nothing was sent. `violations` names the field."""
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"{field}: {description}",
+            reason=ErrorReason.INVALID_FIELD,
+            violations=[FieldViolation(field, description)],
+        )
 
 
 class AuthenticationError(GatewayError):

@@ -7,10 +7,13 @@ of their own (`decimal.Context(prec=100)`).
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from brokergate_client.errors import InvalidNumberError
 
 Number = Decimal | int | str
 """What is accepted as a price or quantity: `Decimal("0.1")`, `5` or `"0.1"`. A float is not: 0.1 has no exact float."""
@@ -20,25 +23,39 @@ NANOSECONDS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def exact(number: Number) -> Decimal:
-    """`number` as a Decimal. Raises `TypeError` for a float, `ValueError` for text that is no finite number."""
+_CONTRACT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
+
+
+def exact(number: Number, field: str = "number") -> Decimal:
+    """`number` as a Decimal. Raises `TypeError` for a float, `InvalidNumberError`, which names `field`, for text
+    that is not written as the contract writes numbers: plain digits, 20 before the point and 18 after it at most."""
     given: object = number
     if not isinstance(given, Decimal | int | str) or isinstance(given, bool):
         raise TypeError(
             f"{number!r} is a {type(number).__name__}, which is not exact; give Decimal({str(number)!r})"
         )
-    try:
-        value = Decimal(number)
-    except ArithmeticError:
-        raise ValueError(f"{str(number)[:64]!r} is not a number") from None
+    if isinstance(given, str):
+        _expect_form(given, field)
+    value = Decimal(number)
     if not value.is_finite():
-        raise ValueError(f"{value} is not a finite number")
+        raise InvalidNumberError(field, f"{value} is not a finite number")
     return value
 
 
-def decimal_text(number: Number) -> str:
-    """`number` as the contract writes it: plain digits, no exponent. Raises as `exact`."""
-    return format(exact(number), "f")
+def decimal_text(number: Number, field: str = "number") -> str:
+    """`number` as the contract writes it: plain digits, no exponent. Raises as `exact`, and for more digits than the
+    contract has room for."""
+    text = format(exact(number, field), "f")
+    _expect_form(text, field)
+    return text
+
+
+def _expect_form(text: str, field: str) -> None:
+    if not (text.isascii() and _CONTRACT.fullmatch(text)):
+        raise InvalidNumberError(
+            field,
+            f"{text[:64]!r} is not a number in plain digits, at most 20 before the point and 18 after it",
+        )
 
 
 def time_of(time_ns: int) -> datetime:

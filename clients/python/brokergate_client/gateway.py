@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self, cast
@@ -31,6 +31,7 @@ from brokergate.v1 import (
 from brokergate_client import decode, encode
 from brokergate_client.calls import Caller
 from brokergate_client.connection import Tls, Token, is_loopback, open_channel
+from brokergate_client.contract import contract_method
 from brokergate_client.enums import (
     EventKind,
     IfUnknown,
@@ -41,8 +42,9 @@ from brokergate_client.enums import (
     StartPosition,
     known,
 )
+from brokergate_client.errors import ClosedError, from_rpc_error
 from brokergate_client.events import Fill
-from brokergate_client.exact import Number, decimal_text, timestamp_of
+from brokergate_client.exact import Number, timestamp_of
 from brokergate_client.ids import new_id
 from brokergate_client.instruments import Instrument, Quote
 from brokergate_client.money import Account, Balance, Position
@@ -61,14 +63,10 @@ from brokergate_client.streams import EventStream, FillStream, Start, StreamOpti
 from brokergate_client.trading import TradingControl
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
-DEFAULT_TIMEOUT_S = 30.0
+DEFAULT_TIMEOUT_S = 10.0
 DEFAULT_CLIENT_NAME = "brokergate-client"
 PAGE_SIZE = 500
 HEARTBEAT_S = 10.0
-
-
-def _text(number: Number | None) -> str | None:
-    return None if number is None else decimal_text(number)
 
 
 class Gateway:
@@ -88,7 +86,7 @@ class Gateway:
         token: str | None = None,
         tls: Tls | None = None,
         timeout_s: float = DEFAULT_TIMEOUT_S,
-        connect_timeout_s: float = 10.0,
+        connect_timeout_s: float | None = 10.0,
         allow_plaintext_token: bool = False,
         client_name: str = DEFAULT_CLIENT_NAME,
     ) -> Self:
@@ -96,8 +94,9 @@ class Gateway:
 
         `address` is `host:port` or `unix:/path`. Without `tls` nothing is encrypted, so a `token` is then sent to this
         machine alone, unless `allow_plaintext_token` (a tunnel or a mesh that encrypts): `ValueError` otherwise.
-        `timeout_s` bounds every call with its repeats, `connect_timeout_s` the first connection. `client_name`, up to
-        64 characters of printable ASCII, is what the gateway's audit calls this program beside its token's name.
+        `timeout_s` bounds every call with its repeats, `connect_timeout_s` the first connection; None connects
+        when it is first used. `client_name`, up to 64 characters of printable ASCII, is what the gateway's audit
+        calls this program beside its token's name.
         """
         if not (client_name.isascii() and client_name.isprintable() and 0 < len(client_name.strip()) <= 64):
             raise ValueError(
@@ -118,7 +117,7 @@ class Gateway:
         token: Token | None,
         tls: Tls | None,
         timeout_s: float,
-        connect_timeout_s: float,
+        connect_timeout_s: float | None,
         client_name: str,
     ) -> None:
         self.address = address
@@ -150,6 +149,8 @@ class Gateway:
             request_serializer=StringValue.SerializeToString,
             response_deserializer=Int32Value.FromString,
         )
+        if self._connect_timeout_s is None:
+            return
         try:
             await self.within(self._connect_timeout_s).health()
         except BaseException:
@@ -179,6 +180,57 @@ class Gateway:
 
     async def _call(self, method: Any, request: Any, request_id: str = "") -> Any:
         return await self._caller.call(method, request, timeout_s=self._timeout_s, request_id=request_id)
+
+    async def call(self, rpc: str, request: Any, *, request_id: str = "") -> Any:
+        """The answer to any unary RPC of the contract, in its generated types: `await gateway.call(
+        "SimulatorService/ResetPaperAccount", simulator_pb2.ResetPaperAccountRequest(…), request_id=…)`.
+
+        It is repeated as every other call is; `request_id` is the id that the request of a mutation holds, and that an
+        error then names.
+        """
+        method = contract_method(rpc)
+        call = self._open_channel.unary_unary(
+            method.path,
+            request_serializer=method.request_type.SerializeToString,
+            response_deserializer=method.response_type.FromString,
+        )
+        return await self._call(call, request, request_id)
+
+    async def stream(
+        self, rpc: str, requests: Sequence[Any], *, timeout_s: float | None = None
+    ) -> AsyncGenerator[Any, None]:
+        """The answers of a streaming RPC of the contract, in its generated types, to `requests`, after which the
+        client's side of the stream is closed. Nothing is repeated; leaving the loop cancels the call."""
+        method = contract_method(rpc)
+        channel = self._open_channel
+        kind: Any = channel.stream_stream if method.client_streaming else channel.unary_stream
+        if method.client_streaming and not method.server_streaming:
+            kind = channel.stream_unary
+        stub: Any = kind(
+            method.path,
+            request_serializer=method.request_type.SerializeToString,
+            response_deserializer=method.response_type.FromString,
+        )
+        self._caller.expect_open()
+        sent = iter(requests) if method.client_streaming else requests[0]
+        call = stub(sent, timeout=timeout_s, metadata=self._caller.metadata)
+        try:
+            if not method.server_streaming:
+                yield await call
+                return
+            async for answer in call:
+                yield answer
+        except grpc.aio.AioRpcError as error:
+            self._caller.expect_open()
+            raise from_rpc_error(error) from error
+        finally:
+            call.cancel()
+
+    @property
+    def _open_channel(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            raise ClosedError(grpc.StatusCode.CANCELLED, "this client was not opened")
+        return self._channel
 
     async def health(self, service: str = "") -> ServingStatus | int:
         """How the gateway is, or one of its services (`brokergate.v1.OrderService`, `brokergate.broker.paper`)."""
@@ -293,12 +345,12 @@ class Gateway:
                     order=encode.order_ref(order_id, client_order_id),
                     request_id=request_id,
                     expected_generation=expected_generation,
-                    quantity=_text(quantity),
-                    limit_price=_text(limit_price),
-                    stop_price=_text(stop_price),
-                    trail_amount=_text(trail_amount),
-                    trail_percent=_text(trail_percent),
-                    display_quantity=_text(display_quantity),
+                    quantity=encode.optional_text(quantity, "quantity"),
+                    limit_price=encode.optional_text(limit_price, "limit_price"),
+                    stop_price=encode.optional_text(stop_price, "stop_price"),
+                    trail_amount=encode.optional_text(trail_amount, "trail_amount"),
+                    trail_percent=encode.optional_text(trail_percent, "trail_percent"),
+                    display_quantity=encode.optional_text(display_quantity, "display_quantity"),
                     expire_time=None if expire_time is None else timestamp_of(expire_time),
                 ),
                 account_id,

@@ -75,7 +75,7 @@ def market_order(
         symbol=symbol,
         side=side,
         type=OrderType.MARKET,
-        quantity=exact(quantity),
+        quantity=exact(quantity, "order.quantity"),
         time_in_force=time_in_force,
     )
 
@@ -94,8 +94,8 @@ def limit_order(
         symbol=symbol,
         side=side,
         type=OrderType.LIMIT,
-        quantity=exact(quantity),
-        limit_price=exact(price),
+        quantity=exact(quantity, "order.quantity"),
+        limit_price=exact(price, "order.limit_price"),
         time_in_force=time_in_force,
         post_only=post_only,
     )
@@ -114,8 +114,8 @@ def stop_order(
         symbol=symbol,
         side=side,
         type=OrderType.STOP,
-        quantity=exact(quantity),
-        stop_price=exact(stop_price),
+        quantity=exact(quantity, "order.quantity"),
+        stop_price=exact(stop_price, "order.stop_price"),
         time_in_force=time_in_force,
     )
 
@@ -134,9 +134,9 @@ def stop_limit_order(
         symbol=symbol,
         side=side,
         type=OrderType.STOP_LIMIT,
-        quantity=exact(quantity),
-        stop_price=exact(stop_price),
-        limit_price=exact(price),
+        quantity=exact(quantity, "order.quantity"),
+        stop_price=exact(stop_price, "order.stop_price"),
+        limit_price=exact(price, "order.limit_price"),
         time_in_force=time_in_force,
     )
 
