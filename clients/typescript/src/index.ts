@@ -1,0 +1,20 @@
+/** The client of brokergate: exact decimals, safe repeats, streams that resume. */
+export { timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+export type { CallOptions, ServiceClient } from "./calls.js";
+export { type ConnectOptions, isLoopback, type Tls } from "./connection.js";
+export { Decimal, type Exact, type ExactInit, type Exactly } from "./decimals.js";
+export { Code, type FieldViolation, GatewayError, itemError } from "./errors.js";
+export * from "./gateway.js";
+export { BrokerHealth, ConnectionState, ReplaceSupport } from "./gen/brokergate/v1/broker_pb.js";
+export * from "./gen/brokergate/v1/enums_pb.js";
+export { ErrorReason } from "./gen/brokergate/v1/error_pb.js";
+export { ControlEventType, EventKind, OrderEventType, StartPosition } from "./gen/brokergate/v1/event_pb.js";
+export { InstrumentKind, InstrumentTradingState } from "./gen/brokergate/v1/instrument_pb.js";
+export { MarketDataKind } from "./gen/brokergate/v1/market_data_pb.js";
+export { IfUnknown, PendingActionKind } from "./gen/brokergate/v1/order_pb.js";
+export { FaultKind, TapeState } from "./gen/brokergate/v1/simulator_pb.js";
+export { DiscrepancyState, OrderResolution, StopPhase, TradingState } from "./gen/brokergate/v1/trading_control_pb.js";
+export { Environment, LedgerEntryKind } from "./gen/brokergate/v1/account_pb.js";
+export { newId } from "./ids.js";
+export * from "./streams.js";
+export * as v1 from "./v1.js";
