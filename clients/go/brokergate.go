@@ -51,46 +51,46 @@ type Client struct {
 
 	conn     *grpc.ClientConn
 	deadline time.Duration
+	open     context.Context
+	shut     context.CancelFunc
 }
+
+// ErrClosed is what an Error of a call or stream unwraps to whose Client was closed under way.
+var ErrClosed = errors.New("this client was closed")
 
 // Option changes how Connect connects.
 type Option func(*settings) error
 
 type settings struct {
 	tls            *tls.Config
-	token          Token
+	token          bearer
 	plaintextToken bool
 	deadline       time.Duration
 	clientName     string
 }
 
-// Token is a bearer token; no format shows it.
-type Token struct{ text string }
+// bearer is a token that no format shows: fmt writes a function as its address, also in the depth of a struct.
+type bearer func() string
 
-// NewToken takes a token as `brokergate token new` printed it. The error for one that cannot be sent does not hold it.
-func NewToken(text string) (Token, error) {
-	if !regexp.MustCompile(`^[!-~]+$`).MatchString(text) {
-		return Token{}, errors.New("the token is empty or holds blanks or control characters; give it as it was printed")
-	}
-	return Token{text}, nil
-}
-
-// Format writes a placeholder for every verb.
-func (Token) Format(state fmt.State, _ rune) { _, _ = state.Write([]byte("Token(…)")) }
+var tokenForm = regexp.MustCompile(`\A[!-~]+\z`)
 
 // GetRequestMetadata is for gRPC, which sends the token with every call.
-func (token Token) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": "Bearer " + token.text}, nil
+func (token bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": "Bearer " + token()}, nil
 }
 
-// RequireTransportSecurity is for gRPC; Connect has the stricter rule, which knows of loopback.
-func (Token) RequireTransportSecurity() bool { return false }
+// RequireTransportSecurity is for gRPC; Connect has the rule, which knows of loopback.
+func (bearer) RequireTransportSecurity() bool { return false }
 
 // WithToken shows this bearer token with every call: over TLS, or over plaintext to this machine.
 func WithToken(text string) Option {
-	return func(set *settings) (err error) {
-		set.token, err = NewToken(text)
-		return err
+	return func(set *settings) error {
+		if !tokenForm.MatchString(text) {
+			// The value itself stays out of the message.
+			return refused("token", "is empty or holds blanks or control characters; give it as it was printed")
+		}
+		set.token = func() string { return text }
+		return nil
 	}
 }
 
@@ -141,7 +141,7 @@ func TLSFiles(caFile, certificateFile, keyFile string) (*tls.Config, error) {
 func WithDeadline(deadline time.Duration) Option {
 	return func(set *settings) error {
 		if deadline <= 0 {
-			return fmt.Errorf("the deadline %v is not above zero", deadline)
+			return refused("deadline", fmt.Sprintf("%v is not above zero", deadline))
 		}
 		set.deadline = deadline
 		return nil
@@ -166,6 +166,7 @@ func Connect(address string, options ...Option) (*Client, error) {
 		}
 	}
 	client := &Client{deadline: set.deadline}
+	client.open, client.shut = context.WithCancel(context.Background())
 	dial := []grpc.DialOption{
 		grpc.WithUserAgent(set.clientName),
 		grpc.WithUnaryInterceptor(client.unary),
@@ -186,10 +187,10 @@ func Connect(address string, options ...Option) (*Client, error) {
 	} else {
 		dial = append(dial, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	}
-	if set.token != (Token{}) {
+	if set.token != nil {
 		if set.tls == nil && !set.plaintextToken && !isLoopback(address) {
-			return nil, fmt.Errorf("a token does not go to %s over plaintext, where everybody on the way can read it: "+
-				"use WithTLS, or WithPlaintextToken if the way is safe", address)
+			return nil, refused("token", fmt.Sprintf("does not go to %s over plaintext, where everybody on the way can read "+
+				"it: use WithTLS, or WithPlaintextToken if the way is safe", address))
 		}
 		dial = append(dial, grpc.WithPerRPCCredentials(set.token))
 	}
@@ -214,7 +215,10 @@ func Connect(address string, options ...Option) (*Client, error) {
 func (client *Client) Conn() grpc.ClientConnInterface { return client.conn }
 
 // Close ends the connection, and with it the calls and streams that are under way.
-func (client *Client) Close() error { return client.conn.Close() }
+func (client *Client) Close() error {
+	client.shut()
+	return client.conn.Close()
+}
 
 func isLoopback(address string) bool {
 	if strings.HasPrefix(address, "unix:") || strings.HasPrefix(address, "unix-abstract:") {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	v1 "brokergate/clients/go/brokergate/v1"
 )
@@ -30,16 +32,32 @@ func (pauses *pauses) next(atLeast time.Duration) time.Duration {
 	return max(rand.N(pauses.span), atLeast)
 }
 
-// sleep returns false where the context ends first.
-func sleep(ctx context.Context, pause time.Duration) bool {
+// sleep returns early, with the reason, where the context ends or the client is closed.
+func (client *Client) sleep(ctx context.Context, pause time.Duration) error {
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	select {
-	case <-ctx.Done():
-		return false
 	case <-timer.C:
-		return true
+	case <-ctx.Done():
+	case <-client.open.Done():
 	}
+	return client.ended(ctx)
+}
+
+// ended is why nothing more can come of a call: its context has ended, or the client was closed.
+func (client *Client) ended(ctx context.Context) error {
+	if client.open.Err() != nil {
+		return ErrClosed
+	}
+	return ctx.Err()
+}
+
+// AsGiven is a call option of the stubs: the request goes out as it is, no id made and no decimal checked, so that the
+// gateway is the one to judge it.
+type AsGiven struct{ grpc.EmptyCallOption }
+
+func asGiven(options []grpc.CallOption) bool {
+	return slices.ContainsFunc(options, func(option grpc.CallOption) bool { return option == grpc.CallOption(AsGiven{}) })
 }
 
 // unary makes a call and its repeats. Every call of the contract may be repeated: a read changes nothing, and a mutation
@@ -51,10 +69,15 @@ func (client *Client) unary(
 	if !ok {
 		return fmt.Errorf("%T is no protobuf message", request)
 	}
-	if err := checkDecimals(message); err != nil {
+	given := asGiven(options)
+	if !given {
+		message = identified(message)
+	}
+	id := idOf(message)
+	if err := checkDecimals(message); err != nil && !given {
+		err.RequestID = id
 		return err
 	}
-	message, id := identified(message)
 	if _, given := ctx.Deadline(); !given {
 		bounded, cancel := context.WithTimeout(ctx, client.deadline)
 		defer cancel()
@@ -68,7 +91,8 @@ func (client *Client) unary(
 		if failed == nil {
 			return nil
 		}
-		err := fromRPC(ctx, failed)
+		err := fromRPC(failed)
+		err.cause = client.ended(ctx)
 		lost = lost || err.answerWasLost()
 		err.RequestID = id
 		// Any other error is the gateway's final word on the id, after it has looked the id up.
@@ -80,49 +104,60 @@ func (client *Client) unary(
 		if !time.Now().Add(pause).Before(deadline) {
 			return err
 		}
-		if !sleep(ctx, pause) {
-			err.cause = ctx.Err()
+		if err.cause = client.sleep(ctx, pause); err.cause != nil {
 			return err
 		}
 	}
 }
 
-// identified gives the request with an id wherever one is needed and none was given, and the id that names it: empty
-// for a read. The caller's message stays as it is.
-func identified(message proto.Message) (proto.Message, string) {
+// idOf is the id under which a request may be repeated; empty for a read.
+func idOf(message proto.Message) string {
 	switch request := message.(type) {
 	case *v1.PlaceOrderRequest:
-		request = proto.Clone(request).(*v1.PlaceOrderRequest)
+		return request.GetClientOrderId()
+	case *v1.BatchPlaceOrdersRequest:
+		if len(request.GetOrders()) > 0 {
+			return request.GetOrders()[0].GetClientOrderId()
+		}
+		return ""
+	}
+	if field := requestID(message); field != nil {
+		return message.ProtoReflect().Get(field).String()
+	}
+	return ""
+}
+
+func requestID(message proto.Message) protoreflect.FieldDescriptor {
+	return message.ProtoReflect().Descriptor().Fields().ByName("request_id")
+}
+
+// identified gives the request with an id wherever one is needed and none was given. The caller's message stays as it
+// is.
+func identified(message proto.Message) proto.Message {
+	switch request := message.(type) {
+	case *v1.PlaceOrderRequest:
+		request = proto.CloneOf(request)
 		setDefault(&request.ClientOrderId, NewID)
 		nameLegs(request.GetOrder(), request.GetClientOrderId())
 		for index, linked := range request.GetOcoOrders() {
 			setDefault(&linked.ClientOrderId, func() string { return fmt.Sprintf("%s-%d", request.GetClientOrderId(), index+2) })
 		}
-		return request, request.GetClientOrderId()
+		return request
 	case *v1.BatchPlaceOrdersRequest:
-		request = proto.Clone(request).(*v1.BatchPlaceOrdersRequest)
+		request = proto.CloneOf(request)
 		for _, order := range request.GetOrders() {
 			setDefault(&order.ClientOrderId, NewID)
 			nameLegs(order.GetOrder(), order.GetClientOrderId())
 		}
-		if len(request.GetOrders()) == 0 {
-			return request, ""
-		}
-		return request, request.GetOrders()[0].GetClientOrderId()
+		return request
 	}
-	reflected := message.ProtoReflect()
-	field := reflected.Descriptor().Fields().ByName("request_id")
-	if field == nil {
-		return message, ""
+	field := requestID(message)
+	if field == nil || message.ProtoReflect().Has(field) {
+		return message
 	}
-	if id := reflected.Get(field).String(); id != "" {
-		return message, id
-	}
-	id := NewID()
 	message = proto.Clone(message)
-	reflected = message.ProtoReflect()
-	reflected.Set(field, protoString(id))
-	return message, id
+	message.ProtoReflect().Set(field, protoreflect.ValueOfString(NewID()))
+	return message
 }
 
 func setDefault(id *string, make func() string) {
@@ -147,16 +182,19 @@ func stream(
 ) (grpc.ClientStream, error) {
 	opened, err := open(ctx, description, conn, method, options...)
 	if err != nil {
-		return nil, fromRPC(ctx, err)
+		return nil, fromRPC(err)
 	}
-	return typedStream{opened}, nil
+	return typedStream{opened, asGiven(options)}, nil
 }
 
-type typedStream struct{ grpc.ClientStream }
+type typedStream struct {
+	grpc.ClientStream
+	asGiven bool
+}
 
 func (stream typedStream) SendMsg(message any) error {
 	if checked, ok := message.(proto.Message); ok {
-		if err := checkDecimals(checked); err != nil {
+		if err := checkDecimals(checked); err != nil && !stream.asGiven {
 			return err
 		}
 	}
@@ -171,11 +209,15 @@ func (stream typedStream) typed(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err
 	}
-	return fromRPC(stream.Context(), err)
+	return fromRPC(err)
 }
 
-// refused is an error of this client's own, in the form that the gateway would have given it.
-func refused(violations []FieldViolation) *Error {
+// refused is an error of this client's own about one field, in the form that the gateway would have given it.
+func refused(field, description string) *Error {
+	return allRefused([]FieldViolation{{field, description}})
+}
+
+func allRefused(violations []FieldViolation) *Error {
 	return &Error{
 		Code:       codes.InvalidArgument,
 		Reason:     v1.ErrorReason_ERROR_REASON_INVALID_FIELD,

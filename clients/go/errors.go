@@ -1,7 +1,6 @@
 package brokergate
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -58,7 +57,7 @@ func (err *Error) Error() string {
 	return text
 }
 
-// Unwrap gives context.Canceled or context.DeadlineExceeded where the caller's own context ended the call.
+// Unwrap gives context.Canceled or context.DeadlineExceeded where the call's context ended it, or ErrClosed.
 func (err *Error) Unwrap() error { return err.cause }
 
 // GRPCStatus is what status.Code and status.Convert read.
@@ -93,13 +92,13 @@ func FromMessage(message *v1.Error) *Error {
 }
 
 // fromRPC reads the details that the gateway sent.
-func fromRPC(ctx context.Context, failed error) *Error {
+func fromRPC(failed error) *Error {
 	var known *Error
 	if errors.As(failed, &known) {
 		return known
 	}
 	said := status.Convert(failed)
-	err := &Error{Code: said.Code(), Message: said.Message(), cause: ctx.Err()}
+	err := &Error{Code: said.Code(), Message: said.Message()}
 	for _, detail := range said.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
@@ -132,9 +131,13 @@ func (err *Error) answerWasLost() bool {
 	return false
 }
 
-// invitesRepeat says whether the same call may succeed later.
+// invitesRepeat says whether the same call may succeed later. A deadline has passed for good, and of an outcome that the
+// gateway itself does not know the caller decides.
 func (err *Error) invitesRepeat() bool {
-	return err.cause == nil && (err.Code == codes.Unavailable || err.answerWasLost())
+	if err.cause != nil || err.Code == codes.DeadlineExceeded || err.Reason == v1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN {
+		return false
+	}
+	return err.Code == codes.Unavailable || err.answerWasLost()
 }
 
 // leavesOpen says whether this error tells nothing of what an earlier attempt did: it came before the id was looked up.

@@ -22,17 +22,22 @@ var (
 	decimalName = regexp.MustCompile(`(quantity|price|amount|percent|increment|volume|leverage|_ms|_seconds|shares_outstanding)$`)
 )
 
-// Decimal reads a price, quantity or amount of the contract: `-?[0-9]{1,20}(\.[0-9]{1,18})?`.
-func Decimal(text string) (decimal.Decimal, error) {
+// Decimal reads a price, quantity or amount of the contract: `-?[0-9]{1,20}(\.[0-9]{1,18})?`. Its error is an Error that
+// names the field.
+func Decimal(field, text string) (decimal.Decimal, error) {
 	if !decimalForm.MatchString(text) {
-		return decimal.Decimal{}, fmt.Errorf("%.64q is no decimal of the contract: up to 20 digits, a point, up to 18 digits", text)
+		return decimal.Decimal{}, refused(field, badDecimal(text))
 	}
 	return decimal.NewFromString(text)
 }
 
+func badDecimal(text string) string {
+	return fmt.Sprintf("%.64q is no decimal of the contract: up to 20 digits, a point, up to 18 digits", text)
+}
+
 // MustDecimal is Decimal for numbers that stand in the program; it panics where Decimal gives an error.
 func MustDecimal(text string) decimal.Decimal {
-	number, err := Decimal(text)
+	number, err := Decimal("text", text)
 	if err != nil {
 		panic(err)
 	}
@@ -64,9 +69,9 @@ func (reading *reading) decimal(field, text string) decimal.Decimal {
 	if text == "" {
 		return decimal.Decimal{}
 	}
-	number, err := Decimal(text)
+	number, err := Decimal(field, text)
 	if err != nil && reading.err == nil {
-		reading.err = &Error{Code: codes.Internal, Message: fmt.Sprintf("the gateway's answer has a bad %s: %v", field, err)}
+		reading.err = &Error{Code: codes.Internal, Message: "the gateway's answer has a bad " + field + ": " + badDecimal(text)}
 	}
 	return number
 }
@@ -96,13 +101,13 @@ type Money struct {
 func (money Money) String() string { return money.Amount.String() + " " + money.CurrencyCode }
 
 // checkDecimals refuses a message that holds a malformed decimal, by the path of each such field.
-func checkDecimals(message proto.Message) error {
+func checkDecimals(message proto.Message) *Error {
 	var violations []FieldViolation
 	walk(message.ProtoReflect(), "", &violations)
 	if violations == nil {
 		return nil
 	}
-	return refused(violations)
+	return allRefused(violations)
 }
 
 func walk(message protoreflect.Message, path string, violations *[]FieldViolation) {
@@ -111,8 +116,8 @@ func walk(message protoreflect.Message, path string, violations *[]FieldViolatio
 		switch {
 		case field.IsMap():
 		case field.Kind() == protoreflect.StringKind && !field.IsList() && decimalName.MatchString(string(field.Name())):
-			if _, err := Decimal(value.String()); err != nil {
-				*violations = append(*violations, FieldViolation{name, err.Error()})
+			if !decimalForm.MatchString(value.String()) {
+				*violations = append(*violations, FieldViolation{name, badDecimal(value.String())})
 			}
 		case field.Kind() != protoreflect.MessageKind:
 		case field.IsList():
@@ -125,8 +130,6 @@ func walk(message protoreflect.Message, path string, violations *[]FieldViolatio
 		return true
 	})
 }
-
-func protoString(text string) protoreflect.Value { return protoreflect.ValueOfString(text) }
 
 var ids struct {
 	sync.Mutex

@@ -243,9 +243,10 @@ func (client *Client) Replace(
 	return orderOf(answer.GetOrder(), err)
 }
 
-// Cancel cancels a working order; it may have filled first. Of CancelOrder itself there is more to ask for.
-func (client *Client) Cancel(ctx context.Context, target Target, order *v1.OrderRef) (*Order, error) {
-	request := &v1.CancelOrderRequest{Order: order}
+// Cancel cancels a working order; it may have filled first. requestID makes the repeat safe; one is made where it is
+// empty. (Orders.CancelOrder can keep an order that is not known from ever being placed.)
+func (client *Client) Cancel(ctx context.Context, target Target, order *v1.OrderRef, requestID string) (*Order, error) {
+	request := &v1.CancelOrderRequest{Order: order, RequestId: requestID}
 	if target.route != "" {
 		request.Target = &v1.CancelOrderRequest_RouteId{RouteId: target.route}
 	} else {

@@ -81,6 +81,7 @@ type message interface {
 // resuming is what the two streams share. It holds one message at a time; what has not been read waits in the gateway's
 // journal.
 type resuming struct {
+	client    *Client
 	ctx       context.Context
 	close     context.CancelFunc
 	from      From
@@ -95,7 +96,7 @@ type resuming struct {
 	seen    map[string]uint64
 	batch   []*v1.Event
 	after   string // the cursor of the message that batch is of
-	failed  error
+	failed  *Error
 	// Until the snapshot is whole no cursor is worth anything: resuming after one would leave the state out.
 	awaitsSnapshot bool
 
@@ -106,14 +107,14 @@ type resuming struct {
 	reconnects int
 }
 
-func newResuming(ctx context.Context, from From) *resuming {
+func newResuming(ctx context.Context, client *Client, from From) *resuming {
 	ctx, cancel := context.WithCancel(ctx)
 	heartbeat := from.Heartbeat
 	if heartbeat == 0 {
 		heartbeat = DefaultHeartbeat
 	}
 	return &resuming{
-		ctx: ctx, close: cancel, from: from, heartbeat: heartbeat, cursor: from.After,
+		client: client, ctx: ctx, close: cancel, from: from, heartbeat: heartbeat, cursor: from.After,
 		seen: map[string]uint64{}, caughtUp: make(chan struct{}),
 		awaitsSnapshot: from.After == "" && from.StartTime.IsZero() && from.Start == FromSnapshot,
 	}
@@ -171,17 +172,20 @@ func (stream *resuming) next() (message, error) {
 			return received, nil
 		}
 		stream.hang()
-		if !stream.mayResume(err) {
+		if stream.client.ended(stream.ctx) == nil && stream.mayResume(err) {
+			_ = stream.client.sleep(stream.ctx, stream.waits.next(err.RetryAfter))
+			stream.mutex.Lock()
+			stream.reconnects++
+			stream.mutex.Unlock()
+		} else {
 			stream.failed = err
-			break
 		}
-		if !sleep(stream.ctx, stream.waits.next(err.RetryAfter)) {
-			stream.failed = fromRPC(stream.ctx, stream.ctx.Err())
-			break
+		if cause := stream.client.ended(stream.ctx); cause != nil {
+			stream.failed = &Error{Code: codes.Canceled, Message: "the stream was closed", cause: cause}
+			if errors.Is(cause, context.DeadlineExceeded) {
+				stream.failed.Code = codes.DeadlineExceeded
+			}
 		}
-		stream.mutex.Lock()
-		stream.reconnects++
-		stream.mutex.Unlock()
 	}
 	stream.close()
 	return nil, stream.failed
@@ -203,7 +207,7 @@ func (stream *resuming) attempt() (message, *Error) {
 		stream.hangUp = cancel
 		receive, err := stream.open(ctx, stream.Cursor())
 		if err != nil {
-			return nil, fromRPC(stream.ctx, err)
+			return nil, fromRPC(err)
 		}
 		stream.receive = receive
 	}
@@ -216,9 +220,7 @@ func (stream *resuming) attempt() (message, *Error) {
 		return nil, unavailable("the gateway ended the stream")
 	}
 	if err != nil {
-		found := fromRPC(stream.ctx, err)
-		found.cause = stream.ctx.Err()
-		return nil, found
+		return nil, fromRPC(err)
 	}
 	if opened := received.GetOpened(); opened != nil {
 		if !stream.opened || opened.GetEpoch() != stream.epoch {
@@ -299,7 +301,7 @@ type FillStream struct{ *resuming }
 // Fills streams executions as they are booked, each once. A broker may correct one or take it back: its Kind says so.
 // A connection that breaks, falls silent or is closed by a gateway that restarts is made anew, after the last cursor.
 func (client *Client) Fills(ctx context.Context, from From) *FillStream {
-	stream := newResuming(ctx, from)
+	stream := newResuming(ctx, client, from)
 	stream.open = func(ctx context.Context, cursor string) (func() (message, error), error) {
 		request := &v1.StreamFillsRequest{
 			AccountIds: from.Accounts, Symbols: from.Symbols, HeartbeatInterval: durationpb.New(stream.heartbeat),
@@ -366,7 +368,7 @@ type EventStream struct {
 // Events streams all that is journalled, as Fills does; CaughtUp parts what was before from what is live. With
 // FromSnapshot the first item is the accounts' state.
 func (client *Client) Events(ctx context.Context, from From) *EventStream {
-	stream := newResuming(ctx, from)
+	stream := newResuming(ctx, client, from)
 	stream.open = func(ctx context.Context, cursor string) (func() (message, error), error) {
 		request := &v1.StreamEventsRequest{
 			AccountIds: from.Accounts, Kinds: from.Kinds, HeartbeatInterval: durationpb.New(stream.heartbeat),
