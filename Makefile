@@ -96,8 +96,9 @@ format: setup ## put the code into its form
 # Making
 
 .PHONY: generate
-generate: setup ## write server/brokergate/v1 from proto/, and the pages of docs/ that the code tells
+generate: setup ## write the code of proto/ for Python and Go, and the pages of docs/ that the code tells
 	@$(BIN)/python tools/generate.py
+	@$(BIN)/python tools/generate_go.py
 	@$(BIN)/python tools/configuration_docs.py
 	@$(BIN)/python tools/lifecycle_docs.py
 	@$(BIN)/python tools/conformance_docs.py

@@ -13,10 +13,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.generate import differences
-from tools.install_grpcurl import environment, find_go
-
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tools.generate import differences  # noqa: E402
+from tools.install_grpcurl import environment, find_go  # noqa: E402
+
 BIN = ROOT / ".tools" / "bin"
 PACKAGE = Path("clients/go/brokergate/v1")
 PLUGINS = {

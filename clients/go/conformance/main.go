@@ -511,6 +511,9 @@ func (stream *opened) read(next func() (item, bool, error)) {
 
 func take(given step) (object, error) {
 	stream := streams[given.Name]
+	if given.TimeoutMs == 0 {
+		given.TimeoutMs = 20_000
+	}
 	timeout := time.After(milliseconds(given.TimeoutMs))
 	items := []object{}
 	count, caughtUp := 0, given.Until == "caught_up"
