@@ -9,6 +9,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from tests.clients.house import House
@@ -32,9 +33,14 @@ def play(each: Language, only: str, verbose: bool) -> int:
                 player = Player(runner, house, print if verbose else lambda line: None)
                 for scenario in load():
                     if only in scenario.name:
+                        began = time.monotonic()
                         outcome = player.play(scenario)
                         wrong += bool(outcome.wrong)
-                        print(f"{each.name}: {'FAILED' if outcome.wrong else 'ok'}: {scenario.name}")
+                        word = "FAILED" if outcome.wrong else "ok"
+                        print(
+                            f"{each.name}: {word}: {scenario.name} ({time.monotonic() - began:.1f} s)",
+                            flush=True,
+                        )
                         for problem in outcome.wrong:
                             print(f"    {problem}")
                 if wrong and verbose:

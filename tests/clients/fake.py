@@ -124,7 +124,7 @@ class FakeGateway:
             if "answer" in step:
                 yield wire.response(rpc, step["answer"])
             elif "abort" in step:
-                _abort(context, step["abort"])
+                _abort(context, {name: _of_request(value, request) for name, value in step["abort"].items()})
             else:
                 over.wait()
 
@@ -154,11 +154,18 @@ class _Handlers(grpc.GenericRpcHandler):
         )
 
 
+def _of_request(value: Any, request: Any) -> Any:
+    """`value`, or the field of the request that it names: `$account_id`."""
+    return getattr(request, value[1:]) if isinstance(value, str) and value.startswith("$") else value
+
+
 def _abort(context: Any, error: dict[str, Any]) -> None:
     """End a call as the gateway does, with google.rpc's details; none with `bare`, one more kind with `newer`."""
     code = grpc.StatusCode[error["code"]]
     message = error.get("message", "refused")
-    if error.get("bare"):
+    if error.get("garbage"):
+        context.set_trailing_metadata((("grpc-status-details-bin", b"\xff\xff\xff"),))
+    if error.get("bare") or error.get("garbage"):
         context.abort(code, message)
     info = error_details_pb2.ErrorInfo(
         domain=error.get("domain", "brokergate"),

@@ -26,6 +26,7 @@ from tests.unit.transport.certificates import Authority
 
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
 TIMEOUT_S = 60.0
+MAX_SUBSCRIBERS = 16
 
 _CONFIG = """
 server:
@@ -33,7 +34,7 @@ server:
     - 127.0.0.1:{plain}
     - {{address: "127.0.0.1:{tls}", tls: {{certificate: {certificate}, key: {key}}}}}
     - {{address: "127.0.0.1:{mtls}", tls: {{certificate: {certificate}, key: {key}, client_ca: {authority}}}}}
-  limits: {{stall_timeout_ms: 500, abort_timeout_ms: 200, token_poll_ms: 50}}
+  limits: {{stall_timeout_ms: 500, abort_timeout_ms: 200, token_poll_ms: 50, max_subscribers: {subscribers}}}
 accounts:
   pushed:
     broker: paper
@@ -92,6 +93,7 @@ class House:
         config = folder / "gateway.yaml"
         config.write_text(
             _CONFIG.format(
+                subscribers=MAX_SUBSCRIBERS,
                 plain=plain,
                 tls=tls,
                 mtls=mtls,
@@ -191,18 +193,7 @@ class House:
 
     def push(self, account_id: str, bid: str = "99.99", ask: str = "100.00") -> None:
         """Give the account's market a book."""
-        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        books = [
-            {
-                "book": {
-                    "symbol": symbol,
-                    "bids": [{"price": bid, "quantity": "1000000"}],
-                    "asks": [{"price": ask, "quantity": "1000000"}],
-                    "event_time": now,
-                }
-            }
-            for symbol in SYMBOLS
-        ]
+        books = [self.book(bid, ask, symbol) for symbol in SYMBOLS]
         list(
             self._calls(
                 "SimulatorService/PushMarketData",
@@ -216,8 +207,8 @@ class House:
         self._batches(account_id, count, prefix, spec)
 
     def rest(self, account_id: str, count: int, prefix: str) -> None:
-        """Place `count` orders that rest, each some 3 KiB of events."""
-        labels = {f"label-{number:02}": "x" * 200 for number in range(12)}
+        """Place `count` orders that rest, each some 2 KiB of events."""
+        labels = {f"{number:032}": "x" * 64 for number in range(16)}
         spec = {
             "symbol": "BTC/USDT",
             "side": "SIDE_BUY",
@@ -242,6 +233,18 @@ class House:
         for answer in self._calls("OrderService/BatchPlaceOrders", requests):
             assert all("order" in result for result in answer["results"]), answer["results"][0]
 
+    @staticmethod
+    def book(bid: str, ask: str, symbol: str = SYMBOLS[0]) -> dict[str, Any]:
+        """A deep book of one level, of now, as an update of a pushed market."""
+        return {
+            "book": {
+                "symbol": symbol,
+                "bids": [{"price": bid, "quantity": "1000000"}],
+                "asks": [{"price": ask, "quantity": "1000000"}],
+                "event_time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+            }
+        }
+
     def foreign_cursor(self, cursor: str, what: str) -> str:
         """`cursor` as it would be of another `journal`, another `epoch`, or past the `tail`."""
         own: Cursor = decode_cursor(cursor)
@@ -255,12 +258,35 @@ class House:
                     own.journal_id, own.epoch, {name: place + 1000 for name, place in own.positions.items()}
                 )
 
-    def wait_log(self, text: str) -> None:
-        """Return once the gateway's log has `text`."""
+    def wait_for_room(self) -> None:
+        """Return once the gateway has ended a stream: takes all places but one, and waits until that is free too."""
+        method = contract_method("EventService/StreamFills")
+        metadata = (("authorization", f"Bearer {self.tokens['admin']}"),)
         deadline = time.monotonic() + TIMEOUT_S
-        while text not in self.server.log:
-            assert time.monotonic() < deadline, f"the gateway never logged {text!r}"
-            time.sleep(0.02)
+        with grpc.insecure_channel(self.server.address) as channel:
+            stub: Any = channel.unary_stream(
+                method.path,
+                request_serializer=method.request_type.SerializeToString,
+                response_deserializer=method.response_type.FromString,
+            )
+            taken = [
+                stub(method.request_type(account_ids=["pushed"]), metadata=metadata)
+                for _ in range(MAX_SUBSCRIBERS - 1)
+            ]
+            for stream in taken:
+                next(stream)
+            # Its cursor is refused where there is room for it, so it never takes the place itself.
+            probe = method.request_type(account_ids=["pushed"], after_cursor="none")
+            while True:
+                try:
+                    next(stub(probe, metadata=metadata))
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.RESOURCE_EXHAUSTED:
+                        break
+                assert time.monotonic() < deadline, "the gateway never ended a stream"
+                time.sleep(0.02)
+            for stream in taken:
+                stream.cancel()
 
     def close(self) -> None:
         """End both gateways."""

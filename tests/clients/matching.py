@@ -43,7 +43,7 @@ _VOLATILE = frozenset(
 def problems(expected: Any, seen: Any, path: str = "") -> Iterator[str]:
     """Where `seen` is not as `expected` says; CONFORMANCE.md has the notation."""
     if isinstance(expected, dict) and any(name.startswith("$") for name in expected):
-        yield from _of_list(expected, seen, path)
+        yield from _by_rule(expected, seen, path)
     elif isinstance(expected, dict):
         if not isinstance(seen, dict):
             yield f"{path}: {expected!r} expected, {seen!r} seen"
@@ -60,9 +60,12 @@ def problems(expected: Any, seen: Any, path: str = "") -> Iterator[str]:
         yield f"{path}: {expected!r} expected, {seen!r} seen"
 
 
-def _of_list(expected: dict[str, Any], seen: Any, path: str) -> Iterator[str]:
+def _by_rule(expected: dict[str, Any], seen: Any, path: str) -> Iterator[str]:
     for name, value in expected.items():
-        if not isinstance(seen, list):
+        if name == "$above":
+            if not isinstance(seen, int) or seen <= value:
+                yield f"{path}: more than {value} expected, {seen!r} seen"
+        elif not isinstance(seen, list):
             yield f"{path}: a list expected, {seen!r} seen"
         elif name == "$len" and len(seen) != value:
             yield f"{path}: {value} items expected, {len(seen)} seen"

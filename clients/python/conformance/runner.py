@@ -189,9 +189,13 @@ class Runner:
         if "ca_file" in step:
             tls = Tls(step["ca_file"], step.get("cert_file"), step.get("key_file"), step.get("server_name"))
         timeout = {"timeout_s": step["timeout_ms"] / 1000} if "timeout_ms" in step else {}
-        self._gateway = Gateway.connect(
-            step["address"], token=step.get("token"), tls=tls, connect_timeout_s=None, **timeout
-        )
+        try:
+            gateway = Gateway.connect(
+                step["address"], token=step.get("token"), tls=tls, connect_timeout_s=None, **timeout
+            )
+        except ValueError as error:
+            raise GatewayError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+        self._gateway = gateway
         await self._gateway.open()
         return {}
 
