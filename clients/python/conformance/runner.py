@@ -18,13 +18,16 @@ import grpc
 
 from brokergate_client import (
     CaughtUp,
+    ErrorReason,
     Event,
     EventKind,
     EventStream,
+    FieldViolation,
     Fill,
     FillStream,
     Gateway,
     GatewayError,
+    InvalidRequestError,
     Order,
     OrderSpec,
     OrderType,
@@ -168,11 +171,14 @@ class Runner:
         if method is None:
             return {"failed": f"no step {step['do']!r}"}
         try:
-            return {"ok": await method(step)}
+            seen = await method(step)
+        except asyncio.CancelledError:
+            return {"error": {"code": "CANCELLED"}}
         except GatewayError as error:
             return {"error": _error(error)}
         except Exception as error:  # noqa: BLE001, a bug is told and fails the scenario
             return {"failed": f"{type(error).__name__}: {error}"}
+        return {"ok": seen}
 
     @property
     def _client(self) -> Gateway:
@@ -194,7 +200,12 @@ class Runner:
                 step["address"], token=step.get("token"), tls=tls, connect_timeout_s=None, **timeout
             )
         except ValueError as error:
-            raise GatewayError(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from None
+            raise InvalidRequestError(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                str(error),
+                reason=ErrorReason.INVALID_FIELD,
+                violations=[FieldViolation("token", str(error))],
+            ) from None
         self._gateway = gateway
         await self._gateway.open()
         return {}
@@ -225,10 +236,7 @@ class Runner:
             return _message(await calling)
         task = asyncio.ensure_future(calling)
         asyncio.get_running_loop().call_later(step["cancel_after_ms"] / 1000, task.cancel)
-        try:
-            return _message(await task)
-        except asyncio.CancelledError:
-            raise _cancelled() from None
+        return _message(await task)
 
     async def _do_stream_call(self, step: Step) -> Seen:
         kind = contract_method(step["rpc"]).request_type
@@ -345,10 +353,6 @@ class Runner:
 
 def _message(message: Any) -> Seen:
     return {"response": base64.b64encode(message.SerializeToString()).decode("ascii")}
-
-
-def _cancelled() -> GatewayError:
-    return GatewayError(grpc.StatusCode.CANCELLED, "cancelled by the caller")
 
 
 async def main() -> None:
