@@ -7,13 +7,15 @@ import pkgutil
 
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2
 
 from brokergate import v1
 
 
 def descriptor_set() -> bytes:
-    """A serialised `google.protobuf.FileDescriptorSet` of `brokergate.v1` and what it imports, each file after those
-    that it imports, the same bytes every time."""
+    """A serialised `google.protobuf.FileDescriptorSet` of `brokergate.v1`, the health service and the details that errors
+    carry, each file after those that it imports, the same bytes every time."""
     result = FileDescriptorSet()
     done: set[str] = set()
 
@@ -29,4 +31,7 @@ def descriptor_set() -> bytes:
         info.name for info in pkgutil.iter_modules(v1.__path__) if info.name.endswith("_pb2")
     ):
         add(importlib.import_module(f"{v1.__name__}.{module}").DESCRIPTOR)
+    # With the details grpcurl shows an error's reason in words, as it does by reflection.
+    add(health_pb2.DESCRIPTOR)
+    add(error_details_pb2.DESCRIPTOR)
     return result.SerializeToString(deterministic=True)
