@@ -49,8 +49,7 @@ bool is_loopback(std::string address) {
 std::shared_ptr<grpc::ChannelCredentials> credentials_of(const std::optional<Tls>& tls) {
   if (!tls) return grpc::InsecureChannelCredentials();
   if (tls->certificate.empty() != tls->key.empty()) {
-    throw Error(grpc::INVALID_ARGUMENT, "certificate and key go together: give both for mTLS, or neither",
-                v1::ERROR_REASON_INVALID_FIELD);
+    throw Error(grpc::INVALID_ARGUMENT, "certificate and key go together: give both for mTLS, or neither");
   }
   return grpc::SslCredentials({tls->roots, tls->key, tls->certificate});
 }
@@ -66,8 +65,7 @@ Token::Token(std::string text) : text_(std::move(text)) {
   const bool clean = std::all_of(text_.begin(), text_.end(), [](unsigned char c) { return c > 32 && c < 127; });
   // The value itself stays out of the message.
   if (!clean) {
-    throw Error(grpc::INVALID_ARGUMENT, "the token holds blanks or control characters; give it as it was printed",
-                v1::ERROR_REASON_INVALID_FIELD);
+    throw Error(grpc::INVALID_ARGUMENT, "the token holds blanks or control characters; give it as it was printed");
   }
 }
 
@@ -83,8 +81,7 @@ std::string Tls::read_file(const std::string& path) {
 Connection::Connection(const std::string& address, const Options& options)
     : timeout(options.timeout), authorization_(options.token.empty() ? "" : "Bearer " + options.token.text_) {
   if (!authorization_.empty() && !options.tls && !is_loopback(address)) {
-    throw Error(grpc::INVALID_ARGUMENT, "a token for '" + address + "' would be sent unencrypted; give Options::tls",
-                v1::ERROR_REASON_INVALID_FIELD);
+    throw Error(grpc::INVALID_ARGUMENT, "a token for '" + address + "' would be sent unencrypted; give Options::tls");
   }
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(options.keepalive_time.count()));
@@ -135,7 +132,6 @@ Gateway::Gateway(const std::string& address, const Options& options)
 }
 
 void Gateway::repeat(google::protobuf::Message& request, const CallOptions& options, const Attempt& attempt) const {
-  check_decimals(request);
   const std::string id = name(request);
   const auto timeout = options.timeout.value_or(connection_->timeout);
   const auto deadline = Clock::now() + timeout;
@@ -182,6 +178,7 @@ v1::PlaceOrderResponse Gateway::place(std::string account_id, v1::OrderSpec orde
   request.set_account_id(std::move(account_id));
   request.set_client_order_id(std::move(client_order_id));
   *request.mutable_order() = std::move(order);
+  check_decimals(request);
   return call(&v1::OrderService::Stub::PlaceOrder, std::move(request), options);
 }
 
@@ -189,6 +186,7 @@ v1::Order Gateway::replace(std::string account_id, v1::OrderRef order, v1::Repla
                            const CallOptions& options) const {
   changes.set_account_id(std::move(account_id));
   *changes.mutable_order() = std::move(order);
+  check_decimals(changes);
   return call(&v1::OrderService::Stub::ReplaceOrder, std::move(changes), options).order();
 }
 

@@ -16,39 +16,9 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-/// The contract's fields of requests that hold decimals.
-const std::set<std::string_view> kDecimals = {"quantity",
-                                              "quote_quantity",
-                                              "limit_price",
-                                              "stop_price",
-                                              "trail_amount",
-                                              "trail_percent",
-                                              "display_quantity",
-                                              "cum_quantity",
-                                              "amount",
-                                              "price",
-                                              "bid_price",
-                                              "bid_quantity",
-                                              "ask_price",
-                                              "ask_quantity",
-                                              "last_price",
-                                              "open_price",
-                                              "high_price",
-                                              "low_price",
-                                              "close_price",
-                                              "volume",
-                                              "price_increment",
-                                              "quantity_increment",
-                                              "rate_percent",
-                                              "taker_fee_percent",
-                                              "maker_fee_percent",
-                                              "leverage",
-                                              "participation_percent",
-                                              "fixed_amount",
-                                              "percent",
-                                              "average_volume",
-                                              "volatility_percent",
-                                              "shares_outstanding"};
+/// The fields of orders that hold decimals.
+const std::set<std::string_view> kDecimals = {"quantity",     "quote_quantity", "limit_price",     "stop_price",
+                                              "trail_amount", "trail_percent",  "display_quantity"};
 
 void find_violations(const Message& message, const std::string& path, std::vector<FieldViolation>& found) {
   const auto* reflection = message.GetReflection();

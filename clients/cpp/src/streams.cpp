@@ -1,7 +1,9 @@
 #include "brokergate/streams.hpp"
 
 #include <algorithm>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 #include <stop_token>
 #include <type_traits>
 #include <utility>
@@ -22,95 +24,94 @@ constexpr int kMissedHeartbeats = 3;
 /// `StreamOpened` is sent at once; a gateway that takes longer is asked again.
 constexpr milliseconds kOpenTimeout = std::chrono::seconds(10);
 
-std::unique_ptr<grpc::ClientAsyncReader<v1::StreamFillsResponse>> prepare(v1::EventService::Stub& stub,
-                                                                          grpc::ClientContext& context,
-                                                                          const v1::StreamFillsRequest& request,
-                                                                          grpc::CompletionQueue& queue) {
-  return stub.PrepareAsyncStreamFills(&context, request, &queue);
+using FillsReactor = grpc::ClientReadReactor<v1::StreamFillsResponse>;
+using EventsReactor = grpc::ClientReadReactor<v1::StreamEventsResponse>;
+
+void start(v1::EventService::Stub& stub, grpc::ClientContext& context, const v1::StreamFillsRequest& request,
+           FillsReactor& reactor) {
+  stub.async()->StreamFills(&context, &request, &reactor);
 }
 
-std::unique_ptr<grpc::ClientAsyncReader<v1::StreamEventsResponse>> prepare(v1::EventService::Stub& stub,
-                                                                           grpc::ClientContext& context,
-                                                                           const v1::StreamEventsRequest& request,
-                                                                           grpc::CompletionQueue& queue) {
-  return stub.PrepareAsyncStreamEvents(&context, request, &queue);
+void start(v1::EventService::Stub& stub, grpc::ClientContext& context, const v1::StreamEventsRequest& request,
+           EventsReactor& reactor) {
+  stub.async()->StreamEvents(&context, &request, &reactor);
 }
 
 enum class Read { kMessage, kEnd, kTimeout };
 
-/// One call of a stream, of which one thing at a time is under way.
+/// One call of a stream, which reads one message ahead.
 template <class Request, class Response>
-class Wire {
+class Wire final : private grpc::ClientReadReactor<Response> {
  public:
-  Wire(const Connection& connection, const Request& request, std::stop_token stop)
-      : stub_(connection.channel), cancel_(std::move(stop), Cancel{&context_}) {
+  Wire(const Connection& connection, Request request, std::stop_token stop)
+      : stub_(connection.channel), request_(std::move(request)), cancel_(std::move(stop), Cancel{&context_}) {
     connection.prepare(context_);
-    reader_ = prepare(stub_, context_, request, queue_);
+    start(stub_, context_, request_, *this);
+    // Reads are started from outside of gRPC's callbacks.
+    this->AddHold();
+    this->StartRead(&ahead_);
+    this->StartCall();
   }
 
   ~Wire() {
     context_.TryCancel();
-    for (Response dropped; pending_ != Step::kDone;) read(dropped, Clock::time_point::max(), kOpenTimeout);
-    queue_.Shutdown();
-    void* tag = nullptr;
-    for (bool ok = false; queue_.Next(&tag, &ok);) continue;
+    std::unique_lock lock(mutex_);
+    given_up_ = true;
+    if (std::exchange(has_message_, false)) this->RemoveHold();
+    changed_.wait(lock, [this] { return done_; });
   }
 
-  /// Waits for a message or the end; no longer than `until`, and than `silence` since the gateway was asked for it.
-  /// `message` must be the same until there is one.
+  /// Waits for a message or the end; no longer than `until`, nor than `silence` since the one before was taken.
   Read read(Response& message, Clock::time_point until, milliseconds silence) {
-    while (true) {
-      if (!under_way_) ask(message);
-      const auto wait = std::min(until, std::max(asked_, Clock::now() - silence) + silence) - Clock::now();
-      const auto ms = std::max<std::int64_t>(0, std::chrono::ceil<milliseconds>(wait).count());
-      const auto deadline = gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
-      void* tag = nullptr;
-      bool ok = false;
-      if (queue_.AsyncNext(&tag, &ok, deadline) != grpc::CompletionQueue::GOT_EVENT) return Read::kTimeout;
-      under_way_ = false;
-      if (pending_ == Step::kFinish) {
-        pending_ = Step::kDone;
-        return Read::kEnd;
-      }
-      const bool has_message = ok && pending_ == Step::kRead;
-      pending_ = ok ? Step::kRead : Step::kFinish;
-      if (has_message) return Read::kMessage;
-    }
+    std::unique_lock lock(mutex_);
+    const auto is_ready = [this] { return has_message_ || done_; };
+    if (!changed_.wait_until(lock, std::min(until, asked_ + silence), is_ready)) return Read::kTimeout;
+    if (!has_message_) return Read::kEnd;
+    message.Swap(&ahead_);
+    has_message_ = false;
+    asked_ = Clock::now();
+    lock.unlock();
+    this->StartRead(&ahead_);
+    return Read::kMessage;
   }
 
-  bool is_silent(milliseconds silence) const { return under_way_ && Clock::now() - asked_ >= silence; }
+  bool is_silent(milliseconds silence) {
+    const std::lock_guard lock(mutex_);
+    return !has_message_ && !done_ && Clock::now() - asked_ >= silence;
+  }
+
+  /// Of the end.
   const grpc::Status& status() const { return status_; }
 
  private:
-  enum class Step { kStart, kRead, kFinish, kDone };
   struct Cancel {
     grpc::ClientContext* context;
     void operator()() const { context->TryCancel(); }
   };
 
-  void ask(Response& message) {
-    under_way_ = true;
-    asked_ = Clock::now();
-    switch (pending_) {
-      case Step::kStart:
-        return reader_->StartCall(this);
-      case Step::kRead:
-        return reader_->Read(&message, this);
-      case Step::kFinish:
-        return reader_->Finish(&status_, this);
-      case Step::kDone:
-        under_way_ = false;
-    }
+  void OnReadDone(bool ok) override {
+    const std::lock_guard lock(mutex_);
+    has_message_ = ok && !given_up_;
+    if (!has_message_) this->RemoveHold();
+    changed_.notify_all();
+  }
+
+  void OnDone(const grpc::Status& status) override {
+    const std::lock_guard lock(mutex_);
+    status_ = status;
+    done_ = true;
+    changed_.notify_all();
   }
 
   grpc::ClientContext context_;
-  grpc::CompletionQueue queue_;
   v1::EventService::Stub stub_;
-  std::unique_ptr<grpc::ClientAsyncReader<Response>> reader_;
+  const Request request_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  Response ahead_;
+  bool has_message_ = false, given_up_ = false, done_ = false;
   grpc::Status status_;
-  Step pending_ = Step::kStart;
-  bool under_way_ = false;
-  Clock::time_point asked_;
+  Clock::time_point asked_ = Clock::now();
   std::stop_callback<Cancel> cancel_;
 };
 
@@ -133,6 +134,12 @@ struct Stream<Request, Response, Items...>::State {
     if (const auto* after = std::get_if<After>(&options.start)) cursor = after->cursor;
     const auto* position = std::get_if<v1::StartPosition>(&options.start);
     awaits_snapshot = position != nullptr && *position == v1::START_POSITION_SNAPSHOT;
+    open();
+  }
+
+  void open() {
+    wire = std::make_unique<Wire<Request, Response>>(*connection, request(), stop.get_token());
+    silence = kOpenTimeout;
   }
 
   Request request() const {
@@ -162,8 +169,7 @@ struct Stream<Request, Response, Items...>::State {
       if (auto item = take()) return item;
       if (wire == nullptr) {
         if (!pause(stop.get_token(), std::min(until, reopen_at)) || Clock::now() < reopen_at) return std::nullopt;
-        wire = std::make_unique<Wire<Request, Response>>(*connection, request(), stop.get_token());
-        silence = kOpenTimeout;
+        open();
       }
       switch (wire->read(message, until, silence)) {
         case Read::kMessage:
@@ -263,7 +269,6 @@ struct Stream<Request, Response, Items...>::State {
   std::shared_ptr<const Connection> connection;
   const StreamOptions options;
   std::stop_source stop;
-  std::unique_ptr<Wire<Request, Response>> wire;
   milliseconds silence{0};
   Backoff backoff;
   Clock::time_point reopen_at = Clock::time_point::min();
@@ -275,6 +280,7 @@ struct Stream<Request, Response, Items...>::State {
   std::map<std::string, std::uint64_t> seen;
   Response message;
   int event_index = 0, event_count = 0;
+  std::unique_ptr<Wire<Request, Response>> wire;
 };
 
 template <class Request, class Response, class... Items>

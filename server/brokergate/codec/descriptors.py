@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import Any
 
-from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
@@ -14,12 +14,12 @@ from brokergate import v1
 
 
 def descriptor_set() -> bytes:
-    """A serialised `google.protobuf.FileDescriptorSet` of `brokergate.v1`, the health service and the details that errors
-    carry, each file after those that it imports, the same bytes every time."""
+    """A serialised `google.protobuf.FileDescriptorSet` of `brokergate.v1`, the health service and the details that
+    errors carry, each file after those that it imports, the same bytes every time."""
     result = FileDescriptorSet()
     done: set[str] = set()
 
-    def add(file: FileDescriptor) -> None:
+    def add(file: Any) -> None:
         if file.name in done:
             return
         done.add(file.name)

@@ -105,7 +105,7 @@ class Gateway {
   explicit Gateway(const std::string& address, const Options& options = {});
 
   /// Any unary call of the contract: `gateway.call(&v1::AccountService::Stub::GetAccount, request)`. Ids that the
-  /// request needs and has not are made. Decimals that are none are refused here: INVALID_ARGUMENT, naming the field.
+  /// request needs and has not are made.
   template <class Stub, class Request, class Answer>
   Answer call(grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Answer*),
               std::type_identity_t<Request> request, const CallOptions& options = {}) const {
@@ -115,7 +115,8 @@ class Gateway {
     return answer;
   }
 
-  /// Places an order. To repeat it after a crash of your own give a client_order_id and keep it. What a rule or the
+  /// Places an order. Here and in `replace` a decimal that is none is refused before it is sent: INVALID_ARGUMENT,
+  /// naming the field. To repeat it after a crash of your own give a client_order_id and keep it. What a rule or the
   /// venue refuses is an answer: state REJECTED, with its `reject_reason`.
   v1::PlaceOrderResponse place(std::string account_id, v1::OrderSpec order, std::string client_order_id = {},
                                const CallOptions& options = {}) const;

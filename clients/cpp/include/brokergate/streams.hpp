@@ -59,10 +59,10 @@ struct Event {
   std::string cursor;
 };
 
-/// What the two streams share: each resumes by its cursor for ever, and gives every event once.
+/// What the two streams share: each is opened at once, resumes by its cursor for ever, and gives every event once.
 ///
 /// `next` throws `Error` for what no new connection can mend: CURSOR_EXPIRED, CURSOR_EPOCH, a bad token, a wrong
-/// request. It reads a message at a time: what is not read waits at the gateway. One thread reads; any may `close`.
+/// request. It reads one message ahead: what is not read waits at the gateway. One thread reads; any may `close`.
 template <class Request, class Response, class... Items>
 class Stream {
  public:
