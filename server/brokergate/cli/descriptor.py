@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from grpc_health.v1 import health_pb2
 
 from brokergate.cli.failure import Failure
 from brokergate.codec.descriptors import descriptor_set
@@ -21,7 +22,7 @@ def descriptor(
 
     For gateways that have reflection off.
     """
-    content = descriptor_set()
+    content = descriptor_set(health_pb2.DESCRIPTOR)
     if out is not None:
         try:
             out.write_bytes(content)

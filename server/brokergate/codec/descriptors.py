@@ -8,14 +8,13 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import error_details_pb2
-from grpc_health.v1 import health_pb2
 
 from brokergate import v1
 
 
-def descriptor_set() -> bytes:
-    """A serialised `google.protobuf.FileDescriptorSet` of `brokergate.v1`, the health service and the details that
-    errors carry, each file after those that it imports, the same bytes every time."""
+def descriptor_set(*beside: Any) -> bytes:
+    """A serialised `google.protobuf.FileDescriptorSet` of `brokergate.v1`, the details that errors carry and the files
+    `beside` them, each after those that it imports, the same bytes every time."""
     result = FileDescriptorSet()
     done: set[str] = set()
 
@@ -32,6 +31,6 @@ def descriptor_set() -> bytes:
     ):
         add(importlib.import_module(f"{v1.__name__}.{module}").DESCRIPTOR)
     # With the details grpcurl shows an error's reason in words, as it does by reflection.
-    add(health_pb2.DESCRIPTOR)
-    add(error_details_pb2.DESCRIPTOR)
+    for file in (error_details_pb2.DESCRIPTOR, *beside):
+        add(file)
     return result.SerializeToString(deterministic=True)
