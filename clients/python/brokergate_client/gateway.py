@@ -58,6 +58,7 @@ from brokergate_client.orders import (
     Preview,
 )
 from brokergate_client.pages import Listing, Page, Pages
+from brokergate_client.quotes import follow_quotes
 from brokergate_client.simulator import Simulator
 from brokergate_client.streams import EventStream, FillStream, Start, StreamOptions
 from brokergate_client.trading import TradingControl
@@ -548,7 +549,51 @@ class Gateway:
         )
         return decode.quote(answer.quote)
 
+    async def instrument(self, account_id: str, symbol: str) -> Instrument:
+        """One instrument, with its tick and lot."""
+        answer: instrument_pb2.GetInstrumentResponse = await self._call(
+            self._instruments.GetInstrument,
+            instrument_pb2.GetInstrumentRequest(account_id=account_id, symbol=symbol),
+        )
+        return decode.instrument(answer.instrument)
+
+    async def close_position(
+        self, account_id: str, symbol: str, *, quantity: Number | None = None, request_id: str | None = None
+    ) -> Order:
+        """Close a position, or `quantity` of it, at the market; returns the order that does. Raises `NotFoundError`
+        (POSITION_NOT_FOUND) where there is none."""
+        request_id = request_id or new_id()
+        answer: position_pb2.ClosePositionResponse = await self._call(
+            self._positions.ClosePosition,
+            position_pb2.ClosePositionRequest(
+                account_id=account_id,
+                symbol=symbol,
+                request_id=request_id,
+                quantity=encode.optional_text(quantity, "quantity"),
+            ),
+            request_id,
+        )
+        return decode.order(answer.order)
+
     # Streams
+
+    def quotes(
+        self, account_id: str | None, *symbols: str, route: str | None = None, min_interval_s: float = 0.0
+    ) -> AsyncGenerator[Quote, None]:
+        """The present quotes and then each new one, for ever: `async for quote in gateway.quotes("paper", "BTC/USDT")`.
+
+        Whoever is slow gets the latest, at most one in `min_interval_s` of each symbol. A connection that breaks is
+        made anew. Raises `GatewayError` where that cannot help.
+        """
+        request = encode.aim(
+            market_data_pb2.StreamMarketDataRequest(
+                symbols=symbols, kinds=[market_data_pb2.MARKET_DATA_KIND_QUOTE]
+            ),
+            account_id,
+            route,
+        )
+        request.min_interval.FromMilliseconds(round(min_interval_s * 1000))
+        return follow_quotes(lambda: self.stream("MarketDataService/StreamMarketData", [request]))
 
     def fills(
         self,

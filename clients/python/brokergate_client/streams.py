@@ -44,7 +44,7 @@ class StreamOptions:
     filters: Mapping[str, Any]
 
 
-def _closing_error(closing: stream_pb2.StreamClosing) -> GatewayError:
+def closing_error(closing: stream_pb2.StreamClosing) -> GatewayError:
     """Why the gateway ended the stream."""
     reason = known(ErrorReason, closing.reason)
     text = closing.message or f"the gateway ended the stream: {name_of(reason)}"
@@ -119,7 +119,7 @@ class ResumingStream:
                             self._opened(message.opened)
                         case "closing":
                             self._passed(message)
-                            raise _closing_error(message.closing)
+                            raise closing_error(message.closing)
                         case "caught_up":
                             self.caught_up.set()
                         case _:

@@ -1,0 +1,166 @@
+"""A market maker for a paper account: it quotes one bid and one ask around the market, moves them with it, follows its
+fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
+
+    python clients/python/examples/market_maker.py --seconds 30
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+from contextlib import suppress
+from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from brokergate_client import (
+    ErrorReason,
+    Gateway,
+    GatewayError,
+    Instrument,
+    NotFoundError,
+    Order,
+    Quote,
+    Side,
+    limit_order,
+    name_of,
+)
+
+
+@dataclass
+class MarketMaker:
+    """Two quotes on one instrument. `ticks` is how far each is from the mid, `most` the largest position in quotes."""
+
+    gateway: Gateway
+    account: str
+    instrument: Instrument
+    quantity: Decimal
+    ticks: int
+    most: int
+    orders: dict[Side, Order] = field(default_factory=dict)
+    position: Decimal = Decimal(0)
+    moving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    placed: int = 0
+    replaced: int = 0
+    fills: int = 0
+
+    async def follow_fills(self, cursor: str) -> None:
+        """Keep the position, by the fills from `cursor` on."""
+        symbols = [self.instrument.symbol]
+        async for fill in self.gateway.fills(after=cursor, account_ids=[self.account], symbols=symbols):
+            self.fills += 1
+            self.position += fill.quantity if fill.side == Side.BUY else -fill.quantity
+            print(
+                f"{name_of(fill.side)} {fill.quantity} at {fill.price}, position {self.position}", flush=True
+            )
+
+    async def follow_market(self, min_interval_s: float) -> None:
+        """Move the quotes with the market."""
+        quotes = self.gateway.quotes(self.account, self.instrument.symbol, min_interval_s=min_interval_s)
+        async for quote in quotes:
+            async with self.moving:
+                await self.move(quote)
+
+    async def move(self, quote: Quote) -> None:
+        """Put both quotes around the mid, never where they would take."""
+        if quote.bid_price is None or quote.ask_price is None:
+            return
+        tick = self.instrument.price_increment
+        mid, away = (quote.bid_price + quote.ask_price) / 2, tick * self.ticks
+        bid = ((mid - away) / tick).to_integral_value(ROUND_FLOOR) * tick
+        ask = ((mid + away) / tick).to_integral_value(ROUND_CEILING) * tick
+        limit = self.quantity * self.most
+        await self.quote(Side.BUY, min(bid, quote.bid_price), self.position < limit)
+        await self.quote(Side.SELL, max(ask, quote.ask_price), self.position > -limit)
+
+    async def quote(self, side: Side, price: Decimal, wanted: bool) -> None:
+        """Have the side's order work at `price`, or not at all."""
+        order = self.orders.pop(side, None)
+        try:
+            if order is None and wanted:
+                spec = limit_order(self.instrument.symbol, side, self.quantity, price, post_only=True)
+                order = (await self.gateway.place(self.account, spec)).order
+                self.placed += 1
+            elif order is not None and not wanted:
+                order = await self.gateway.cancel(self.account, order_id=order.order_id)
+            elif order is not None and order.spec.limit_price != price:
+                order = await self.gateway.replace(
+                    self.account,
+                    order_id=order.order_id,
+                    expected_generation=order.generation,
+                    limit_price=price,
+                )
+                self.replaced += 1
+        except GatewayError as error:
+            if error.reason == ErrorReason.ORDER_ENDED:
+                return  # it filled meanwhile
+            if order is None:
+                print(f"{name_of(side)}: {error}", flush=True)
+                return
+            # Somebody else changed it, or its outcome is not known yet: what it is now decides.
+            order = await self.gateway.order(self.account, order_id=order.order_id)
+        if order is not None and not order.ended:
+            self.orders[side] = order
+
+    async def flatten(self) -> None:
+        """Cancel what works on the instrument, and close the position."""
+        await self.gateway.cancel_all(self.account, symbol=self.instrument.symbol)
+        with suppress(NotFoundError):
+            closed = await self.gateway.close_position(self.account, self.instrument.symbol)
+            print(f"closed: {name_of(closed.spec.side)} {closed.cum_quantity} at {closed.average_price}")
+        print(f"placed {self.placed}, replaced {self.replaced}, fills {self.fills}; flat", flush=True)
+
+
+async def run(options: argparse.Namespace) -> None:
+    """Make a market until the time is over or somebody interrupts."""
+    async with Gateway.connect(options.address, token=os.environ.get("BROKERGATE_TOKEN")) as gateway:
+        instrument = await gateway.instrument(options.account, options.symbol)
+        maker = MarketMaker(
+            gateway, options.account, instrument, Decimal(options.quantity), options.ticks, options.most
+        )
+        cursor = await gateway.cursor(options.account)
+        over = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
+        tasks = [
+            asyncio.create_task(maker.follow_fills(cursor)),
+            asyncio.create_task(maker.follow_market(options.interval)),
+            asyncio.create_task(over.wait()),
+        ]
+        try:
+            done, _ = await asyncio.wait(
+                tasks, timeout=options.seconds or None, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                task.result()
+        finally:
+            # Not cancelled in the midst of an order: flatten comes after it and finds it.
+            # Not in the midst of a move: an order that is on its way would be placed behind the last cancel.
+            async with maker.moving:
+                for task in tasks:
+                    task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await maker.flatten()
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--address", default="127.0.0.1:50051", help="the gateway, host:port")
+    parser.add_argument("--account", default="paper", help="the account")
+    parser.add_argument("--symbol", default="BTC/USDT", help="the instrument")
+    parser.add_argument("--quantity", default="0.01", help="the size of each quote")
+    parser.add_argument("--ticks", type=int, default=50, help="how far each quote is from the mid, in ticks")
+    parser.add_argument("--most", type=int, default=5, help="the largest position, long or short, in quotes")
+    parser.add_argument("--interval", type=float, default=0.2, help="the least seconds between two moves")
+    parser.add_argument("--seconds", type=float, default=0, help="how long; 0 is until Ctrl+C")
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(run(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,82 @@
+"""Each language's market maker on the paper account of a gateway without a configuration."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from brokergate_client import contract_method
+from tests.clients import wire
+from tests.clients.test_conformance import BUILD_TIMEOUT_S
+from tests.e2e.process import ServerProcess, environment
+from tools.clients import LANGUAGES, ROOT, Language, demanded
+
+WORK_TIMEOUT_S = 90.0
+STOP_TIMEOUT_S = 30.0
+PAPER = {"account_id": "paper"}
+
+
+def ask(server: ServerProcess, rpc: str, **request: Any) -> dict[str, Any]:
+    """A call of this test's own about the account `paper`."""
+    method = contract_method(rpc)
+    with server.channel() as channel:
+        stub: Any = channel.unary_unary(
+            method.path,
+            request_serializer=method.request_type.SerializeToString,
+            response_deserializer=method.response_type.FromString,
+        )
+        return wire.content(stub(method.request_type(account_id="paper", **request), timeout=10))
+
+
+def has_worked(server: ServerProcess) -> bool:
+    """Whether it has placed two quotes, replaced one, and filled."""
+    orders = ask(server, "OrderService/ListOrders").get("orders", [])
+    sides = {order["spec"]["side"] for order in orders}
+    replaced = any(order["generation"] > 1 for order in orders)
+    return len(sides) == 2 and replaced and "fills" in ask(server, "OrderService/ListFills")
+
+
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
+def test_a_market_maker_quotes_follows_its_fills_and_leaves_nothing_behind(
+    language: Language, tmp_path: Path
+) -> None:
+    """Interrupted as by Ctrl+C once it has placed, replaced and filled: no order works, no position is open."""
+    if language.missing:
+        assert not demanded(), f"{language.name}: {language.missing} is not there, and BROKERGATE_CLIENTS=all"
+        pytest.skip(f"{language.name} left out: {language.missing}")
+    language.build()
+    server = ServerProcess(tmp_path)
+    output = tmp_path / "market_maker.log"
+    try:
+        server.start()
+        with output.open("wb") as log:
+            process = subprocess.Popen(
+                [*language.market_maker, "--address", server.address],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=environment(),
+            )
+        try:
+            deadline = time.monotonic() + WORK_TIMEOUT_S
+            while not has_worked(server):
+                assert process.poll() is None, output.read_text("utf-8")
+                assert time.monotonic() < deadline, output.read_text("utf-8")
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(STOP_TIMEOUT_S) == 0, output.read_text("utf-8")
+        finally:
+            process.kill()
+            process.wait()
+        assert "orders" not in ask(server, "OrderService/ListOrders", open_only=True)
+        assert "positions" not in ask(server, "PositionService/ListPositions")
+        assert "fill" in output.read_text("utf-8").lower()
+    finally:
+        server.close()
