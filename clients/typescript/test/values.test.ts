@@ -6,7 +6,18 @@ import { create, fromBinary, type DescMessage, ScalarType, toBinary } from "@buf
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import { decimalText, isDecimal, toExact, toMessage } from "../src/decimals.js";
 import { detailsOf } from "../src/errors.js";
-import { Decimal, ErrorReason, Gateway, GatewayError, isLoopback, newId, OrderType, Side, v1 } from "../src/index.js";
+import {
+  Code,
+  Decimal,
+  ErrorReason,
+  Gateway,
+  GatewayError,
+  isLoopback,
+  newId,
+  OrderType,
+  Side,
+  v1,
+} from "../src/index.js";
 
 const refuses = (run: () => unknown, field: string) =>
   assert.throws(run, (error) => error instanceof GatewayError && error.violations[0]?.field === field);
@@ -124,6 +135,9 @@ test("identifying 64-bit integers are text, counts are bigint", () => {
   assert.equal(fromBinary(v1.EventSchema, toBinary(v1.EventSchema, event)).sequence, "18446744073709551615");
 });
 
+const misfit = (error: unknown) =>
+  error instanceof GatewayError && error.code === Code.INVALID_ARGUMENT && !error.message.includes("hush");
+
 test("a token is never shown, and never sent unencrypted off this machine", () => {
   const gateway = new Gateway("127.0.0.1:1", { token: "hush-hush" });
   for (const shown of [
@@ -134,9 +148,9 @@ test("a token is never shown, and never sent unencrypted off this machine", () =
     assert.ok(!shown.includes("hush-hush"));
   }
   gateway.close();
-  refuses(() => new Gateway("gateway.example:50051", { token: "hush-hush" }), "token");
-  refuses(() => new Gateway("127.0.0.1:1", { token: "hush hush" }), "token");
-  refuses(() => new Gateway("127.0.0.1:1", { tls: { key: "half of a pair" } }), "tls");
+  assert.throws(() => new Gateway("gateway.example:50051", { token: "hush-hush" }), misfit);
+  assert.throws(() => new Gateway("127.0.0.1:1", { token: "hush hush" }), misfit);
+  assert.throws(() => new Gateway("127.0.0.1:1", { tls: { key: "half of a pair" } }), misfit);
   for (const address of ["127.0.0.1:1", "[::1]:1", "localhost", "dns:///localhost:1", "unix:/run/x"]) {
     assert.ok(isLoopback(address), address);
   }
