@@ -3,7 +3,6 @@
 use std::{fmt, net::IpAddr, time::Duration};
 
 use tonic::{
-    Code,
     metadata::{Ascii, MetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
 };
@@ -39,7 +38,8 @@ pub struct Token(MetadataValue<Ascii>);
 impl Token {
     /// The token as it was printed. An [`Error`] for one that is empty or holds blanks or control characters.
     pub fn new(text: &str) -> Result<Self> {
-        let refusal = || misfit("the token is empty or holds blanks or control characters; give it as it was printed");
+        let refusal =
+            || Error::refusal("token", "it is empty or holds blanks or control characters; give it as it was printed");
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(refusal());
         }
@@ -98,21 +98,24 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A channel that connects when it is first used, and again when it is next used.
 pub(crate) fn open_channel(address: &str, options: &Options) -> Result<Channel> {
     if options.token.is_some() && options.tls.is_none() && !is_loopback(address) && !options.allow_plaintext_token {
-        return Err(misfit(format!(
-            "a token for {address:?} would be sent unencrypted; give tls, or allow_plaintext_token where something else \
+        return Err(Error::refusal(
+            "token",
+            format!(
+                "for {address:?} it would be sent unencrypted; give tls, or allow_plaintext_token where something else \
              encrypts"
-        )));
+            ),
+        ));
     }
     let name = &options.client_name;
     if !(1..=64).contains(&name.len()) || !name.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
-        return Err(misfit("client_name must be 1 to 64 characters of printable ASCII"));
+        return Err(Error::refusal("client_name", "it must be 1 to 64 characters of printable ASCII"));
     }
     let uri = match (&options.tls, address.strip_prefix("unix:")) {
         (_, Some(path)) => format!("unix://{}", path.trim_start_matches("//")),
         (None, None) => format!("http://{address}"),
         (Some(_), None) => format!("https://{address}"),
     };
-    let wrong = |what: &'static str| move |error: tonic::transport::Error| misfit(format!("{what}: {}", chain(&error)));
+    let wrong = |field: &'static str| move |error: tonic::transport::Error| Error::refusal(field, chain(&error));
     let mut endpoint = Endpoint::from_shared(uri)
         .and_then(|endpoint| endpoint.user_agent(name.clone()))
         .map_err(wrong("address"))?
@@ -133,10 +136,6 @@ pub(crate) fn open_channel(address: &str, options: &Options) -> Result<Channel> 
         endpoint = endpoint.tls_config(config).map_err(wrong("tls"))?;
     }
     Ok(endpoint.connect_lazy())
-}
-
-fn misfit(text: impl Into<String>) -> Error {
-    Error::new(Code::InvalidArgument, text)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -1,7 +1,7 @@
 /** How the gateway is reached: address, TLS, token, and the settings that find a dead peer. */
 import { isIP } from "node:net";
 import { type ChannelCredentials, Client, credentials, Metadata } from "@grpc/grpc-js";
-import { Code, GatewayError } from "./errors.js";
+import { refusal } from "./errors.js";
 
 /**
  * Encrypt, and check the gateway's certificate against `roots` (PEM), or Node's own authorities where absent. With
@@ -36,13 +36,11 @@ const MAX_RECEIVE_BYTES = 16 * 1024 * 1024;
 
 const bytes = (pem: Buffer | string | undefined): Buffer | null => (pem === undefined ? null : Buffer.from(pem));
 
-const misfit = (text: string) => new GatewayError(Code.INVALID_ARGUMENT, text);
-
 /** gRPC's form. Throws `GatewayError` for half of a pair, Node's own error for what is no PEM. */
 function credentialsOf(tls: Tls | undefined): ChannelCredentials {
   if (tls === undefined) return credentials.createInsecure();
   if ((tls.certificate === undefined) !== (tls.key === undefined)) {
-    throw misfit("tls.certificate and tls.key go together: give both for mTLS, or neither");
+    throw refusal("tls", "certificate and key go together: give both for mTLS, or neither");
   }
   return credentials.createSsl(bytes(tls.roots), bytes(tls.key), bytes(tls.certificate));
 }
@@ -51,11 +49,12 @@ function credentialsOf(tls: Tls | undefined): ChannelCredentials {
 export function openChannel(address: string, options: ConnectOptions): Client {
   const { tls, token, clientName = "brokergate-client-typescript" } = options;
   if (!/^[\x21-\x7e][\x20-\x7e]{0,63}$/.test(clientName)) {
-    throw misfit("clientName must be 1 to 64 characters of printable ASCII");
+    throw refusal("client_name", "it must be 1 to 64 characters of printable ASCII");
   }
   if (token !== undefined && tls === undefined && !isLoopback(address) && !options.allowPlaintextToken) {
-    throw misfit(
-      `a token for ${JSON.stringify(address)} would be sent unencrypted; give tls: {}, or allowPlaintextToken where ` +
+    throw refusal(
+      "token",
+      `for ${JSON.stringify(address)} it would be sent unencrypted; give tls: {}, or allowPlaintextToken where ` +
         "something else encrypts",
     );
   }
@@ -85,7 +84,7 @@ export class Token {
   constructor(text: string) {
     // The value itself stays out of the message.
     if (!/^[\x21-\x7e]+$/.test(text)) {
-      throw misfit("the token is empty or holds blanks or control characters; give it as it was printed");
+      throw refusal("token", "it is empty or holds blanks or control characters; give it as it was printed");
     }
     this.#text = text;
   }
