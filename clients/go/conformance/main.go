@@ -200,7 +200,7 @@ func show(step) (object, error) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		fmt.Fprintf(&text, verb+"\n", client)
 		fmt.Fprintf(&text, verb+"\n", options)
-		fmt.Fprintf(&text, verb+"\n", client.Conn())
+		fmt.Fprintf(&text, verb+"\n", *client)
 	}
 	return object{"text": text.String()}, nil
 }
