@@ -131,13 +131,9 @@ func (err *Error) answerWasLost() bool {
 	return false
 }
 
-// invitesRepeat says whether the same call may succeed later. A deadline has passed for good, and of an outcome that the
-// gateway itself does not know the caller decides.
+// invitesRepeat says whether the same call may succeed later. A deadline has passed for good.
 func (err *Error) invitesRepeat() bool {
-	if err.cause != nil || err.Code == codes.DeadlineExceeded || err.Reason == v1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN {
-		return false
-	}
-	return err.Code == codes.Unavailable || err.answerWasLost()
+	return err.cause == nil && err.Code != codes.DeadlineExceeded && (err.Code == codes.Unavailable || err.answerWasLost())
 }
 
 // leavesOpen says whether this error tells nothing of what an earlier attempt did: it came before the id was looked up.

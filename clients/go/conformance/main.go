@@ -105,9 +105,6 @@ func answer(line []byte) (said object) {
 	if !errors.As(err, &typed) {
 		return object{"failed": fmt.Sprintf("%T: %v", err, err)}
 	}
-	if given.CancelAfterMs > 0 && errors.Is(err, context.Canceled) {
-		return object{"error": object{"code": "CANCELLED"}}
-	}
 	return object{"error": told(typed)}
 }
 

@@ -65,8 +65,8 @@ public final class GatewayException extends RuntimeException {
         Duration delay = null;
         Map<String, String> metadata = Map.of();
         List<FieldViolation> violations = new ArrayList<>();
-        com.google.rpc.Status said = StatusProto.fromThrowable(thrown);
         try {
+            com.google.rpc.Status said = StatusProto.fromThrowable(thrown);
             for (Any detail : said == null ? List.<Any>of() : said.getDetailsList()) {
                 if (detail.is(ErrorInfo.class)) {
                     ErrorInfo info = detail.unpack(ErrorInfo.class);
@@ -83,7 +83,7 @@ public final class GatewayException extends RuntimeException {
                     delay = Duration.ofSeconds(given.getSeconds(), given.getNanos());
                 }
             }
-        } catch (InvalidProtocolBufferException garbage) {
+        } catch (InvalidProtocolBufferException | IllegalArgumentException garbage) {
             // The code and the message are all that there is then.
         }
         ErrorReason reason = ErrorReason.ERROR_REASON_UNSPECIFIED;
@@ -188,15 +188,9 @@ public final class GatewayException extends RuntimeException {
         };
     }
 
-    /**
-     * Whether the same call may succeed later. A deadline has passed for good, and of an outcome that the gateway itself does
-     * not know the caller decides.
-     */
+    /** Whether the same call may succeed later. A deadline has passed for good. */
     boolean invitesRepeat() {
-        if (code == Status.Code.DEADLINE_EXCEEDED || reason == ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN) {
-            return false;
-        }
-        return code == Status.Code.UNAVAILABLE || answerWasLost();
+        return code != Status.Code.DEADLINE_EXCEEDED && (code == Status.Code.UNAVAILABLE || answerWasLost());
     }
 
     /** Whether this error tells nothing of what an earlier attempt did: it came before the id was looked up. */

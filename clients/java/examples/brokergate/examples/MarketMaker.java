@@ -1,0 +1,6 @@
+package brokergate.examples;
+
+/** Quotes. */
+public final class MarketMaker {
+    private MarketMaker() {}
+}
