@@ -20,7 +20,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
@@ -88,7 +87,7 @@ func WithToken(text string) Option {
 	return func(set *settings) error {
 		if !tokenForm.MatchString(text) {
 			// The value itself stays out of the message.
-			return invalid("the token is empty or holds blanks or control characters; give it as it was printed")
+			return refused("token", "is empty or holds blanks or control characters; give it as it was printed")
 		}
 		set.token = func() string { return text }
 		return nil
@@ -142,7 +141,7 @@ func TLSFiles(caFile, certificateFile, keyFile string) (*tls.Config, error) {
 func WithDeadline(deadline time.Duration) Option {
 	return func(set *settings) error {
 		if deadline <= 0 {
-			return invalid(fmt.Sprintf("the deadline %v is not above zero", deadline))
+			return refused("deadline", fmt.Sprintf("%v is not above zero", deadline))
 		}
 		set.deadline = deadline
 		return nil
@@ -156,9 +155,6 @@ func WithClientName(name string) Option {
 		return nil
 	}
 }
-
-// invalid is an error about how to connect.
-func invalid(text string) *Error { return &Error{Code: codes.InvalidArgument, Message: text} }
 
 // Connect makes a client of the gateway at address (host:port). It connects when it is first used; without WithTLS
 // that is plaintext.
@@ -193,7 +189,7 @@ func Connect(address string, options ...Option) (*Client, error) {
 	}
 	if set.token != nil {
 		if set.tls == nil && !set.plaintextToken && !isLoopback(address) {
-			return nil, invalid(fmt.Sprintf("a token does not go to %s over plaintext, where everybody on the way can read "+
+			return nil, refused("token", fmt.Sprintf("does not go to %s over plaintext, where everybody on the way can read "+
 				"it: use WithTLS, or WithPlaintextToken if the way is safe", address))
 		}
 		dial = append(dial, grpc.WithPerRPCCredentials(set.token))

@@ -84,7 +84,7 @@ public final class Decimals {
     }
 
     /** An error of this client's own, in the form that the gateway would have given it. */
-    private static GatewayException refused(List<FieldViolation> violations) {
+    static GatewayException refused(List<FieldViolation> violations) {
         FieldViolation first = violations.get(0);
         return new GatewayException(
                 Status.Code.INVALID_ARGUMENT,

@@ -98,7 +98,7 @@ public final class Gateway implements AutoCloseable {
         public Builder token(String token) {
             if (!TOKEN.matcher(token).matches()) {
                 // The value itself stays out of the message.
-                throw invalid("the token is empty or holds blanks or control characters; give it as it was printed");
+                throw refused("token", "is empty or holds blanks or control characters; give it as it was printed");
             }
             headers = new Metadata();
             headers.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer " + token);
@@ -126,7 +126,7 @@ public final class Gateway implements AutoCloseable {
         /** How long a unary call may take, its repeats included; 10 s where nothing is said. */
         public Builder deadline(Duration given) {
             if (given.isNegative() || given.isZero()) {
-                throw invalid("the deadline " + given + " is not above zero");
+                throw refused("deadline", given + " is not above zero");
             }
             deadline = given;
             return this;
@@ -141,8 +141,9 @@ public final class Gateway implements AutoCloseable {
         /** Makes the client. Throws {@link GatewayException} where a token would go where everybody can read it. */
         public Gateway connect() {
             if (headers != null && tls == null && !plaintextToken && !isLoopback(address)) {
-                throw invalid(
-                        "a token does not go to " + address + " over plaintext, where everybody on the way can read it: use tls, "
+                throw refused(
+                        "token",
+                        "does not go to " + address + " over plaintext, where everybody on the way can read it: use tls, "
                                 + "or plaintextToken if the way is safe");
             }
             ManagedChannelBuilder<?> builder =
@@ -166,8 +167,8 @@ public final class Gateway implements AutoCloseable {
             return "Gateway.Builder(" + address + ")";
         }
 
-        private static GatewayException invalid(String text) {
-            return new GatewayException(Status.Code.INVALID_ARGUMENT, text);
+        private static GatewayException refused(String field, String description) {
+            return Decimals.refused(List.of(new FieldViolation(field, description)));
         }
     }
 
