@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 GRPCURL := .tools/bin/grpcurl
 # import path of each package beside the tests; those that exist
-SOURCES := $(wildcard server/brokergate clients/python/brokergate_client tests tools docs/examples)
+SOURCES := $(wildcard server/brokergate clients/python/brokergate_client tests tools docs/examples clients/python/examples clients/python/conformance/runner.py)
 RELEASE := $(shell git describe --tags --match 'v*' --abbrev=0 2>/dev/null)
 GIT_DIR := $(shell git rev-parse --git-common-dir 2>/dev/null)
 
@@ -41,6 +41,10 @@ grpcurl: $(GRPCURL) ## install grpcurl into .tools/bin, with a Go from PATH or f
 browser: setup ## find Chromium and its driver for the tests of the replay's page, or install Debian's
 	@$(BIN)/python tools/install_browser.py
 
+.PHONY: clients
+clients: setup ## build the clients of other languages that this machine has the toolchains for
+	@$(BIN)/python tools/clients.py build
+
 # Running
 
 .PHONY: serve
@@ -54,15 +58,15 @@ bench: setup ## measure throughput and latency, as ratios to an echo of the same
 # Checking
 
 .PHONY: test
-test: setup check grpcurl browser ## check, then run the tests and print their coverage
+test: setup check grpcurl browser clients ## check, then run the tests and print their coverage
 	@$(BIN)/python tools/run_tests.py fast $(ARGS)
 
 .PHONY: suite
-suite: setup grpcurl browser ## the tests alone, without checks and coverage
+suite: setup grpcurl browser clients ## the tests alone, without checks and coverage
 	@$(BIN)/python tools/run_tests.py fast --no-cov $(ARGS)
 
 .PHONY: slow
-slow: setup grpcurl browser ## the tests marked slow
+slow: setup grpcurl browser clients ## the tests marked slow
 	@$(BIN)/python tools/run_tests.py slow --no-cov $(ARGS)
 
 .PHONY: check

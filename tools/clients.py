@@ -5,8 +5,8 @@ Usage: python tools/clients.py list
        python tools/clients.py test [LANGUAGE ...]
 
 A client is built by its `build.sh` and tested by its `test.sh`, each again only when a source of it, or the contract,
-has changed since it last went well. Languages whose toolchain is not there are left out and said to be, or, with
-BROKERGATE_CLIENTS=all, are an error.
+has changed since it last went well. Languages whose toolchain is not there are left out, and said to be. In the
+environment BROKERGATE_CLIENTS=all makes that an error, and BROKERGATE_CLIENTS="python go" leaves out all others.
 """
 
 from __future__ import annotations
@@ -68,6 +68,16 @@ class Language:
         if self.name == "python":
             return [sys.executable, str(self.folder / "examples" / "market_maker.py")]
         return [str(self.folder / "build" / "market_maker")]
+
+    @property
+    def left_out(self) -> str:
+        """Why it is not to be built or tested here; empty where it is. Raises `RuntimeError` where it must be."""
+        wanted = os.environ.get("BROKERGATE_CLIENTS", "")
+        if self.missing and wanted == "all":
+            raise RuntimeError(f"{self.name}: {self.missing}, and BROKERGATE_CLIENTS=all")
+        if wanted not in ("", "all") and self.name not in wanted.split():
+            return f"BROKERGATE_CLIENTS={wanted}"
+        return self.missing
 
     def build(self) -> None:
         """Build it, unless it is built. Raises `subprocess.CalledProcessError` with the output where that fails."""
@@ -131,11 +141,6 @@ LANGUAGES = (
 )
 
 
-def demanded() -> bool:
-    """Whether every language must be there: BROKERGATE_CLIENTS=all, as `.ci/run` has it."""
-    return os.environ.get("BROKERGATE_CLIENTS") == "all"
-
-
 def language(name: str) -> Language:
     """The language of this name. Raises `KeyError`."""
     return {each.name: each for each in LANGUAGES}[name]
@@ -151,9 +156,15 @@ def main() -> int:
     options = parser.parse_args()
     failed = False
     for each in [language(name) for name in options.languages] or LANGUAGES:
-        if each.missing:
-            print(f"{each.name}: left out ({each.missing})")
-            failed = failed or demanded() or bool(options.languages)
+        try:
+            reason = each.missing if options.languages else each.left_out
+        except RuntimeError as error:
+            print(error)
+            failed = True
+            continue
+        if reason:
+            print(f"{each.name}: left out ({reason})")
+            failed = failed or bool(options.languages)
         elif options.what == "list":
             print(f"{each.name}: {' '.join(each.runner)}")
         else:
