@@ -7,9 +7,9 @@ import base64
 import json
 import sys
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing, suppress
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -40,6 +40,8 @@ from brokergate_client import (
     name_of,
     new_id,
 )
+
+CHUNK = 1000
 
 Step = dict[str, Any]
 Seen = dict[str, Any]
@@ -114,47 +116,68 @@ def _error(error: GatewayError) -> Seen:
     }
 
 
-@dataclass
 class _Open:
-    """A stream that is open, and what came of it that nobody has taken yet."""
+    """A stream that is open. It is read while somebody takes, in chunks, and up to one item further."""
 
-    stream: FillStream | EventStream
-    items: Any
-    next: asyncio.Task[Any] | None = None
-    seen: dict[str, int] = field(default_factory=dict)
-    in_order: bool = True
+    def __init__(self, stream: FillStream | EventStream) -> None:
+        self.stream = stream
+        self.in_order = True
+        self._seen: dict[str, int] = {}
+        self._items: deque[Any] = deque()
+        self._limit = 0
+        self._room = asyncio.Event()
+        self._ready = asyncio.Event()
+        self._error: Exception | None = None
+        self._reader = asyncio.create_task(self._read())
 
-    async def item(self, caught_up: bool, timeout_s: float) -> Any:
-        """The next item, `CaughtUp` when the stream says so and `caught_up` is asked for. Raises `TimeoutError`."""
-        if self.next is None:
-            self.next = asyncio.ensure_future(anext(self.items))
-        live = asyncio.ensure_future(self.stream.caught_up.wait()) if caught_up else None
-        waiting = {self.next} if live is None else {self.next, live}
+    async def _read(self) -> None:
         try:
-            done, _ = await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if live is not None:
-                live.cancel()
-        if self.next in done:
-            got, self.next = self.next, None
-            return got.result()
-        if done:
-            return CaughtUp(self.stream.cursor)
-        raise TimeoutError
+            source: Any = aiter(self.stream)
+            async with aclosing(source) as items:
+                async for item in items:
+                    self._items.append(item)
+                    self._ready.set()
+                    if len(self._items) >= self._limit:
+                        self._room.clear()
+                        await self._room.wait()
+        except Exception as error:  # noqa: BLE001, whoever takes is told
+            self._error = error
+            self._ready.set()
+
+    async def chunk(self, most: int, until_caught_up: bool, timeout_s: float) -> list[Any]:
+        """One to `most` items; none once the stream has caught up. Raises what the stream does, and `TimeoutError`."""
+        self._limit = min(most, CHUNK)
+        if len(self._items) < self._limit:
+            self._ready.clear()
+            self._room.set()
+        if not self._items and self._error is None:
+            waiting = [asyncio.ensure_future(self._ready.wait())]
+            if until_caught_up:
+                waiting.append(asyncio.ensure_future(self.stream.caught_up.wait()))
+            try:
+                await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+                if not any(task.done() for task in waiting):
+                    raise TimeoutError
+            finally:
+                for task in waiting:
+                    task.cancel()
+                self._limit = 0
+        self._limit = 0
+        if not self._items and self._error is not None:
+            raise self._error
+        return [self._items.popleft() for _ in range(min(most, len(self._items)))]
 
     def count(self, item: Fill | Event) -> None:
         """Hold the item's sequence against the one before."""
-        if item.sequence <= self.seen.get(item.account_id, 0):
+        if item.sequence <= self._seen.get(item.account_id, 0):
             self.in_order = False
-        self.seen[item.account_id] = item.sequence
+        self._seen[item.account_id] = item.sequence
 
     async def close(self) -> None:
         """End it, and the call under it."""
-        if self.next is not None:
-            self.next.cancel()
-            with suppress(asyncio.CancelledError, GatewayError, StopAsyncIteration):
-                await self.next
-        await self.items.aclose()
+        self._reader.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._reader
 
 
 class Runner:
@@ -308,35 +331,37 @@ class Runner:
             stream = self._client.events(
                 after=after, start=at, account_ids=account_ids, kinds=kinds, **heartbeat
             )
-        self._streams[step["name"]] = opened = _Open(stream, aiter(stream))
-        opened.next = asyncio.ensure_future(anext(opened.items))
+        self._streams[step["name"]] = _Open(stream)
         return {}
 
     async def _do_take(self, step: Step) -> Seen:
         taken = self._streams[step["name"]]
         until = step.get("until") == "caught_up"
-        count, summary = step.get("count"), step.get("summary", False)
+        count: int = step.get("count", 0)
+        summary = step.get("summary", False)
         deadline = time.monotonic() + step.get("timeout_ms", 20_000) / 1000
         items: list[Seen] = []
         number = 0
         last: Fill | Event | None = None
         ending: Seen = {}
-        while until or number != count:
+        while not ending and (until or number != count):
+            most = CHUNK if until else count - number
             try:
-                item = await taken.item(until, deadline - time.monotonic())
+                chunk = await taken.chunk(most, until, deadline - time.monotonic())
             except TimeoutError:
                 ending = {"timed_out": True}
                 break
-            if isinstance(item, CaughtUp):
-                if until:
-                    ending = {"caught_up": True}
-                    break
-                continue
-            number += 1
-            taken.count(item)
-            last = item
-            if not summary:
-                items.append(_item(item))
+            if not chunk:
+                ending = {"caught_up": True}
+            for item in chunk:
+                if isinstance(item, CaughtUp):
+                    ending = {"caught_up": True} if until else {}
+                    continue
+                number += 1
+                taken.count(item)
+                last = item
+                if not summary:
+                    items.append(_item(item))
         if summary:
             told = None if last is None else _item(last)
             return {"count": number, "in_order": taken.in_order, "last": told, **ending}
