@@ -51,6 +51,11 @@ clients: setup ## build the clients of other languages that this machine has the
 serve: setup ## start the gateway: a paper account on a synthetic market (more: make serve ARGS="--config FILE")
 	@$(BIN)/brokergate serve $(ARGS)
 
+.PHONY: web
+web: ## serve a running gateway to browsers and REST on http://127.0.0.1:50080 (more: make web ARGS="--gateway ADDRESS")
+	@clients/web/build.sh
+	@clients/web/build/brokergate-web $(ARGS)
+
 .PHONY: bench
 bench: setup ## measure throughput and latency, as ratios to an echo of the same run
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
@@ -117,5 +122,6 @@ lock: setup ## write constraints.txt anew: the newest versions that pyproject.to
 
 .PHONY: clean
 clean: ## remove everything that these targets made
+	@rm -rf clients/*/build
 	@rm -rf .venv .venvs .tools .reports .coverage .coverage.* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find server clients tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 
+from tests.e2e.browser import open_browser
 from tests.e2e.console import brokergate
-from tools.install_browser import OPTIONAL, find_browser
 
 DESK, PHONE = (1280, 900), (390, 844)
 SCREENSHOTS = Path(__file__).resolve().parents[2] / ".reports" / "replay"
@@ -88,21 +86,8 @@ class Page:
 
 @pytest.fixture(scope="module")
 def driver() -> Iterator[webdriver.Chrome]:
-    found = find_browser()
-    if found is None:
-        if os.environ.get(OPTIONAL) == "1":
-            pytest.skip(f"no browser, and {OPTIONAL}=1")
-        pytest.fail(f"there is no browser; run tools/install_browser.py as root, or set {OPTIONAL}=1")
-    browser, its_driver = found
-    options = webdriver.ChromeOptions()
-    options.binary_location = browser
-    # In a container there is neither a sandbox for root nor much shared memory.
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    made = webdriver.Chrome(options=options, service=Service(its_driver))
-    yield made
-    made.quit()
+    with open_browser() as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"connectrpc.com/vanguard"
+	"google.golang.org/genproto/googleapis/api/annotations"
+	_ "google.golang.org/genproto/googleapis/rpc/errdetails" // shows the details of errors in words
+	"google.golang.org/grpc/codes"
+	_ "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	brokergatev1 "brokergate/clients/go/brokergate/v1"
+)
+
+// largestMessage is that of the gateway's clients; a page of 1000 orders is well below it.
+const largestMessage = 16 << 20
+
+//go:embed page
+var pages embed.FS
+
+// settings are what the command line says; address is where it listens.
+type settings struct {
+	address, gateway, ca, page string
+	hosts                      []string
+}
+
+// newHandler serves the contract's services, their REST paths and the page.
+func newHandler(settings settings) (http.Handler, error) {
+	backend, err := newBackend(settings)
+	if err != nil {
+		return nil, err
+	}
+	var services []*vanguard.Service
+	for _, name := range serviceNames() {
+		services = append(services, vanguard.NewService(name, backend,
+			vanguard.WithTargetProtocols(vanguard.ProtocolGRPC),
+			vanguard.WithTargetCodecs(vanguard.CodecProto),
+			vanguard.WithNoTargetCompression(),
+			vanguard.WithMaxMessageBufferBytes(largestMessage),
+		))
+	}
+	page, err := pageOf(settings.page)
+	if err != nil {
+		return nil, err
+	}
+	transcoder, err := vanguard.NewTranscoder(services,
+		vanguard.WithRules(restRules()...), vanguard.WithUnknownHandler(page))
+	if err != nil {
+		return nil, err
+	}
+	return guard(transcoder, append(ownNames(settings.address), settings.hosts...)), nil
+}
+
+// newBackend hands calls on to the gateway, over HTTP/2.
+func newBackend(settings settings) (http.Handler, error) {
+	if settings.ca == "" && !isLoopback(settings.gateway) {
+		return nil, fmt.Errorf("the gateway %s is on another machine: give --ca, so that tokens go there encrypted", settings.gateway)
+	}
+	target := &url.URL{Scheme: "http", Host: settings.gateway}
+	transport := &http.Transport{
+		Protocols: new(http.Protocols),
+		// A gateway that has gone without a word is found.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 20 * time.Second, PingTimeout: 10 * time.Second},
+	}
+	if settings.ca == "" {
+		transport.Protocols.SetUnencryptedHTTP2(true)
+	} else {
+		roots, err := rootsOf(settings.ca)
+		if err != nil {
+			return nil, err
+		}
+		target.Scheme = "https"
+		transport.Protocols.SetHTTP2(true)
+		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	}
+	return &httputil.ReverseProxy{
+		Rewrite:       func(request *httputil.ProxyRequest) { request.SetURL(target) },
+		Transport:     transport,
+		FlushInterval: -1,
+		ErrorHandler:  unavailable,
+		ErrorLog:      log.New(os.Stderr, "", log.LstdFlags),
+	}, nil
+}
+
+// rootsOf reads the authorities of a file; nil, the system's own, for `system`.
+func rootsOf(ca string) (*x509.CertPool, error) {
+	if ca == "system" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s has no certificate in it", ca)
+	}
+	return roots, nil
+}
+
+// unavailable answers as gRPC does where the gateway cannot be reached, and says no more of it than that.
+func unavailable(writer http.ResponseWriter, request *http.Request, err error) {
+	if request.Context().Err() == nil {
+		log.Printf("%s: %v", request.URL.Path, err)
+	}
+	writer.Header().Set("Content-Type", "application/grpc")
+	writer.Header().Set("Grpc-Status", fmt.Sprint(int(codes.Unavailable)))
+	writer.Header().Set("Grpc-Message", "the gateway cannot be reached")
+}
+
+// serviceNames are the contract's services, and health.
+func serviceNames() []string {
+	names := []string{"grpc.health.v1.Health"}
+	protoregistry.GlobalFiles.RangeFilesByPackage(
+		brokergatev1.File_brokergate_v1_order_proto.Package(),
+		func(file protoreflect.FileDescriptor) bool {
+			for index := range file.Services().Len() {
+				names = append(names, string(file.Services().Get(index).FullName()))
+			}
+			return true
+		})
+	return names
+}
+
+// restRules are the paths of REST, for what is asked for most; everything else is a POST of JSON to a method's path.
+func restRules() []*annotations.HttpRule {
+	get := func(method, path string) *annotations.HttpRule {
+		return &annotations.HttpRule{Selector: "brokergate.v1." + method, Pattern: &annotations.HttpRule_Get{Get: path}}
+	}
+	post := func(method, path string) *annotations.HttpRule {
+		return &annotations.HttpRule{
+			Selector: "brokergate.v1." + method, Pattern: &annotations.HttpRule_Post{Post: path}, Body: "*"}
+	}
+	return []*annotations.HttpRule{
+		get("AccountService.ListAccounts", "/v1/accounts"),
+		get("AccountService.GetAccount", "/v1/accounts/{account_id}"),
+		get("AccountService.ListBalances", "/v1/accounts/{account_id}/balances"),
+		get("PositionService.ListPositions", "/v1/accounts/{account_id}/positions"),
+		get("InstrumentService.ListInstruments", "/v1/accounts/{account_id}/instruments"),
+		get("MarketDataService.GetQuote", "/v1/accounts/{account_id}/quotes/{symbol=**}"),
+		get("OrderService.ListFills", "/v1/accounts/{account_id}/fills"),
+		get("OrderService.ListOrders", "/v1/accounts/{account_id}/orders"),
+		get("OrderService.GetOrder", "/v1/accounts/{account_id}/orders/{order.client_order_id}"),
+		post("OrderService.PlaceOrder", "/v1/accounts/{account_id}/orders"),
+		post("OrderService.CancelOrder", "/v1/accounts/{account_id}/orders/{order.client_order_id}:cancel"),
+	}
+}
+
+// pageOf serves the page that comes along, or a folder.
+func pageOf(folder string) (http.Handler, error) {
+	var files fs.FS
+	if folder == "" {
+		var err error
+		if files, err = fs.Sub(pages, "page"); err != nil {
+			return nil, err
+		}
+	} else {
+		if found, err := os.Stat(folder); err != nil || !found.IsDir() {
+			return nil, errors.Join(fmt.Errorf("--page %s is no folder", folder), err)
+		}
+		files = os.DirFS(folder)
+	}
+	server := http.FileServerFS(files)
+	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		writer.Header().Set("Content-Security-Policy", "default-src 'self'; frame-ancestors 'none'")
+		writer.Header().Set("X-Content-Type-Options", "nosniff")
+		writer.Header().Set("Cache-Control", "no-cache")
+		server.ServeHTTP(writer, request)
+	}), nil
+}
+
+// guard keeps other people's pages out. A gateway on loopback may be open to all of this machine, and any page in its browser
+// can send requests here: one from another origin, or by a name of its own that leads to this address, is refused.
+func guard(next http.Handler, hosts []string) http.Handler {
+	named := http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
+		if !slices.Contains(hosts, strings.ToLower(request.Host)) {
+			http.Error(writer, "this is not the name of this server (--host)", http.StatusMisdirectedRequest)
+			return
+		}
+		if site := request.Header.Get("Sec-Fetch-Site"); site == "cross-site" && request.Header.Get("Sec-Fetch-Mode") != "navigate" {
+			http.Error(writer, "not for other sites' pages", http.StatusForbidden)
+			return
+		}
+		// A stream's answer begins while HTTP/1.1 still has the request's last bytes, which Go would otherwise cut off.
+		if err := http.NewResponseController(writer).EnableFullDuplex(); err != nil {
+			log.Printf("%s: %v", request.URL.Path, err)
+		}
+		next.ServeHTTP(writer, request)
+	})
+	return http.NewCrossOriginProtection().Handler(named)
+}
+
+// ownNames are those by which a browser of this machine asks.
+func ownNames(address string) []string {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
+		names = append(names, net.JoinHostPort(host, port))
+	}
+	return names
+}
+
+// isLoopback says whether what goes to the address stays on this machine.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
+}

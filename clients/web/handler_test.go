@@ -1,0 +1,110 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func handlerOf(t *testing.T, changed settings) http.Handler {
+	t.Helper()
+	changed.address, changed.gateway = "127.0.0.1:50080", "127.0.0.1:1"
+	handler, err := newHandler(changed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler
+}
+
+func ask(handler http.Handler, method, url string, headers map[string]string) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(method, url, strings.NewReader("{}"))
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Connect-Protocol-Version", "1")
+	for name, value := range headers {
+		request.Header.Set(name, value)
+	}
+	recorder := &fullDuplex{httptest.NewRecorder()}
+	handler.ServeHTTP(recorder, request)
+	return recorder.ResponseRecorder
+}
+
+// fullDuplex is a recorder that can what a connection can.
+type fullDuplex struct{ *httptest.ResponseRecorder }
+
+func (*fullDuplex) EnableFullDuplex() error { return nil }
+
+const method = "/brokergate.v1.AccountService/ListAccounts"
+
+func TestOtherPeoplesPagesAreRefused(t *testing.T) {
+	handler := handlerOf(t, settings{hosts: []string{"trade.example.com"}})
+	for _, one := range []struct {
+		name, verb, url string
+		headers         map[string]string
+		status          int
+	}{
+		{"a page of another origin", "POST", "http://127.0.0.1:50080" + method, map[string]string{"Origin": "http://evil.example"}, 403},
+		{"the same, as browsers tell", "POST", "http://127.0.0.1:50080" + method, map[string]string{"Sec-Fetch-Site": "cross-site"}, 403},
+		{"a read from another site", "GET", "http://127.0.0.1:50080/v1/accounts", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403},
+		{"a name that leads here", "POST", "http://evil.example:50080" + method, nil, 421},
+		{"another port", "POST", "http://127.0.0.1:1" + method, nil, 421},
+		{"a link to the page", "GET", "http://127.0.0.1:50080/", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200},
+		{"its own page", "POST", "http://localhost:50080" + method, map[string]string{"Sec-Fetch-Site": "same-origin"}, 503},
+		{"a proxy in front", "POST", "http://trade.example.com" + method, nil, 503},
+	} {
+		if got := ask(handler, one.verb, one.url, one.headers).Code; got != one.status {
+			t.Errorf("%s: %d, not %d", one.name, got, one.status)
+		}
+	}
+}
+
+func TestAGatewayThatIsDownIsUnavailable(t *testing.T) {
+	answer := ask(handlerOf(t, settings{}), "POST", "http://127.0.0.1:50080"+method, nil)
+	const expected = `{"code":"unavailable","message":"the gateway cannot be reached"}`
+	if answer.Code != http.StatusServiceUnavailable || strings.TrimSpace(answer.Body.String()) != expected {
+		t.Errorf("%d %s", answer.Code, answer.Body)
+	}
+}
+
+func TestTokensGoToOtherMachinesEncryptedAlone(t *testing.T) {
+	for _, gateway := range []string{"10.0.0.1:50051", "gateway:50051", "0.0.0.0:50051", "127.0.0.1.evil.example:1", "gateway"} {
+		if _, err := newHandler(settings{address: "127.0.0.1:1", gateway: gateway}); err == nil {
+			t.Errorf("%s was taken without --ca", gateway)
+		}
+		if _, err := newHandler(settings{address: "127.0.0.1:1", gateway: gateway, ca: "system"}); err != nil {
+			t.Errorf("%s: %v", gateway, err)
+		}
+	}
+	empty := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(empty, []byte("no certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, ca := range []string{empty, filepath.Join(t.TempDir(), "missing.pem")} {
+		if _, err := newHandler(settings{address: "127.0.0.1:1", gateway: "gateway:1", ca: ca}); err == nil {
+			t.Errorf("%s was taken for an authority", ca)
+		}
+	}
+}
+
+func TestItListensOnThisMachineAlone(t *testing.T) {
+	for _, address := range []string{"0.0.0.0:0", ":0", "[::]:0", "192.0.2.1:0"} {
+		if err := run([]string{"--listen", address}); err == nil || !strings.Contains(err.Error(), "this machine alone") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+func TestAFolderIsServedInPlaceOfThePage(t *testing.T) {
+	folder := t.TempDir()
+	if err := os.WriteFile(filepath.Join(folder, "index.html"), []byte("mine"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask(handlerOf(t, settings{page: folder}), "GET", "http://127.0.0.1:50080/", nil).Body.String(); got != "mine" {
+		t.Error(got)
+	}
+	if _, err := newHandler(settings{address: "127.0.0.1:1", gateway: "127.0.0.1:1", page: filepath.Join(folder, "missing")}); err == nil {
+		t.Error("a missing folder was taken")
+	}
+}

@@ -1,0 +1,340 @@
+"""A gateway for browsers and REST: clients/web in a process of its own, before a real gateway, and its page in a real
+browser. Screenshots go to .reports/web."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shlex
+import struct
+import subprocess
+import urllib.parse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
+
+from brokergate.v1 import account_pb2, enums_pb2, event_pb2, order_pb2, order_service_pb2_grpc
+from tests.e2e.browser import open_browser
+from tests.e2e.conftest import StartServer
+from tests.e2e.process import ROOT, ServerProcess, environment, run_brokergate
+from tools.clients import Language, demanded
+
+WEB = Language("web", ("go",))
+SCREENSHOTS = ROOT / ".reports" / "web"
+PATIENCE_S = 20.0
+JSON = {"Content-Type": "application/json", "Connect-Protocol-Version": "1"}
+
+pytestmark = pytest.mark.skipif(
+    bool(WEB.missing) and not demanded(), reason=f"clients/web is left out: {WEB.missing}"
+)
+
+
+@contextmanager
+def served(gateway: str, *arguments: str | Path) -> Iterator[str]:
+    """The web server before a gateway; its address. Built where it is not yet."""
+    WEB.build()
+    with subprocess.Popen(
+        [
+            WEB.folder / "build" / "brokergate-web",
+            "--listen",
+            "127.0.0.1:0",
+            "--gateway",
+            gateway,
+            *arguments,
+        ],
+        stdout=subprocess.PIPE,
+        env=environment(),
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("http://"), line
+            yield line.strip().removeprefix("http://")
+        finally:
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 0
+
+
+@pytest.fixture(scope="module")
+def web(shared_server: ServerProcess) -> Iterator[str]:
+    with served(shared_server.address) as address:
+        yield address
+
+
+def ask(
+    web: str, path: str, body: object = None, *, headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
+    """The status and the JSON that a GET, or a POST of `body`, gets."""
+    connection = http.client.HTTPConnection(web, timeout=PATIENCE_S)
+    try:
+        connection.request(
+            "GET" if body is None else "POST",
+            path,
+            None if body is None else json.dumps(body),
+            {"Content-Type": "application/json"} if headers is None else headers,
+        )
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+def market(client_order_id: str, quantity: str = "0.01", side: str = "SIDE_BUY") -> dict[str, Any]:
+    """A market order, as REST takes it."""
+    order = {"symbol": "BTC/USDT", "side": side, "type": "ORDER_TYPE_MARKET", "quantity": quantity}
+    return {"clientOrderId": client_order_id, "order": order}
+
+
+def test_the_web_server_passes_its_own_tests() -> None:
+    """gofmt, vet, and what needs no gateway."""
+    try:
+        WEB.test()
+    except subprocess.CalledProcessError as error:
+        pytest.fail(error.stdout)
+
+
+def test_rest(web: str) -> None:
+    """Placed once, seen everywhere, cancelled; what is wrong is named."""
+    orders = "/v1/accounts/paper/orders"
+    status, placed = ask(web, orders, market("rest-1"))
+    assert (status, placed["order"]["state"]) == (200, "ORDER_STATE_FILLED")
+    status, again = ask(web, orders, market("rest-1"))
+    assert (status, again["alreadyExisted"]) == (200, True)
+    assert ask(web, f"{orders}/rest-1")[1]["order"] == placed["order"]
+    assert ask(web, f"{orders}?pageSize=1")[1]["orders"] == [placed["order"]]
+    assert ask(web, "/v1/accounts/paper/fills")[1]["fills"][0]["clientOrderId"] == "rest-1"
+    assert ask(web, "/v1/accounts/paper/positions")[1]["positions"][0]["symbol"] == "BTC/USDT"
+    assert {each["currencyCode"] for each in ask(web, "/v1/accounts/paper/balances")[1]["balances"]} >= {
+        "BTC",
+        "USDT",
+    }
+    assert ask(web, "/v1/accounts/paper/quotes/BTC/USDT")[1]["quote"]["bidPrice"]
+    assert ask(web, "/v1/accounts")[1]["accounts"][0]["accountId"] == "paper"
+
+    resting = market("rest-2")
+    resting["order"] |= {"type": "ORDER_TYPE_LIMIT", "limitPrice": "1000"}
+    assert ask(web, orders, resting)[1]["order"]["state"] == "ORDER_STATE_NEW"
+    status, cancelled = ask(web, f"{orders}/rest-2:cancel", {"requestId": "rest-cancel"})
+    assert (status, cancelled["order"]["state"]) == (200, "ORDER_STATE_CANCELED")
+
+    resting["clientOrderId"] = "rest-3"
+    resting["order"]["limitPrice"] = "1000.001"
+    status, error = ask(web, orders, resting)
+    assert (status, error["code"]) == (400, grpc.StatusCode.INVALID_ARGUMENT.value[0])
+    assert error["details"][0]["reason"] == "PRICE_OFF_TICK"
+    assert ask(web, f"{orders}/never")[0] == 404
+
+
+def test_connect(web: str) -> None:
+    """Any method by POST, one without side effects by GET, and its errors in words."""
+    path = "/brokergate.v1.MarketDataService/GetQuote"
+    quoted = {"accountId": "paper", "symbol": "BTC/USDT"}
+    assert ask(web, path, quoted, headers=JSON)[1]["quote"]["symbol"] == "BTC/USDT"
+    query = urllib.parse.urlencode({"connect": "v1", "encoding": "json", "message": json.dumps(quoted)})
+    assert ask(web, f"{path}?{query}", headers={})[1]["quote"]["symbol"] == "BTC/USDT"
+    assert ask(web, "/grpc.health.v1.Health/Check", {}, headers=JSON) == (200, {"status": "SERVING"})
+    status, error = ask(web, path, quoted | {"symbol": "NO/SUCH"}, headers=JSON)
+    assert (status, error["code"]) == (404, "not_found")
+    assert error["details"][0]["debug"]["reason"] == "INSTRUMENT_NOT_FOUND"
+
+
+def test_the_lines_of_the_readme_work_as_pasted(server: ServerProcess) -> None:
+    """From top to bottom, beside a fresh gateway."""
+    text = (WEB.folder / "README.md").read_text("utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("curl ")]
+    assert len(lines) == 7
+    with served(server.address) as web:
+        for line in lines:
+            words = shlex.split(line, comments=True)[1:]
+            headers = dict(word.split(": ", 1) for option, word in pairwise(words) if option == "-H")
+            bodies = [json.loads(word) for option, word in pairwise(words) if option == "-d"]
+            path = words[-1].removeprefix("http://127.0.0.1:50080")
+            status, answer = ask(web, path, *bodies, headers=headers)
+            assert status == 200, f"{line}\n{answer}"
+
+
+def framed(message: Any) -> bytes:
+    """A message as gRPC-Web sends it."""
+    content: bytes = message.SerializeToString()
+    return struct.pack(">BI", 0, len(content)) + content
+
+
+def test_grpc_web(web: str) -> None:
+    """A unary call, and a stream from the journal's beginning until it has caught up."""
+    headers = {"Content-Type": "application/grpc-web+proto", "X-Grpc-Web": "1"}
+    connection = http.client.HTTPConnection(web, timeout=PATIENCE_S)
+
+    def call(method: str, message: Any) -> http.client.HTTPResponse:
+        connection.request("POST", f"/brokergate.v1.{method}", framed(message), headers)
+        response = connection.getresponse()
+        assert response.status == 200
+        return response
+
+    def frame(response: http.client.HTTPResponse) -> tuple[int, bytes]:
+        flags, length = struct.unpack(">BI", response.read(5))
+        return flags, response.read(length)
+
+    answer = call("AccountService/ListAccounts", account_pb2.ListAccountsRequest())
+    flags, content = frame(answer)
+    assert flags == 0
+    assert account_pb2.ListAccountsResponse.FromString(content).accounts[0].account_id == "paper"
+    flags, content = frame(answer)
+    assert flags == 0x80
+    assert b"grpc-status: 0" in content.lower()
+    assert answer.read() == b""
+
+    assert ask(web, "/v1/accounts/paper/orders", market("web-1"))[0] == 200
+    earliest = event_pb2.StreamFillsRequest(start_position=event_pb2.START_POSITION_EARLIEST)
+    stream = call("EventService/StreamFills", earliest)
+    filled: set[str] = set()
+    while True:
+        flags, content = frame(stream)
+        assert flags == 0, content
+        message = event_pb2.StreamFillsResponse.FromString(content)
+        filled |= {event.fill.fill.client_order_id for event in message.batch.events}
+        if message.HasField("caught_up"):
+            break
+    assert "web-1" in filled
+    connection.close()
+
+
+def test_grpc_itself_passes(web: str) -> None:
+    """So one address may serve all."""
+    with grpc.insecure_channel(web) as channel:
+        stub = order_service_pb2_grpc.OrderServiceStub(channel)
+        spec = order_pb2.OrderSpec(
+            symbol="BTC/USDT",
+            side=enums_pb2.SIDE_BUY,
+            type=enums_pb2.ORDER_TYPE_MARKET,
+            quantity="0.01",
+        )
+        placed: order_pb2.PlaceOrderResponse = stub.PlaceOrder(
+            order_pb2.PlaceOrderRequest(account_id="paper", client_order_id="plain-1", order=spec), timeout=10
+        )
+        assert placed.order.state == enums_pb2.ORDER_STATE_FILLED
+
+
+def test_a_gateway_that_is_down(free_address: str) -> None:
+    """Is UNAVAILABLE, in words."""
+    with served(free_address) as web:
+        status, error = ask(web, "/brokergate.v1.AccountService/ListAccounts", {}, headers=JSON)
+    assert (status, error) == (503, {"code": "unavailable", "message": "the gateway cannot be reached"})
+
+
+@pytest.fixture
+def free_address(start_server: StartServer) -> str:
+    """Where a gateway was, and none is."""
+    server = start_server()
+    server.terminate()
+    return server.address
+
+
+class Page:
+    """The page in the browser."""
+
+    def __init__(self, driver: webdriver.Chrome, web: str) -> None:
+        self.driver = driver
+        driver.get_log("browser")  # type: ignore[no-untyped-call]
+        metrics = {"width": 1000, "height": 700, "deviceScaleFactor": 1, "mobile": False}
+        driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        driver.get(f"http://{web}/")
+
+    def await_state(self, state: str) -> None:
+        """Returns once the page says so."""
+        WebDriverWait(self.driver, PATIENCE_S, 0.05).until(lambda _: self.text("state") == state)
+
+    def await_fills(self, client_order_ids: list[str]) -> None:
+        """Returns once these, newest first, are the orders of the newest fills."""
+
+        def are_there(_: webdriver.Chrome) -> bool:
+            shown = list(dict.fromkeys(row[6] for row in self.rows("fills")))
+            return shown[: len(client_order_ids)] == client_order_ids
+
+        WebDriverWait(self.driver, PATIENCE_S, 0.05).until(are_there)
+
+    def text(self, element_id: str) -> str:
+        return self.driver.find_element(By.ID, element_id).text
+
+    def rows(self, table: str) -> list[list[str]]:
+        """The table's cells."""
+        rows = "[...document.getElementById(arguments[0]).tBodies[0].rows]"
+        script = f"return {rows}.map(row => [...row.cells].map(cell => cell.textContent))"
+        found: list[list[str]] = self.driver.execute_script(script, table)
+        return found
+
+    def errors(self) -> list[str]:
+        """What the console complains of since the last look."""
+        return [entry["message"] for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+
+    def screenshot(self, name: str) -> None:
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        assert self.driver.save_screenshot(str(SCREENSHOTS / f"{name}.png"))
+
+
+@pytest.fixture(scope="module")
+def driver() -> Iterator[webdriver.Chrome]:
+    with open_browser() as made:
+        yield made
+
+
+def test_the_page_lists_positions_and_follows_fills(server: ServerProcess, driver: webdriver.Chrome) -> None:
+    """What was before it was opened, what comes while it is, and what comes after the gateway was killed; each once."""
+    with served(server.address) as web:
+        assert ask(web, "/v1/accounts/paper/orders", market("before", "0.2"))[0] == 200
+        page = Page(driver, web)
+        page.await_state("live")
+        page.await_fills(["before"])
+        assert [row[:2] for row in page.rows("positions")] == [["BTC/USDT", "0.2"]]
+
+        assert ask(web, "/v1/accounts/paper/orders", market("while", "0.05", "SIDE_SELL"))[0] == 200
+        page.await_fills(["while", "before"])
+        WebDriverWait(driver, PATIENCE_S, 0.05).until(lambda _: page.rows("positions")[0][1] == "0.15")
+        assert page.errors() == []
+        page.screenshot("live")
+
+        server.kill9()
+        page.await_state("resuming")
+        server.start()
+        page.await_state("live")
+        assert ask(web, "/v1/accounts/paper/orders", market("after", "0.15", "SIDE_SELL"))[0] == 200
+        page.await_fills(["after", "while", "before"])
+        WebDriverWait(driver, PATIENCE_S, 0.05).until(lambda _: page.rows("positions") == [])
+        told = ask(web, "/v1/accounts/paper/fills")[1]["fills"]
+        assert len(page.rows("fills")) == len(told)
+        # Only that the gateway was away.
+        assert all("Failed to load resource" in error for error in page.errors())
+
+
+def test_the_page_asks_for_a_token(start_server: StartServer, driver: webdriver.Chrome) -> None:
+    """Where the gateway wants one: a wrong one is refused in words, the right one opens, and neither is kept."""
+    server = start_server()
+    made = run_brokergate(
+        *("token", "new", "page", "--scope", "read", "--accounts", "paper", "--data-dir", server.data_dir)
+    )
+    token = made.stdout.split()[-1]
+    server.restart()
+    with served(server.address) as web:
+        page = Page(driver, web)
+        for given, state in ((None, "ended"), ("bg_" + "A" * 43, "ended"), (token, "live")):
+            if given is not None:
+                driver.find_element(By.ID, "token").send_keys(given)
+                driver.find_element(By.CSS_SELECTOR, "#login button").click()
+            page.await_state(state)
+            if state == "ended":
+                assert page.text("problem").startswith("TOKEN_INVALID: ")
+                # What could not be read is not shown as empty.
+                assert "No position is open" not in driver.find_element(By.TAG_NAME, "body").text
+                page.screenshot("token")
+        assert not driver.find_element(By.ID, "login").is_displayed()
+        assert "No position is open" in driver.find_element(By.TAG_NAME, "body").text
+        assert driver.execute_script("return localStorage.length + sessionStorage.length") == 0
+        assert token not in driver.page_source
