@@ -34,11 +34,13 @@ _MADE = {"build", "target", "node_modules", "dist", "__pycache__"}
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A client. `programs` are what a machine must have to build it; `files` of which one must be there."""
+    """A client. `programs` are what a machine must have to build it; `files` of which one must be there, unless
+    `build.sh` can install them by apt, as root."""
 
     name: str
     programs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    by_apt: bool = False
 
     @property
     def folder(self) -> Path:
@@ -51,7 +53,8 @@ class Language:
         if not (self.folder / "build.sh").exists() and self.name != "python":
             return "no build.sh"
         lacking = [program for program in self.programs if shutil.which(program) is None]
-        if self.files and not any(Path(file).exists() for file in self.files):
+        installs = self.by_apt and os.geteuid() == 0 and shutil.which("apt-get") is not None
+        if self.files and not installs and not any(Path(file).exists() for file in self.files):
             lacking.append(self.files[0])
         return ", ".join(lacking)
 
@@ -137,7 +140,7 @@ LANGUAGES = (
     Language("typescript", ("node", "npm")),
     Language("java", ("java", "mvn")),
     Language("rust", ("cargo",)),
-    Language("cpp", ("cmake", "g++", "make")),
+    Language("cpp", ("cmake", "g++", "make"), ("/usr/include/grpcpp/grpcpp.h",), by_apt=True),
 )
 
 
