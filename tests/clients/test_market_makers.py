@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -77,5 +78,27 @@ def test_a_market_maker_quotes_follows_its_fills_and_leaves_nothing_behind(
         assert "orders" not in ask(server, "OrderService/ListOrders", open_only=True)
         assert "positions" not in ask(server, "PositionService/ListPositions")
         assert "fill" in output.read_text("utf-8").lower()
+    finally:
+        server.close()
+
+
+def test_the_notebook_trades_and_tells_what_came_of_it(tmp_path: Path) -> None:
+    """As a script, from its first cell to its last; what it shows is flat."""
+    server = ServerProcess(tmp_path)
+    try:
+        server.start()
+        told = subprocess.run(
+            [sys.executable, ROOT / "clients" / "python" / "examples" / "market_maker_notebook.py"],
+            cwd=tmp_path,
+            env=environment({"BROKERGATE_ADDRESS": server.address, "BROKERGATE_SECONDS": "2"}),
+            capture_output=True,
+            text=True,
+            timeout=WORK_TIMEOUT_S,
+            check=False,
+        )
+        assert told.returncode == 0, told.stderr
+        assert "flat" in told.stdout.splitlines()[-1]
+        fills = len(ask(server, "OrderService/ListFills").get("fills", []))
+        assert told.stdout.splitlines()[-1].startswith(f"{fills} fills")
     finally:
         server.close()

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -122,8 +123,10 @@ async def run(options: argparse.Namespace) -> None:
         )
         cursor = await gateway.cursor(options.account)
         over = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, over.set)
+        # Signals are the main thread's; in a notebook this may run in another.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, over.set)
         tasks = [
             asyncio.create_task(maker.follow_fills(cursor)),
             asyncio.create_task(maker.follow_market(options.interval)),
