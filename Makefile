@@ -105,9 +105,11 @@ format: setup ## put the code into its form
 # Making
 
 .PHONY: generate
-generate: setup ## write the code of proto/ for Python and Go, and the pages of docs/ that the code tells
+generate: setup ## write the code of proto/ for Python, Go, TypeScript and Rust, and the pages of docs/ that the code tells
 	@$(BIN)/python tools/generate.py
 	@$(BIN)/python tools/generate_go.py
+	@PYTHON=$(CURDIR)/$(BIN)/python clients/typescript/generate.sh
+	@PYTHON=$(CURDIR)/$(BIN)/python clients/rust/generate.sh
 	@$(BIN)/python tools/configuration_docs.py
 	@$(BIN)/python tools/lifecycle_docs.py
 	@$(BIN)/python tools/conformance_docs.py
@@ -124,4 +126,5 @@ lock: setup ## write constraints.txt anew: the newest versions that pyproject.to
 clean: ## remove everything that these targets made
 	@rm -rf clients/*/build
 	@rm -rf .venv .venvs .tools .reports .coverage .coverage.* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf clients/*/build clients/*/target clients/*/node_modules
 	@find server clients tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -5,6 +5,7 @@ cd "$(dirname "$0")"
 
 python=${PYTHON:-../../.venv/bin/python}
 out=${1:-src/gen}
+[ -x node_modules/.bin/protoc-gen-es ] || npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 rm -rf "$out"
 mkdir -p "$out"
 "$python" -m grpc_tools.protoc --proto_path=../../proto \

@@ -8,10 +8,10 @@ use std::{collections::HashMap, env, error, future::pending, time::Duration};
 
 use bigdecimal::BigDecimal;
 use brokergate_client::{
-    Change, Error, FillOptions, Gateway, Item, Once, Options, Order, OrderName, Start, Token, decimal, limit_order,
+    Change, Code, FillOptions, Gateway, Item, Once, Options, Order, OrderName, Start, Token, decimal, limit_order,
     v1::{
-        CancelAllOrdersRequest, ClosePositionRequest, ErrorReason, GetOrderRequest, ListPositionsRequest,
-        MarketDataKind, OrderState, Quote, Side, StreamMarketDataRequest, get_order_request, market_data_update::Data,
+        CancelAllOrdersRequest, ClosePositionRequest, GetOrderRequest, ListPositionsRequest, MarketDataKind,
+        OrderState, Quote, Side, StreamMarketDataRequest, get_order_request, market_data_update::Data,
         stream_market_data_request::Target,
     },
 };
@@ -62,8 +62,9 @@ impl Maker {
                 self.replaced += 1;
                 moved
             }
-            // It filled, or changed, before it could be moved: the next quote begins anew.
-            Err(error) if changed_meanwhile(&error) => {
+            // It filled or changed before it could be moved, or would take there: the next quote goes on from what it is
+            // now.
+            Err(error) if error.code == Code::FailedPrecondition => {
                 let target = Some(get_order_request::Target::AccountId(account.to_owned()));
                 let answer = self.gateway.call(GetOrderRequest { target, order: Some(name.into()) }).await?;
                 answer.order.unwrap_or_default().try_into()?
@@ -137,10 +138,6 @@ impl Maker {
         let left = self.gateway.call(held).await?.positions.into_iter().find(|each| here(&each.symbol));
         Ok(left.map_or_else(|| "0".to_owned(), |position| position.quantity))
     }
-}
-
-fn changed_meanwhile(error: &Error) -> bool {
-    matches!(error.reason, ErrorReason::OrderEnded | ErrorReason::GenerationMismatch | ErrorReason::ReplaceBelowFilled)
 }
 
 /// The best bid and ask for ever: the stream is opened again where it ends.

@@ -1,7 +1,6 @@
 /** The conformance runner: does the steps of clients/CONFORMANCE.md through this client, and prints what it saw. */
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
 import { inspect } from "node:util";
 import { type DescMethod, type DescMethodUnary, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { decimalText } from "../src/decimals.js";
@@ -22,12 +21,14 @@ const SERVICES = [
   v1.TradingControlService,
 ];
 
+type Next = IteratorResult<client.Fill | client.EventItem, void>;
+
 interface OpenStream {
   readonly stream: client.FillStream | client.EventStream;
   readonly items: AsyncGenerator<client.Fill | client.EventItem, void>;
   readonly last: Map<string, bigint>;
   /** A read that a `take` began and did not wait for. */
-  pending: Promise<IteratorResult<client.Fill | client.EventItem, void>> | undefined;
+  pending: Promise<Next> | undefined;
   inOrder: boolean;
 }
 
@@ -135,56 +136,52 @@ function orderNameOf(step: Step): client.OrderName {
   return step.order_id ? { orderId: step.order_id } : { clientOrderId: step.client_order_id };
 }
 
-/** An event or fill that `step` wants, "caught_up", or "timed_out". */
-async function nextOf(open: OpenStream, step: Step, deadline: number) {
-  const timer = new AbortController();
-  const late = sleep(Math.max(deadline - performance.now(), 0), "timed_out" as const, { signal: timer.signal });
-  late.catch(() => undefined);
-  try {
-    for (;;) {
-      if (open.stream.isCaughtUp && step.until === "caught_up") return "caught_up";
-      open.pending ??= open.items.next();
-      const waits: Promise<unknown>[] = [open.pending, late];
-      if (step.until === "caught_up") waits.push(open.stream.caughtUp().then(() => "caught_up"));
-      const first = await Promise.race(waits);
-      if (first === "timed_out") return "timed_out";
-      if (first === "caught_up") continue;
-      open.pending = undefined;
-      const { value } = first as IteratorResult<client.Fill | client.EventItem, void>;
-      if (value === undefined) throw new Error("the stream has ended");
-      if (value.kind === "caughtUp" || value.kind === "snapshot") continue;
-      return value;
-    }
-  } finally {
-    timer.abort();
-  }
-}
+type Ending = "caught_up" | "timed_out";
 
 async function take(step: Step) {
   const open = openStream(step.name);
-  const deadline = performance.now() + (step.timeout_ms ?? 20_000);
   const items: unknown[] = [];
-  const ending: Step = {};
-  let count = 0;
+  let [count, ending]: [number, Ending | undefined] = [0, undefined];
   let last: client.Fill | client.Event | undefined;
-  while (step.count == null || count < step.count) {
-    const next = await nextOf(open, step, deadline).catch((error) => {
-      open.pending = undefined;
-      throw error;
-    });
-    if (typeof next === "string") {
-      ending[next] = true;
-      break;
-    }
-    count += 1;
-    last = next;
-    const sequence = BigInt(next.sequence);
-    if (sequence <= (open.last.get(next.accountId) ?? 0n)) open.inOrder = false;
-    open.last.set(next.accountId, sequence);
-    if (!step.summary) items.push(itemOf(next));
+  // One waiter that is told by whoever comes first: racing promises that live long would keep every item alive.
+  let wake = () => {};
+  const end = (how: Ending) => {
+    ending ??= how;
+    wake();
+  };
+  const timer = setTimeout(() => end("timed_out"), step.timeout_ms ?? 20_000);
+  if (step.until === "caught_up") {
+    if (open.stream.isCaughtUp) end("caught_up");
+    else void open.stream.caughtUp().then(() => end("caught_up"));
   }
-  if (!step.summary) return { items, ...ending };
-  return { count, in_order: open.inOrder, last: last === undefined ? null : itemOf(last), ...ending };
+  try {
+    while (ending === undefined && (step.count == null || count < step.count)) {
+      open.pending ??= open.items.next();
+      const next = await new Promise<Next | undefined>((resolve, reject) => {
+        wake = () => resolve(undefined);
+        open.pending?.then(resolve, reject);
+      }).catch((error) => {
+        open.pending = undefined;
+        throw error;
+      });
+      if (next === undefined) break;
+      open.pending = undefined;
+      const { value } = next;
+      if (value === undefined) throw new Error("the stream has ended");
+      if (value.kind === "caughtUp" || value.kind === "snapshot") continue;
+      count += 1;
+      last = value;
+      const sequence = BigInt(value.sequence);
+      if (sequence <= (open.last.get(value.accountId) ?? 0n)) open.inOrder = false;
+      open.last.set(value.accountId, sequence);
+      if (!step.summary) items.push(itemOf(value));
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  const how = ending === undefined ? {} : { [ending]: true };
+  if (!step.summary) return { items, ...how };
+  return { count, in_order: open.inOrder, last: last === undefined ? null : itemOf(last), ...how };
 }
 
 const STEPS: Record<string, (step: Step) => unknown> = {

@@ -8,8 +8,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import {
+  Code,
   Decimal,
-  ErrorReason,
   type Exact,
   Gateway,
   GatewayError,
@@ -66,9 +66,8 @@ async function quoteAt(side: Side.BUY | Side.SELL, price: Decimal | undefined): 
       else quotes.delete(side);
     }
   } catch (error) {
-    // It filled, or changed, before it could be moved: the next quote begins anew.
-    const gone = [ErrorReason.ORDER_ENDED, ErrorReason.GENERATION_MISMATCH, ErrorReason.REPLACE_BELOW_FILLED];
-    if (!(error instanceof GatewayError && gone.includes(error.reason)) || order === undefined) throw error;
+    // It filled or changed before it could be moved, or would take there: the next quote goes on from what it is now.
+    if (!(error instanceof GatewayError && error.code === Code.FAILED_PRECONDITION) || order === undefined) throw error;
     const now = (
       await gateway.orders.getOrder({
         target: { case: "accountId", value: account },

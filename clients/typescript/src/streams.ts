@@ -111,7 +111,7 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
   protected awaitsSnapshot: boolean;
   #epoch = "";
   #seen = new Map<string, bigint>();
-  #waiting: (() => void)[] = [];
+  #whenLive: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
 
   constructor(
     caller: Caller,
@@ -129,7 +129,13 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
 
   /** Resolves once the stream is live; somebody has to iterate it meanwhile. */
   caughtUp(): Promise<void> {
-    return this.isCaughtUp ? Promise.resolve() : new Promise((resolve) => this.#waiting.push(resolve));
+    if (this.isCaughtUp) return Promise.resolve();
+    if (this.#whenLive === undefined) {
+      let resolve = () => {};
+      const promise = new Promise<void>((done) => (resolve = done));
+      this.#whenLive = { promise, resolve };
+    }
+    return this.#whenLive.promise;
   }
 
   /** End it, also one that waits: iterating then ends without an error. */
@@ -205,7 +211,8 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
 
   #live(): void {
     this.isCaughtUp = true;
-    for (const resolve of this.#waiting.splice(0)) resolve();
+    this.#whenLive?.resolve();
+    this.#whenLive = undefined;
   }
 
   /** Whether a new connection can help. Before the first one stood, a crowded gateway is the caller's to know. */
