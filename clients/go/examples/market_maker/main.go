@@ -77,6 +77,7 @@ func run(ctx context.Context) error {
 	maker := &maker{client: client, quantity: quantity, tick: tick}
 	fills := client.Fills(ctx, brokergate.From{Accounts: []string{*account}, Symbols: []string{*symbol}, After: cursor})
 	// What goes wrong in one of the two streams ends the other.
+	given := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	quotes := make(chan brokergate.Quote)
@@ -107,13 +108,15 @@ func run(ctx context.Context) error {
 	// The time is over; cancelling and closing get a time of their own.
 	last, done := context.WithTimeout(context.Background(), 10*time.Second)
 	defer done()
-	err = maker.flatten(last)
+	if err := maker.flatten(last); err != nil {
+		return err
+	}
 	fmt.Printf("placed %d, replaced %d, fills %d (bought %v, sold %v), errors %d; flat\n",
 		maker.placed, maker.replaced, maker.fills, maker.bought, maker.sold, maker.errors)
-	if cause := context.Cause(ctx); err == nil && ctx.Err() != cause {
-		err = cause
+	if given.Err() == nil {
+		return context.Cause(ctx)
 	}
-	return err
+	return nil
 }
 
 // follow hands over quotes until the context ends; market data is opened anew where its stream breaks, since it has no

@@ -1,6 +1,285 @@
 package brokergate.examples;
 
-/** Quotes. */
+import brokergate.client.Change;
+import brokergate.client.Decimals;
+import brokergate.client.Fill;
+import brokergate.client.From;
+import brokergate.client.Gateway;
+import brokergate.client.GatewayException;
+import brokergate.client.Order;
+import brokergate.client.Orders;
+import brokergate.client.ResumingStream;
+import brokergate.client.Target;
+import brokergate.v1.CancelAllOrdersRequest;
+import brokergate.v1.ClosePositionRequest;
+import brokergate.v1.ErrorReason;
+import brokergate.v1.GetInstrumentRequest;
+import brokergate.v1.InstrumentServiceGrpc;
+import brokergate.v1.MarketDataServiceGrpc;
+import brokergate.v1.MarketDataUpdate;
+import brokergate.v1.OrderServiceGrpc;
+import brokergate.v1.PositionServiceGrpc;
+import brokergate.v1.Quote;
+import brokergate.v1.Side;
+import brokergate.v1.StreamMarketDataRequest;
+import brokergate.v1.StreamMarketDataResponse;
+import io.grpc.stub.StreamObserver;
+import java.math.BigDecimal;
+import java.math.RoundingMode;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+
+/**
+ * A market maker for a paper account: it quotes one bid and one ask around the mid of StreamMarketData, moves them with it,
+ * follows its fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
+ *
+ * <pre>build/market_maker --seconds 30</pre>
+ */
 public final class MarketMaker {
-    private MarketMaker() {}
+    private static final BigDecimal TWO = BigDecimal.valueOf(2);
+
+    private final Gateway gateway;
+    private final String account;
+    private final String symbol;
+    private final BigDecimal quantity;
+    private final BigDecimal away;
+    private final BigDecimal most;
+    private final BigDecimal tick;
+    private final Map<Side, Order> orders = new HashMap<>();
+    private final AtomicReference<Quote> newest = new AtomicReference<>();
+    private volatile BigDecimal position = BigDecimal.ZERO;
+    private volatile int fills;
+    private volatile GatewayException broken;
+    private int placed;
+    private int replaced;
+
+    private MarketMaker(Gateway gateway, Map<String, String> options) {
+        this.gateway = gateway;
+        account = options.get("account");
+        symbol = options.get("symbol");
+        quantity = new BigDecimal(options.get("quantity"));
+        most = quantity.multiply(new BigDecimal(options.get("most")));
+        GetInstrumentRequest request =
+                GetInstrumentRequest.newBuilder().setAccountId(account).setSymbol(symbol).build();
+        tick = Decimals.of(
+                gateway.call(InstrumentServiceGrpc.getGetInstrumentMethod(), request).getInstrument().getPriceIncrement());
+        away = tick.multiply(new BigDecimal(options.get("ticks")));
+    }
+
+    /** Makes a market until Ctrl+C, or for --seconds. */
+    public static void main(String[] arguments) throws InterruptedException {
+        Map<String, String> options =
+                new HashMap<>(
+                        Map.of(
+                                "address", "127.0.0.1:50051",
+                                "account", "paper",
+                                "symbol", "BTC/USDT",
+                                "quantity", "0.01",
+                                "ticks", "50",
+                                "most", "5",
+                                "interval", "0.2",
+                                "seconds", "0"));
+        for (int index = 0; index + 1 < arguments.length; index += 2) {
+            String name = arguments[index].replaceFirst("^--", "");
+            if (options.put(name, arguments[index + 1]) == null) {
+                throw new IllegalArgumentException("no option " + arguments[index]);
+            }
+        }
+        Gateway.Builder builder = Gateway.at(options.get("address"));
+        String token = System.getenv("BROKERGATE_TOKEN");
+        if (token != null) {
+            builder.token(token);
+        }
+        CountDownLatch interrupted = new CountDownLatch(1);
+        CountDownLatch over = new CountDownLatch(1);
+        AtomicInteger status = new AtomicInteger(1);
+        // The virtual machine ends once its hooks have: here, after the position is closed.
+        Thread hook =
+                new Thread(
+                        () -> {
+                            interrupted.countDown();
+                            try {
+                                over.await(30, TimeUnit.SECONDS);
+                            } catch (InterruptedException hurried) {
+                                Thread.currentThread().interrupt();
+                            }
+                            // Ctrl+C is how it is meant to end; without this the status would be that of a signal.
+                            Runtime.getRuntime().halt(status.get());
+                        });
+        Runtime.getRuntime().addShutdownHook(hook);
+        try (Gateway gateway = builder.connect()) {
+            new MarketMaker(gateway, options).run(interrupted, options);
+            status.set(0);
+        } catch (GatewayException failed) {
+            System.err.println(failed);
+        }
+        over.countDown();
+        if (interrupted.getCount() > 0) {
+            Runtime.getRuntime().removeShutdownHook(hook);
+            System.exit(status.get());
+        }
+    }
+
+    private void run(CountDownLatch interrupted, Map<String, String> options) throws InterruptedException {
+        double seconds = Double.parseDouble(options.get("seconds"));
+        long end = System.nanoTime() + (long) (seconds * 1e9);
+        long interval = (long) (Double.parseDouble(options.get("interval")) * 1000);
+        ResumingStream<Fill> stream = gateway.fills(From.after(gateway.cursor(account), account).symbols(symbol));
+        Thread follower = new Thread(() -> follow(stream), "fills");
+        follower.start();
+        subscribe(interval);
+        while (broken == null
+                && (seconds == 0 || System.nanoTime() - end < 0)
+                && !interrupted.await(interval, TimeUnit.MILLISECONDS)) {
+            Quote quote = newest.getAndSet(null);
+            if (quote != null && quote.hasBidPrice() && quote.hasAskPrice()) {
+                move(Decimals.of(quote.getBidPrice()), Decimals.of(quote.getAskPrice()));
+            }
+        }
+        flatten();
+        stream.close();
+        follower.join();
+        System.out.printf("placed %d, replaced %d, fills %d; flat%n", placed, replaced, fills);
+        if (broken != null) {
+            throw broken;
+        }
+    }
+
+    private void follow(ResumingStream<Fill> stream) {
+        try {
+            while (true) {
+                Fill fill = stream.next();
+                boolean buy = fill.message().getSide() == Side.SIDE_BUY;
+                position = position.add(buy ? fill.quantity() : fill.quantity().negate());
+                fills++;
+                System.out.printf(
+                        "%s %s at %s, position %s%n",
+                        buy ? "BUY" : "SELL",
+                        fill.quantity().toPlainString(),
+                        fill.price().toPlainString(),
+                        position.toPlainString());
+            }
+        } catch (GatewayException ended) {
+            if (ended.code() != io.grpc.Status.Code.CANCELLED) {
+                broken = ended;
+            }
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Keeps the newest quote; market data has no cursor to resume from, and is opened anew where its stream ends. */
+    private void subscribe(long interval) {
+        StreamMarketDataRequest request =
+                StreamMarketDataRequest.newBuilder()
+                        .setAccountId(account)
+                        .addSymbols(symbol)
+                        .setMinInterval(
+                                com.google.protobuf.Duration.newBuilder()
+                                        .setSeconds(interval / 1000)
+                                        .setNanos((int) (interval % 1000) * 1_000_000))
+                        .build();
+        MarketDataServiceGrpc.newStub(gateway.channel())
+                .streamMarketData(
+                        request,
+                        new StreamObserver<>() {
+                            @Override
+                            public void onNext(StreamMarketDataResponse answer) {
+                                for (MarketDataUpdate update : answer.getUpdatesList()) {
+                                    if (update.hasQuote()) {
+                                        newest.set(update.getQuote());
+                                    }
+                                }
+                            }
+
+                            @Override
+                            public void onError(Throwable thrown) {
+                                GatewayException error = GatewayException.of(thrown);
+                                if (error.code() == io.grpc.Status.Code.UNAVAILABLE) {
+                                    System.out.println("market data: " + error);
+                                    pause();
+                                    subscribe(interval);
+                                } else {
+                                    broken = error;
+                                }
+                            }
+
+                            @Override
+                            public void onCompleted() {
+                                pause();
+                                subscribe(interval);
+                            }
+                        });
+    }
+
+    private static void pause() {
+        try {
+            Thread.sleep(Duration.ofSeconds(1).toMillis());
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Puts both quotes around the mid, never where they would take. */
+    private void move(BigDecimal bid, BigDecimal ask) {
+        BigDecimal mid = bid.add(ask).divide(TWO);
+        BigDecimal below = onTick(mid.subtract(away), RoundingMode.FLOOR).min(bid);
+        BigDecimal above = onTick(mid.add(away), RoundingMode.CEILING).max(ask);
+        quote(Side.SIDE_BUY, below, position.compareTo(most) < 0);
+        quote(Side.SIDE_SELL, above, position.compareTo(most.negate()) > 0);
+    }
+
+    private BigDecimal onTick(BigDecimal price, RoundingMode rounding) {
+        return price.divide(tick, 0, rounding).multiply(tick);
+    }
+
+    /** Has the side's order work at the price, or not at all. */
+    private void quote(Side side, BigDecimal price, boolean wanted) {
+        Target target = Target.account(account);
+        Order order = orders.remove(side);
+        try {
+            if (order == null && wanted) {
+                order = gateway.place(target, Orders.limit(symbol, side, quantity, price).setPostOnly(true)).order();
+                placed++;
+            } else if (order != null && !wanted) {
+                order = gateway.cancel(target, Orders.byId(order.orderId()));
+            } else if (order != null && price.compareTo(Decimals.of(order.message().getSpec().getLimitPrice())) != 0) {
+                int generation = order.message().getGeneration();
+                order = gateway.replace(target, Orders.byId(order.orderId()), generation, new Change().limitPrice(price));
+                replaced++;
+            }
+        } catch (GatewayException error) {
+            if (error.reason() != ErrorReason.ERROR_REASON_ORDER_ENDED) {
+                System.out.println(side + ": " + error);
+            }
+            order = order == null ? null : gateway.order(target, Orders.byId(order.orderId()));
+        }
+        if (order != null && !order.ended()) {
+            orders.put(side, order);
+        }
+    }
+
+    /** Cancels what works on the symbol and closes the position. */
+    private void flatten() {
+        gateway.call(
+                OrderServiceGrpc.getCancelAllOrdersMethod(),
+                CancelAllOrdersRequest.newBuilder().setAccountId(account).setSymbol(symbol).build());
+        try {
+            brokergate.v1.Order closing =
+                    gateway.call(
+                                    PositionServiceGrpc.getClosePositionMethod(),
+                                    ClosePositionRequest.newBuilder().setAccountId(account).setSymbol(symbol).build())
+                            .getOrder();
+            System.out.println("closed: " + closing.getSpec().getSide() + " " + closing.getCumQuantity());
+        } catch (GatewayException error) {
+            if (error.reason() != ErrorReason.ERROR_REASON_POSITION_NOT_FOUND) {
+                throw error;
+            }
+        }
+    }
 }
