@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 rm -rf build/lint
 mkdir -p build/lint
-find src/main/java conformance examples -name '*.java' -print0 | xargs -0 \
+find src/main/java src/test/java conformance examples -name '*.java' -print0 | xargs -0 \
     javac -Xlint:all -Werror -proc:none --release 17 -d build/lint -cp "target/classes:$(cat build/classpath)"
-mvn --quiet --batch-mode --no-transfer-progress --offline surefire:test
+java -Xmx256m -XX:+UseSerialGC -cp "target/classes:target/test-classes:$(cat build/classpath)" \
+    org.junit.platform.console.ConsoleLauncher execute --disable-banner --details=summary \
+    --scan-classpath target/test-classes --fail-if-no-tests

@@ -231,24 +231,17 @@ public final class Gateway implements AutoCloseable {
             lost = lost || error.answerWasLost();
             // Any other error is the gateway's final word on the id, after it has looked the id up.
             error.about(id, lost && !id.isEmpty() && error.leavesOpen());
-            connection.expectOpen(id, error.outcomeUnknown());
-            if (!error.invitesRepeat() || cancelled()) {
+            if (!error.invitesRepeat()) {
                 throw error;
             }
+            connection.expectWanted(error);
             long pause = pauses.next(error.retryDelay());
             if (System.nanoTime() + pause - end >= 0) {
                 throw error;
             }
             connection.pause(pause);
-            connection.expectOpen(id, error.outcomeUnknown());
-            if (cancelled()) {
-                throw new GatewayException(Status.Code.CANCELLED, "the caller cancelled").about(id, error.outcomeUnknown());
-            }
+            connection.expectWanted(error);
         }
-    }
-
-    private static boolean cancelled() {
-        return Thread.currentThread().isInterrupted() || Context.current().isCancelled();
     }
 
     /** Places an order under an id that is made for it. */
@@ -409,9 +402,11 @@ public final class Gateway implements AutoCloseable {
             streams.remove(stream);
         }
 
-        void expectOpen(String id, boolean outcomeUnknown) {
-            if (closed) {
-                throw new GatewayException(Status.Code.CANCELLED, "this client was closed").about(id, outcomeUnknown);
+        /** Throws where the client is closed, or the caller has cancelled or is interrupted: no repeat is wanted then. */
+        void expectWanted(GatewayException last) {
+            if (closed || Thread.currentThread().isInterrupted() || Context.current().isCancelled()) {
+                String why = closed ? "this client was closed" : "the caller cancelled";
+                throw new GatewayException(Status.Code.CANCELLED, why).about(last.requestId(), last.outcomeUnknown());
             }
         }
 
