@@ -96,6 +96,7 @@ check-proto: setup
 	@$(BIN)/buf lint
 	@$(if $(RELEASE),$(BIN)/buf breaking --against '$(GIT_DIR)#tag=$(RELEASE)',echo 'buf breaking: no release yet')
 	@$(BIN)/python tools/generate.py --check
+	@$(if $(shell command -v go),$(BIN)/python tools/generate_go.py --check,echo 'clients/go: no Go to check its generated code with')
 
 .PHONY: format
 format: setup ## put the code into its form
