@@ -3,8 +3,9 @@
 //
 //     market_maker --account paper --symbol BTC/USDT --seconds 60
 //
-// The gateway is at BROKERGATE_ADDRESS (127.0.0.1:50051), the token in BROKERGATE_TOKEN. It closes the account's whole
-// position in the symbol, also what was there before. An example of the client, not of how to earn money.
+// The gateway is at --address or BROKERGATE_ADDRESS (127.0.0.1:50051), the token in BROKERGATE_TOKEN. It closes the
+// account's whole position in the symbol, also what was there before. An example of the client, not of how to earn
+// money.
 
 #include <csignal>
 #include <cstdlib>
@@ -157,7 +158,7 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
   const std::string account_id = arguments["--account"], symbol = arguments["--symbol"];
   Options options;
   options.token = setting("BROKERGATE_TOKEN", "");
-  const Gateway gateway(setting("BROKERGATE_ADDRESS", "127.0.0.1:50051"), options);
+  const Gateway gateway(arguments["--address"], options);
   MarketMaker maker(gateway, account_id, symbol, arguments["--quantity"]);
 
   FillStream fills =
@@ -195,8 +196,11 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
 }  // namespace
 
 int main(int count, char** values) {
-  std::map<std::string, std::string> arguments = {
-      {"--account", "paper"}, {"--symbol", "BTC/USDT"}, {"--quantity", "0.01"}, {"--seconds", "0"}};
+  std::map<std::string, std::string> arguments = {{"--address", setting("BROKERGATE_ADDRESS", "127.0.0.1:50051")},
+                                                  {"--account", "paper"},
+                                                  {"--symbol", "BTC/USDT"},
+                                                  {"--quantity", "0.01"},
+                                                  {"--seconds", "0"}};
   for (int i = 1; i + 1 < count; i += 2) arguments[values[i]] = values[i + 1];
   // Before any thread is begun, so that only the one that waits for it gets Ctrl+C.
   sigset_t signals;

@@ -41,6 +41,9 @@ bool pause(std::stop_token stop, std::chrono::steady_clock::time_point until);
 /// Gives the request the ids that it needs and has not, and returns the one that a repeat goes by; "" for a read.
 std::string name(google::protobuf::Message& request);
 
+/// The error of what is refused before anything is sent: INVALID_ARGUMENT, INVALID_FIELD.
+Error refused(std::vector<FieldViolation> violations);
+
 /// Throws `Error` where a decimal of the request is none.
 void check_decimals(const google::protobuf::Message& request);
 

@@ -49,7 +49,7 @@ bool is_loopback(std::string address) {
 std::shared_ptr<grpc::ChannelCredentials> credentials_of(const std::optional<Tls>& tls) {
   if (!tls) return grpc::InsecureChannelCredentials();
   if (tls->certificate.empty() != tls->key.empty()) {
-    throw Error(grpc::INVALID_ARGUMENT, "certificate and key go together: give both for mTLS, or neither");
+    throw refused({{"certificate", "certificate and key go together: give both for mTLS, or neither"}});
   }
   return grpc::SslCredentials({tls->roots, tls->key, tls->certificate});
 }
@@ -65,7 +65,7 @@ Token::Token(std::string text) : text_(std::move(text)) {
   const bool clean = std::all_of(text_.begin(), text_.end(), [](unsigned char c) { return c > 32 && c < 127; });
   // The value itself stays out of the message.
   if (!clean) {
-    throw Error(grpc::INVALID_ARGUMENT, "the token holds blanks or control characters; give it as it was printed");
+    throw refused({{"token", "it holds blanks or control characters; give it as it was printed"}});
   }
 }
 
@@ -81,7 +81,7 @@ std::string Tls::read_file(const std::string& path) {
 Connection::Connection(const std::string& address, const Options& options)
     : timeout(options.timeout), authorization_(options.token.empty() ? "" : "Bearer " + options.token.text_) {
   if (!authorization_.empty() && !options.tls && !is_loopback(address)) {
-    throw Error(grpc::INVALID_ARGUMENT, "a token for '" + address + "' would be sent unencrypted; give Options::tls");
+    throw refused({{"token", "for '" + address + "' it would be sent unencrypted; give Options::tls"}});
   }
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, static_cast<int>(options.keepalive_time.count()));

@@ -81,6 +81,13 @@ std::string new_id() {
   return id;
 }
 
+Error refused(std::vector<FieldViolation> violations) {
+  Error error(grpc::INVALID_ARGUMENT, violations.at(0).field + ": " + violations.at(0).description,
+              v1::ERROR_REASON_INVALID_FIELD);
+  error.violations = std::move(violations);
+  return error;
+}
+
 std::string name(Message& request) {
   if (auto* place = dynamic_cast<v1::PlaceOrderRequest*>(&request)) {
     if (place->client_order_id().empty()) place->set_client_order_id(new_id());
@@ -110,11 +117,7 @@ std::string name(Message& request) {
 void check_decimals(const Message& request) {
   std::vector<FieldViolation> found;
   find_violations(request, "", found);
-  if (found.empty()) return;
-  Error error(grpc::INVALID_ARGUMENT, found.front().field + ": " + found.front().description,
-              v1::ERROR_REASON_INVALID_FIELD);
-  error.violations = std::move(found);
-  throw error;
+  if (!found.empty()) throw refused(std::move(found));
 }
 
 v1::OrderSpec market_order(std::string symbol, v1::Side side, const Decimal& quantity) {
