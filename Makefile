@@ -109,8 +109,8 @@ format: setup ## put the code into its form
 generate: setup ## write the code of proto/ for Python, Go, TypeScript and Rust, and the pages of docs/ that the code tells
 	@$(BIN)/python tools/generate.py
 	@$(BIN)/python tools/generate_go.py
-	@PYTHON=$(CURDIR)/$(BIN)/python clients/typescript/generate.sh
-	@PYTHON=$(CURDIR)/$(BIN)/python clients/rust/generate.sh
+	@PYTHON=$(abspath $(BIN))/python clients/typescript/generate.sh
+	@PYTHON=$(abspath $(BIN))/python clients/rust/generate.sh
 	@$(BIN)/python tools/configuration_docs.py
 	@$(BIN)/python tools/lifecycle_docs.py
 	@$(BIN)/python tools/conformance_docs.py

@@ -140,7 +140,7 @@ export class Caller {
     this.#deadlineMs = deadlineMs;
   }
 
-  /** The same channel with another deadline. */
+  /** A service of the contract, each RPC as a function. */
   service<S extends DescService>(service: S): ServiceClient<S> {
     const entries = service.methods.map((method) => [method.localName, this.#function(method)]);
     return Object.fromEntries(entries) as ServiceClient<S>;
@@ -246,7 +246,7 @@ export class Caller {
     // grpc-js has its four kinds apart for convenience alone: on the wire each is a case of this one.
     const call = this.#channel.makeBidiStreamRequest(
       pathOf(method),
-      (message: any) => Buffer.from(toBinary(method.input, toMessage(method.input, message))),
+      identity,
       (bytes: Buffer) => fromBinary(method.output, bytes),
       this.#metadata(),
       options,
@@ -255,21 +255,23 @@ export class Caller {
     signal?.addEventListener("abort", cancel);
     if (signal?.aborted) cancel();
     let failure: unknown;
-    const sending = (async () => {
+    const send = async () => {
       try {
         for await (const request of requests) {
           if (call.destroyed || call.writableEnded) return;
-          if (!call.write(request)) await new Promise((go) => call.once("drain", go).once("close", go));
+          const bytes = Buffer.from(toBinary(method.input, toMessage(method.input, request)));
+          if (!call.write(bytes)) await new Promise((go) => call.once("drain", go).once("close", go));
         }
         call.end();
       } catch (error) {
         failure = error;
         call.cancel();
       }
-    })();
+    };
+    // Not waited for: the gateway may end the call while the caller still thinks about its next request.
+    void send();
     try {
       yield* call;
-      await sending;
     } catch (error) {
       throw failure ?? fromServiceError(error);
     } finally {

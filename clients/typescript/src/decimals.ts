@@ -144,7 +144,8 @@ export function toMessage<D extends DescMessage>(
 function plainOf(desc: DescMessage, init: Fields, path: string): Fields {
   const plan = planOf(desc);
   if (plan.length === 0) return init;
-  const plain: Fields = { ...init };
+  // Without its type's name a part of an answer is an init like any other, whatever was put into it.
+  const { $typeName: _, ...plain }: Fields = init;
   for (const { field, inside } of plan) {
     const name = path + field.name;
     const change = (value: any): any => {

@@ -1,5 +1,4 @@
 /** What went wrong, as values: gRPC's code, the contract's reason, and what the error's details say. */
-import { inspect } from "node:util";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { type ServiceError, status as Code } from "@grpc/grpc-js";
 import { type Error as ItemError, ErrorReason } from "./gen/brokergate/v1/error_pb.js";
@@ -88,11 +87,11 @@ export function itemError(error: Omit<ItemError, "$typeName">): GatewayError {
   });
 }
 
-/** The error of a call, with the details that the gateway sent. */
+/** The error of a call, with the details that the gateway sent. Throws what is none, which is a bug. */
 export function fromServiceError(error: unknown): GatewayError {
   if (error instanceof GatewayError) return error;
-  const { code, details, metadata } = error as ServiceError;
-  if (metadata === undefined) return new GatewayError(Code.UNKNOWN, inspect(error));
+  const { code, details, metadata } = error as Partial<ServiceError>;
+  if (code === undefined || metadata === undefined) throw error;
   const [status] = metadata.get("grpc-status-details-bin");
   return new GatewayError(code, details || "no message", status instanceof Buffer ? detailsOf(status) : {});
 }

@@ -145,7 +145,10 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
 
   #request(): any {
     const { accountIds = [], start, heartbeatMs = 10_000, symbols = [], kinds = [] } = this.#options;
-    const heartbeatInterval = { seconds: BigInt(Math.floor(heartbeatMs / 1000)), nanos: (heartbeatMs % 1000) * 1e6 };
+    const heartbeatInterval = {
+      seconds: BigInt(Math.floor(heartbeatMs / 1000)),
+      nanos: Math.round((heartbeatMs % 1000) * 1e6),
+    };
     const common = { accountIds: [...accountIds], heartbeatInterval };
     const filters = this.#method.name === "StreamFills" ? { symbols: [...symbols] } : { kinds: [...kinds] };
     return create(this.#method.input, { ...common, ...filters, start: startOf(this.cursor, start) } as any);

@@ -87,6 +87,9 @@ test("order entry and market data stream", async () => {
   }
   assert.deepEqual(results.sort(), ["a", "b"]);
   const target = { case: "accountId" as const, value: "paper" };
+  const wrong = { case: "place" as const, value: { target, order: limitOrder(BTC, Side.BUY, "1e3", "1") } };
+  const refused = gateway.orders.streamOrderEntry([{ commands: [{ requestId: "c", command: wrong }] }]).next();
+  await assert.rejects(refused, failsWith(ErrorReason.INVALID_FIELD));
   for await (const { updates } of gateway.marketData.streamMarketData({ target, symbols: [BTC] })) {
     const [update] = updates;
     assert.ok(update?.data.case === "quote" && update.data.value.bidPrice?.gt(0));

@@ -60,6 +60,17 @@ test("a field that is no decimal is named by its path", () => {
   refuses(() => toMessage(v1.ReplaceOrderRequestSchema, { limitPrice: "" }), "limit_price");
 });
 
+test("a part of an answer can be asked for again, changed", () => {
+  const spec = toExact(v1.OrderSpecSchema, create(v1.OrderSpecSchema, { symbol: "X", limitPrice: "60000" }));
+  const order = { ...spec, limitPrice: "61000", takeProfit: { limitPrice: new Decimal("66000") } };
+  const message = toMessage(v1.PlaceOrderRequestSchema, { order });
+  const sent = fromBinary(v1.PlaceOrderRequestSchema, toBinary(v1.PlaceOrderRequestSchema, message));
+  assert.deepEqual(
+    [sent.order?.symbol, sent.order?.limitPrice, sent.order?.takeProfit?.limitPrice],
+    ["X", "61000", "66000"],
+  );
+});
+
 test("messages become exact and stay themselves", () => {
   const spec = create(v1.OrderSpecSchema, { size: { case: "quantity", value: "0.10" }, limitPrice: "60000" });
   const order = create(v1.OrderSchema, { spec, quantity: "0.10", pending: [{ replacement: { limitPrice: "1" } }] });
