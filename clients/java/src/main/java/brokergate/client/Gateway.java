@@ -34,13 +34,13 @@ import io.grpc.stub.MetadataUtils;
 import java.io.File;
 import java.io.IOException;
 import java.net.InetAddress;
-import java.net.URI;
 import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
@@ -177,10 +177,12 @@ public final class Gateway implements AutoCloseable {
             return true;
         }
         String authority = address.replaceFirst("^(dns|ipv4|ipv6|passthrough):/*", "");
-        String host = URI.create("any://" + authority).getHost();
-        if (host == null) {
+        // Of `dns://127.0.0.1/elsewhere` the first part is who is asked for the name.
+        Matcher parts = Pattern.compile("(\\[[0-9a-fA-F:.]+\\]|[^\\[\\]:/@]+)(:[0-9]+)?").matcher(authority);
+        if (!parts.matches()) {
             return false;
         }
+        String host = parts.group(1);
         // A name would be asked of the resolver, whose word this is not to rest on.
         boolean literal = host.startsWith("[") || host.matches("[0-9.]+");
         try {

@@ -168,6 +168,10 @@ class GatewayTest {
     }
 
     private static StatusRuntimeException refusal(Code code, String reason) {
+        return refusal(code, reason, Duration.ofMillis(1));
+    }
+
+    private static StatusRuntimeException refusal(Code code, String reason, Duration delay) {
         return StatusProto.toStatusRuntimeException(
                 com.google.rpc.Status.newBuilder()
                         .setCode(code.getNumber())
@@ -191,7 +195,9 @@ class GatewayTest {
                                 Any.pack(
                                         RetryInfo.newBuilder()
                                                 .setRetryDelay(
-                                                        com.google.protobuf.Duration.newBuilder().setNanos(1_000_000))
+                                                        com.google.protobuf.Duration.newBuilder()
+                                                                .setSeconds(delay.getSeconds())
+                                                                .setNanos(delay.getNano()))
                                                 .build()))
                         .build());
     }
@@ -220,8 +226,8 @@ class GatewayTest {
     void aLostAnswerNamesTheIdWhenTimeRunsOut() throws IOException {
         Fake fake = new Fake();
         fake.refusals.add(lost());
-        fake.refusals.add(refusal(Code.UNAVAILABLE, "RECOVERING"));
-        GatewayException error = refused(connected(serving(fake).deadline(Duration.ofMillis(700))));
+        fake.refusals.add(refusal(Code.UNAVAILABLE, "RECOVERING", Duration.ofHours(1)));
+        GatewayException error = refused(connected(serving(fake)));
         assertTrue(error.outcomeUnknown());
         assertEquals(fake.placed.get(0).getClientOrderId(), error.requestId());
         assertTrue(error.toString().contains(error.requestId()));
@@ -230,8 +236,11 @@ class GatewayTest {
     @Test
     void aGatewayThatNeverTookItLeavesNoDoubt() throws IOException {
         Fake fake = new Fake();
-        fake.refusals.add(refusal(Code.UNAVAILABLE, "RECOVERING"));
-        assertFalse(refused(connected(serving(fake)).within(Duration.ofMillis(700))).outcomeUnknown());
+        fake.refusals.add(refusal(Code.UNAVAILABLE, "RECOVERING", Duration.ofHours(1)));
+        GatewayException error = refused(connected(serving(fake)));
+        assertEquals(Status.Code.UNAVAILABLE, error.code());
+        assertFalse(error.outcomeUnknown());
+        assertFalse(error.requestId().isEmpty());
     }
 
     @Test
@@ -355,7 +364,15 @@ class GatewayTest {
 
     @Test
     void aTokenStaysOnThisMachineWithoutTls() {
-        for (String address : List.of("192.0.2.1:1", "gateway.example:1", "dns:///gateway.example:1", "localhost.example:1")) {
+        List<String> elsewhere =
+                List.of(
+                        "192.0.2.1:1",
+                        "gateway.example:1",
+                        "dns:///gateway.example:1",
+                        "dns://127.0.0.1/gateway.example:1",
+                        "localhost.example:1",
+                        "127.0.0.1.example:1");
+        for (String address : elsewhere) {
             GatewayException error =
                     assertThrows(GatewayException.class, () -> Gateway.at(address).token("s3cret").connect(), address);
             assertFalse(error.toString().contains("s3cret"));
@@ -483,7 +500,7 @@ class GatewayTest {
         ResumingStream<Fill> fills =
                 connected(serving(fake)).fills(From.live().heartbeat(Duration.ofMillis(100)));
         assertEquals("e1", fills.next().eventId());
-        assertEquals(1, fills.reconnects());
+        assertTrue(fills.reconnects() >= 1);
     }
 
     @Test
