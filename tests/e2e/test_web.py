@@ -25,6 +25,7 @@ from brokergate.v1 import account_pb2, enums_pb2, event_pb2, order_pb2, order_se
 from tests.e2e.browser import open_browser
 from tests.e2e.conftest import StartServer
 from tests.e2e.process import ROOT, ServerProcess, environment, run_brokergate
+from tests.unit.transport.certificates import Authority
 from tools.clients import Language
 
 WEB = Language("web", ("go",))
@@ -231,6 +232,29 @@ def test_a_gateway_that_is_down(free_address: str) -> None:
     with served(free_address) as web:
         status, error = ask(web, "/brokergate.v1.AccountService/ListAccounts", {}, headers=JSON)
     assert (status, error) == (503, {"code": "unavailable", "message": "the gateway cannot be reached"})
+
+
+def test_a_gateway_with_tls(start_server: StartServer, tmp_path: Path) -> None:
+    """The authority's certificate lets the server in, and another authority's does not."""
+    authority = Authority(tmp_path)
+    own = authority.sign("gateway")
+    config = tmp_path / "tls.yaml"
+    config.write_text(
+        "server:\n"
+        "  listen:\n"
+        "    address: 127.0.0.1:0\n"
+        f"    tls: {{certificate: {own.certificate}, key: {own.key}}}\n"
+        "accounts: {paper: {broker: paper, paper: {feed: {synthetic: {seed: 7}}}}}\n",
+        "utf-8",
+    )
+    credentials = grpc.ssl_channel_credentials(authority.certificate.read_bytes())
+    server = start_server("--config", config, credentials=credentials)
+    with served(server.address, "--ca", authority.certificate) as web:
+        status, answer = ask(web, "/v1/accounts")
+    assert (status, answer["accounts"][0]["accountId"]) == (200, "paper")
+    (tmp_path / "other").mkdir()
+    with served(server.address, "--ca", Authority(tmp_path / "other").certificate) as web:
+        assert ask(web, "/v1/accounts")[0] == 503
 
 
 @pytest.fixture
