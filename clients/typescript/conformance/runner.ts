@@ -301,14 +301,16 @@ const STEPS: Record<string, (step: Step) => unknown> = {
 };
 
 async function answer(line: string): Promise<unknown> {
+  let step: Step = {};
   try {
-    const step: Step = JSON.parse(line);
+    step = JSON.parse(line);
     const run = STEPS[step.do];
     if (run === undefined) return { failed: `no step is called ${step.do}` };
     return { ok: await run(step) };
   } catch (error) {
     if (!(error instanceof GatewayError)) return { failed: inspect(error) };
-    return { error: errorOf(error) };
+    const gaveUp = step.cancel_after_ms != null && error.code === Code.CANCELLED;
+    return { error: gaveUp ? { code: "CANCELLED" } : errorOf(error) };
   }
 }
 

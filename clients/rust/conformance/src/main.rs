@@ -428,7 +428,7 @@ impl Runner {
             // A future that is dropped gives its call up.
             Some(patience) => match timeout(patience, call).await {
                 Ok(answer) => answer,
-                Err(_) => return Ok(json!({"error": {"code": "CANCELLED", "reason": ""}})),
+                Err(_) => return Ok(json!({"error": {"code": "CANCELLED"}})),
             },
         };
         Ok(json!({"response": BASE64_STANDARD.encode(answer?)}))
