@@ -57,9 +57,12 @@ public final class GatewayException extends RuntimeException {
             return known;
         }
         Status status = Status.fromThrowable(thrown);
-        String message = status.getDescription();
-        if (message == null) {
-            message = status.getCause() == null ? "no message" : String.valueOf(status.getCause().getMessage());
+        String message = status.getDescription() == null ? "no message" : status.getDescription();
+        // gRPC says `io exception` of a connection that was refused, and of a certificate that is not believed.
+        for (Throwable cause = status.getCause(); cause != null; cause = cause.getCause()) {
+            if (cause.getMessage() != null && !message.contains(cause.getMessage())) {
+                message += ": " + cause.getMessage();
+            }
         }
         String name = "";
         Duration delay = null;

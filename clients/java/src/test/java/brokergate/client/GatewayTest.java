@@ -50,7 +50,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Semaphore;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -69,14 +69,14 @@ class GatewayTest {
         final List<PlaceOrderRequest> placed = new CopyOnWriteArrayList<>();
         final List<StreamFillsRequest> opened = new CopyOnWriteArrayList<>();
         final List<String> tokens = new CopyOnWriteArrayList<>();
-        final CountDownLatch asked = new CountDownLatch(1);
+        final Semaphore asked = new Semaphore(0);
 
         final OrderServiceGrpc.OrderServiceImplBase orderService =
                 new OrderServiceGrpc.OrderServiceImplBase() {
                     @Override
                     public void placeOrder(PlaceOrderRequest request, StreamObserver<PlaceOrderResponse> answer) {
                         placed.add(request);
-                        asked.countDown();
+                        asked.release();
                         StatusRuntimeException refusal =
                                 refusals.isEmpty() ? null : refusals.get(Math.min(placed.size(), refusals.size()) - 1);
                         if (refusal != null) {
@@ -260,6 +260,13 @@ class GatewayTest {
     }
 
     @Test
+    void aGatewayThatIsDownIsAReadableError() {
+        GatewayException error = refused(connected(Gateway.at("127.0.0.1:1")).within(Duration.ofSeconds(2)));
+        assertEquals(Status.Code.UNAVAILABLE, error.code());
+        assertTrue(error.getMessage().contains("Connection refused"), error.getMessage());
+    }
+
+    @Test
     void aReasonOfANewerGatewayIsKeptAsText() throws IOException {
         Fake fake = new Fake();
         fake.refusals.add(refusal(Code.FAILED_PRECONDITION, "FULL_MOON"));
@@ -277,17 +284,15 @@ class GatewayTest {
         CompletableFuture<GatewayException> ended = new CompletableFuture<>();
         Runnable call = () -> ended.complete(refused(gateway));
         new Thread(context.wrap(call)).start();
-        fake.asked.await();
+        fake.asked.acquire();
         context.cancel(null);
         assertEquals(Status.Code.CANCELLED, ended.get().code());
         assertTrue(ended.get().outcomeUnknown());
 
         CompletableFuture<GatewayException> closed = new CompletableFuture<>();
-        int before = fake.placed.size();
+        fake.asked.drainPermits();
         new Thread(() -> closed.complete(refused(gateway))).start();
-        while (fake.placed.size() == before) {
-            Thread.onSpinWait();
-        }
+        fake.asked.acquire();
         gateway.close();
         assertEquals("this client was closed", closed.get().getMessage());
     }
