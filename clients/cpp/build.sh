@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(g++ cmake make pkg-config libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libgtest-dev clang-format)
-if ! pkg-config --exists grpc++ protobuf gtest || ! command -v protoc grpc_cpp_plugin clang-format >/dev/null; then
+if ! pkg-config --exists grpc++ protobuf gtest || ! type -P protoc grpc_cpp_plugin clang-format >/dev/null; then
     if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
         echo "needed: ${packages[*]} (Debian's names); install them and build again" >&2
         exit 1
