@@ -62,7 +62,10 @@ def problems(expected: Any, seen: Any, path: str = "") -> Iterator[str]:
 
 def _by_rule(expected: dict[str, Any], seen: Any, path: str) -> Iterator[str]:
     for name, value in expected.items():
-        if name == "$above":
+        if name == "$below":
+            if not isinstance(seen, int) or seen >= value:
+                yield f"{path}: less than {value} expected, {seen!r} seen"
+        elif name == "$above":
             if not isinstance(seen, int) or seen <= value:
                 yield f"{path}: more than {value} expected, {seen!r} seen"
         elif not isinstance(seen, list):

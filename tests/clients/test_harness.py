@@ -60,7 +60,7 @@ def test_there_are_enough_scenarios() -> None:
         ([1, 2], [1, 2]),
         ({"$len": 2, "$has": 1}, [1, 2]),
         ({"$all": {"a": 1}}, [{"a": 1}, {"a": 1, "b": 2}]),
-        ({"$above": 0}, 1),
+        ({"$above": 0, "$below": 2}, 1),
     ],
 )
 def test_what_is_as_expected(expected: Any, seen: Any) -> None:
@@ -87,6 +87,7 @@ def test_what_is_as_expected(expected: Any, seen: Any) -> None:
         ({"$all": {"a": 1}}, [{"a": 1}, {"a": 2}]),
         ({"$distinct": True}, ["a", "a"]),
         ({"$above": 0}, 0),
+        ({"$below": 2}, 2),
     ],
 )
 def test_what_is_not_as_expected(expected: Any, seen: Any) -> None:
