@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import subprocess
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +62,12 @@ def differences(folder: Path, name: str, seen: dict[str, Any]) -> list[str]:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for file in sorted(folder.glob("*.json")):
             other = json.loads(file.read_text("utf-8"))
-            found += [
-                f"{scenario}: {name} saw {seen.get(scenario)!r}, {file.stem} {other.get(scenario)!r}"
-                for scenario in seen.keys() | other.keys()
-                if seen.get(scenario) != other.get(scenario) and file.stem != name
-            ]
+            for scenario in sorted(seen.keys() | other.keys()):
+                pairs = zip_longest(seen.get(scenario, []), other.get(scenario, []))
+                found += [
+                    f"{scenario}, {number}: {name} saw {json.dumps(ours)}, {file.stem} {json.dumps(theirs)}"
+                    for number, (ours, theirs) in enumerate(pairs, start=1)
+                    if ours != theirs and file.stem != name
+                ]
         (folder / f"{name}.json").write_text(json.dumps(seen), "utf-8")
     return found

@@ -109,4 +109,4 @@ def test_a_client_that_saw_something_else_is_found(tmp_path: Path) -> None:
     assert differences(tmp_path, "one", {"s": [1]}) == []
     assert differences(tmp_path, "two", {"s": [1]}) == []
     assert len(differences(tmp_path, "three", {"s": [2]})) == 2
-    assert len(differences(tmp_path, "four", {})) == 3
+    assert len(differences(tmp_path, "four", {"s": [1, 2]})) == 4
