@@ -559,7 +559,7 @@ class Runner {
     } else {
       fields["items"] = json(items);
     }
-    if (caught_up) fields["caught_up"] = json(true);
+    if (caught_up && until_caught_up) fields["caught_up"] = json(true);
     if (timed_out) fields["timed_out"] = json(true);
     return answer;
   }
