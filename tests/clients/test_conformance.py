@@ -50,9 +50,10 @@ def test_a_client_sees_what_is_expected_and_what_the_others_see(
         house.close()
 
     wrong = [f"{outcome.scenario}: {problem}" for outcome in outcomes for problem in outcome.wrong]
-    assert wrong == []
+    assert not wrong, "\n".join(wrong)
     seen = {outcome.scenario: outcome.seen for outcome in outcomes}
-    assert differences(shared_folder(tmp_path_factory), language.name, seen) == []
+    unlike = differences(shared_folder(tmp_path_factory), language.name, seen)
+    assert not unlike, "\n".join(unlike)
 
 
 def differences(folder: Path, name: str, seen: dict[str, Any]) -> list[str]:
