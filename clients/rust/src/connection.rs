@@ -95,6 +95,11 @@ impl Default for Options {
 /// How long one attempt at a connection may take; the calls that wait for it have deadlines of their own.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How much of a stream may wait here to be read.
+const STREAM_WINDOW_BYTES: u32 = 2 << 20;
+/// HTTP/2's largest.
+const CONNECTION_WINDOW_BYTES: u32 = (1 << 31) - 1;
+
 /// A channel that connects when it is first used, and again when it is next used.
 pub(crate) fn open_channel(address: &str, options: &Options) -> Result<Channel> {
     if options.token.is_some() && options.tls.is_none() && !is_loopback(address) && !options.allow_plaintext_token {
@@ -121,6 +126,10 @@ pub(crate) fn open_channel(address: &str, options: &Options) -> Result<Channel> 
         .map_err(wrong("address"))?
         .connect_timeout(CONNECT_TIMEOUT)
         .http2_keep_alive_interval(options.keepalive)
+        // What a stream has sent and nobody has read counts against both windows: the connection's is never the one that
+        // is full, else a few streams that stand still would hold up every call beside them.
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .keep_alive_timeout(options.keepalive_timeout);
     if let Some(tls) = &options.tls {
         let mut config = match &tls.roots {

@@ -11,9 +11,9 @@ use brokergate_client::{
     Change, Code, Error, Exactly, Fill, FillOptions, FillStream, Gateway, Item, Once, Options, OrderName, Place, Start,
     decimal, limit_order, market_order,
     v1::{
-        ErrorReason, GetOrderRequest, ListAccountsRequest, OrderCommand, OrderState, PlaceOrderRequest, Side,
-        StreamOrderEntryRequest, order_command::Command as Entry, order_command_result::Result as Done,
-        place_order_request::Target,
+        BatchOrder, BatchPlaceOrdersRequest, ErrorReason, GetOrderRequest, ListAccountsRequest, OrderCommand,
+        OrderState, PlaceOrderRequest, Side, StreamOrderEntryRequest, batch_place_orders_request,
+        order_command::Command as Entry, order_command_result::Result as Done, place_order_request::Target,
     },
 };
 use tempfile::TempDir;
@@ -200,6 +200,26 @@ async fn fills_come_once_over_kills() {
     let other = Server::start().await;
     let mut foreign = other.gateway().fills(paper(Start::After(stream.cursor().to_owned())));
     assert_eq!(foreign.next().await.unwrap_err().reason, ErrorReason::CursorEpoch);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_that_nobody_reads_hold_up_no_call() {
+    let server = Server::start().await;
+    let gateway = server.gateway().within(START_TIMEOUT);
+    let item = || BatchOrder { order: Some(market_spec()), ..BatchOrder::default() };
+    for _ in 0..20 {
+        let target = Some(batch_place_orders_request::Target::AccountId("paper".to_owned()));
+        let orders = (0..500).map(|_| item()).collect();
+        gateway.call(BatchPlaceOrdersRequest { target, orders }).await.unwrap();
+    }
+    // Each has more to give than its window holds, and all of them together more than a connection's does by default.
+    let mut streams: Vec<_> = (0..4).map(|_| gateway.fills(paper(Start::Earliest))).collect();
+    for stream in &mut streams {
+        next_fill(stream).await.unwrap();
+    }
+    for number in 0..20 {
+        gateway.place("paper", market(&format!("beside-{number}"))).await.unwrap();
+    }
 }
 
 #[tokio::test]
