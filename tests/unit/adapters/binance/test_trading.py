@@ -572,9 +572,9 @@ async def test_executions_wait_until_there_is_weight_again() -> None:
     async with open_house(speed=60) as house:
         _, outcome = await house.place(limit=None)
         assert isinstance(outcome, Accepted)
-        for _ in range(100):
+        for _ in range(400):
             try:
-                await house.broker.list_open_orders()
+                await house.broker.get_balances()
             except RateLimitError:
                 break
         else:
