@@ -60,7 +60,8 @@ class Stream:
         now = asyncio.get_running_loop().time()
         if self._waiting is not None:
             self._waiting.reschedule(now)
-        if self._writing is not None:
+        # One whose time is over in this very turn ends by itself.
+        if self._writing is not None and not self._writing.expired():
             self._writing.reschedule(now + self._abort_s)
 
     async def wait(self, awaitable: Awaitable[T]) -> T:

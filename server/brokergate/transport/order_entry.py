@@ -238,8 +238,8 @@ class Outbox:
             self._error = error
             # The reader waits for commands, or for room, and would not notice.
             self._stream.end(error)
-        except grpc.aio.InternalError:
-            # The client went away, which ends the reader too.
+        except grpc.aio.BaseError:
+            # The client went away, which ends the reader too, or the call was ended beside it.
             return
 
     def _take(self) -> bytes:

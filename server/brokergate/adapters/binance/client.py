@@ -80,18 +80,19 @@ class BinanceClient:
         """The venue's present time."""
         return self.offset.venue_ns(self._clock.now_ns()) // NS_PER_MS
 
-    async def ask(self, request: Request) -> Any:
-        """The answer to a question. Raises a `BrokerError`."""
+    async def ask(self, request: Request, patience_ns: int = 0) -> Any:
+        """The answer to a question, which may wait so long for the limits beyond its own time. Raises a
+        `BrokerError`."""
         try:
-            return await self.command(request)
+            return await self.command(request, patience_ns)
         except Refusal as refusal:
             raise refusal.error() from None
 
-    async def command(self, request: Request) -> Any:
+    async def command(self, request: Request, patience_ns: int = 0) -> Any:
         """The answer to a command. Raises `Refusal` for Binance's own word, `NotSent` where nothing left, `Malformed`
         and `OutcomeUnknown` where nobody knows, `RateLimitError` where the limits held it back."""
         try:
-            return await self._repeated(request)
+            return await self._repeated(request, patience_ns)
         except Refusal as refusal:
             self._metrics.record_error(refusal.error())
             raise
@@ -99,9 +100,9 @@ class BinanceClient:
             self._metrics.record_error(error)
             raise
 
-    async def _repeated(self, request: Request) -> Any:
+    async def _repeated(self, request: Request, patience_ns: int) -> Any:
         try:
-            return await self._send(request)
+            return await self._send(request, patience_ns)
         except Refusal as refusal:
             if refusal.code != CLOCK:
                 raise
@@ -109,7 +110,7 @@ class BinanceClient:
             await self.sync()
             if not request.repeatable:
                 raise
-        return await self._send(request)
+        return await self._send(request, patience_ns)
 
     async def charge(self, weight: int) -> None:
         """Waits for the budget of something that does not go by here. Raises `RateLimitError`."""
@@ -127,11 +128,11 @@ class BinanceClient:
                 raise refusal.error() from None
             self.offset.add(reply.sent_ns, reply.received_ns, parse.server_ms(shown))
 
-    async def _send(self, request: Request) -> Any:
-        return self._read(await self._reply(request))
+    async def _send(self, request: Request, patience_ns: int) -> Any:
+        return self._read(await self._reply(request, patience_ns))
 
-    async def _reply(self, request: Request) -> HttpReply:
-        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns
+    async def _reply(self, request: Request, patience_ns: int = 0) -> HttpReply:
+        deadline_ns = self._clock.monotonic_ns() + self._timeout_ns + patience_ns
         permit = self.budget.permit(request, deadline_ns)
         async with permit:
             reply = await guarded(permit, self._breaker, request.lane, lambda: self._exchange(request))

@@ -42,6 +42,9 @@ PAGE = 1000
 """Executions of one answer, at most."""
 DAY_MS = 86_400_000
 """The longest span that `myTrades` answers for."""
+PATIENCE_NS = 120 * 1_000_000_000
+"""How long a question may wait for the limits: a minute's weight is enough for fewer than 300 symbols, and an account
+that has traded more of them is to be connected too."""
 WARM_NS = 60 * 1_000_000_000
 """How long a symbol is asked for after something moved in it."""
 
@@ -171,7 +174,8 @@ class Executions:
         )
 
     async def _advance(self, ledger: Ledger) -> tuple[list[Execution], Ledger, bool]:
-        account = parse.account(await self._client.ask(wire.account()), self._clock.now_ns())
+        shown = await self._client.ask(wire.account(), PATIENCE_NS)
+        account = parse.account(shown, self._clock.now_ns())
         self._told(account)
         totals = _totals(account.balances)
         listing = self._listing()
@@ -257,7 +261,7 @@ class Executions:
         raise Malformed(f"Binance shows executions in {symbol} without times, and none by time")
 
     async def _trades(self, request: wire.Request) -> list[Execution]:
-        trades = parse.executions(await self._client.ask(request))
+        trades = parse.executions(await self._client.ask(request, PATIENCE_NS))
         return sorted(trades, key=lambda one: one.trade_id)
 
 

@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from brokergate.adapters.binance.broker import BinanceBroker
 from brokergate.domain import lifecycle
 from brokergate.domain.accounts import BrokerBalance, LedgerEntry, LedgerEntryKind
-from brokergate.domain.errors import ErrorReason, GatewayError, TemporaryConnectionError
+from brokergate.domain.errors import ErrorReason, GatewayError, RateLimitError, TemporaryConnectionError
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.market import BookView
 from brokergate.domain.orders import (
@@ -564,3 +564,21 @@ async def test_a_hole_in_the_depth_is_healed_by_another_snapshot() -> None:
         view = house.broker.book(SYMBOL, 5)
         assert view is not None
         assert view.bids == ((D(9900), D(8)), (D(9800), D(3)))
+
+
+async def test_executions_wait_until_there_is_weight_again() -> None:
+    """A minute's weight is enough for fewer than 300 symbols: the questions for executions wait for the next one, which
+    other questions are not to do, so that an account that has traded more is connected too."""
+    async with open_house(speed=60) as house:
+        _, outcome = await house.place(limit=None)
+        assert isinstance(outcome, Accepted)
+        for _ in range(400):
+            try:
+                await house.broker.get_balances()
+            except RateLimitError:
+                break
+        else:
+            raise AssertionError("the weight never ends")
+        page = await house.broker.list_fills("")
+        assert sum(fill.quantity for fill in page.fills) == 1
+        assert page.complete
