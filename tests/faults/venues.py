@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -21,6 +21,7 @@ from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock
 from brokergate.resilience.metrics import BrokerMetrics
 from tests.emulators.client import Emulator
+from tests.faults.scenarios import SCENARIOS, Scenario
 
 ABSENCE_AFTER_MS = 1500
 """After which silence proves absence here: an emulator keeps nothing back, and the matrix is not to wait for what a
@@ -50,6 +51,10 @@ class Venue:
     """Under which a request to place carries the client's id."""
     make: Callable[[Emulator, str, BrokerContext, Settings], AbstractBroker]
     """The adapter of an account at the emulator, by this host name, with settings of its section."""
+    transports: frozenset[str] = frozenset({"rest"})
+    """Over which orders go out, as the emulator's log calls them."""
+    scenarios: Sequence[Scenario] = SCENARIOS
+    """What can befall its wire: its rows of the matrix."""
 
     def context(self, account_id: str, clock: Clock, log: Callable[..., object]) -> BrokerContext:
         """What the house hands to the adapter."""
