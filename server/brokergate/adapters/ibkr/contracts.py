@@ -37,6 +37,8 @@ _CODES = """
 """
 CURRENCIES = frozenset(_CODES.split())
 """What a pair's base is where the pair is forex (and metals, which IB trades as pairs): IB's list of currencies."""
+LOTS = {CRYPTO: Decimal("0.00000001")}
+"""Steps of quantities where the venue does not say (servers below version 164); of all others it is 1."""
 CANDIDATES_SHOWN = 6
 
 _option = re.compile(r"([A-Z0-9]{1,6}) *(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII).fullmatch
@@ -196,7 +198,7 @@ def choose(symbol: str, asked: IbContract, found: Iterable[IbDetails]) -> IbDeta
 def listed(symbol: str, details: IbDetails, steps: Steps = ()) -> Listed:
     """The instrument. `steps` is its market rule; without one its `min_tick` holds for every price."""
     contract = details.contract
-    lot = details.size_increment or ONE
+    lot = details.size_increment or LOTS.get(contract.sec_type, ONE)
     smallest = min((increment for _, increment in steps), default=details.min_tick)
     pair = contract.sec_type in (FOREX, CRYPTO)
     instrument = Instrument(

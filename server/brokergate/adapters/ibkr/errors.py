@@ -139,10 +139,11 @@ TABLE: tuple[Row, ...] = (
     _row(201, _NEW, Means.REFUSED, MarketClosedError, R.MARKET_CLOSED, False, _CLOSED),
     _row(201, _NEW, Means.REFUSED, InvalidOrderError, R.NOT_SHORTABLE, False, _SHORT),
     _row(110, _NEW, Means.REFUSED, InvalidOrderError, R.PRICE_OFF_TICK, False),
+    _row(10243, _NEW, Means.REFUSED, InvalidOrderError, R.QUANTITY_OFF_LOT, False),
     _row(200, _NEW, Means.REFUSED, InvalidOrderError, R.INSTRUMENT_NOT_FOUND, False),
     _row((203, 460), _NEW, Means.REFUSED, AuthenticationError, R.BROKER_REJECTED, False),
     _row(_INVALID, _NEW, Means.REFUSED, InvalidOrderError, R.BROKER_REJECTED, False),
-    _row((110, 200, 203, 460, *_INVALID), _NEW, Means.ASK, InvalidOrderError, R.BROKER_REJECTED, True),
+    _row((110, 200, 203, 460, 10243, *_INVALID), _NEW, Means.ASK, InvalidOrderError, R.BROKER_REJECTED, True),
     # A change. 104: the order is filled already. 2102: the last change is still under way.
     _row(104, _CHANGED, Means.KEPT, UnknownOrderError, R.ORDER_ENDED),
     _row(2102, _CHANGED, Means.KEPT, InvalidOrderError, R.REPLACE_PENDING),

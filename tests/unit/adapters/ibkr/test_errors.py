@@ -32,6 +32,7 @@ REFUSALS: tuple[tuple[int, str, type[BrokerError], ErrorReason], ...] = (
     (321, READ_ONLY, AuthenticationError, R.BROKER_AUTHENTICATION),
     (321, "Error validating request.-'b6' : cause - bad", InvalidOrderError, R.BROKER_REJECTED),
     (203, "The security is not allowed for this account", AuthenticationError, R.BROKER_REJECTED),
+    (10243, "Fractional-sized order cannot be placed via API", InvalidOrderError, R.QUANTITY_OFF_LOT),
     (110, "The price does not conform to the minimum variation", InvalidOrderError, R.PRICE_OFF_TICK),
     (200, "No security definition has been found", InvalidOrderError, R.INSTRUMENT_NOT_FOUND),
     *((code, "", InvalidOrderError, R.BROKER_REJECTED) for code in (106, 107, 109, 111, 113, 320, 387, 434)),
