@@ -5,6 +5,7 @@ nobody thought of is not."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,10 +17,14 @@ from brokergate.adapters.ibkr.values import moment_ns, number, number_or_none
 from brokergate.domain.money import ZERO
 
 _IGNORED = frozenset(
-    "connectAck nextValidId managedAccounts connectionClosed updateAccountValue updateAccountTime updatePortfolio "
-    "accountDownloadEnd pnl pnlSingle positionMulti positionMultiEnd tickGeneric tickReqParams tickEFP "
-    "tickOptionComputation deltaNeutralValidation updateNewsBulletin tickNews orderBound rerouteMktDataReq "
-    "rerouteMktDepthReq bondContractDetails receiveFA familyCodes softDollarTiers".split()
+    {
+        *("connectAck", "connectionClosed", "nextValidId", "managedAccounts"),
+        *("updateAccountValue", "updateAccountTime", "updatePortfolio", "accountDownloadEnd"),
+        *("pnl", "pnlSingle", "positionMulti", "positionMultiEnd", "orderBound", "deltaNeutralValidation"),
+        *("tickGeneric", "tickReqParams", "tickEFP", "tickOptionComputation", "tickNews"),
+        *("rerouteMktDataReq", "rerouteMktDepthReq", "updateNewsBulletin", "bondContractDetails"),
+        *("receiveFA", "familyCodes", "softDollarTiers"),
+    }
 )
 
 
@@ -54,9 +59,7 @@ class Ears:
         if order.whatIf:
             self._hear(_what_if(order_id, state))
         else:
-            self._hear(
-                frames.OrderShown(_shown(order_id, contract, order, state), warning=state.warningText)
-            )
+            self._hear(frames.OrderShown(_shown(order_id, contract, order, state), warning=state.warningText))
 
     def completedOrder(self, contract: Any, order: Any, state: Any) -> None:
         """An order that has ended."""
@@ -234,11 +237,9 @@ def _time(text: str, zone: ZoneInfo) -> datetime:
     else:
         clock, _, name = rest.strip().partition(" ")
     if name:
-        try:
+        # TWS names zones as its Java does; where that is no name, it is its own zone, which is configured.
+        with suppress(ZoneInfoNotFoundError, ValueError):
             zone = ZoneInfo(name.strip())
-        except (ZoneInfoNotFoundError, ValueError):
-            # TWS names zones as its Java does; its own zone is the one that is configured.
-            pass
     moment = datetime.strptime(f"{day}{clock}", "%Y%m%d%H:%M:%S").replace(tzinfo=zone)
     return moment.astimezone(UTC)
 

@@ -77,7 +77,9 @@ class TwsSocket:
         decoder.logger = _Unread(hear)
         decoder.handlers = _Handlers(decoder.handlers)
         read_execution = decoder.handlers[_EXECUTION]
-        decoder.handlers[_EXECUTION] = lambda fields: read_execution(self._ears.zoned(fields, _EXECUTION_TIME))
+        decoder.handlers[_EXECUTION] = lambda fields: read_execution(
+            self._ears.zoned(fields, _EXECUTION_TIME)
+        )
 
     async def connect(self, host: str, port: int, client_id: int, timeout_s: float) -> None:
         """Connects, and returns when TWS has said which accounts there are and which order id comes next. Raises
@@ -103,7 +105,7 @@ class TwsSocket:
     @property
     def next_id(self) -> int:
         """The id that TWS says an order may have next."""
-        following: int = self._client._reqIdSeq
+        following: int = self._client.getReqId()
         return following
 
     @property

@@ -10,14 +10,16 @@ for the next one's. Whoever follows it connects again and fills the gap.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from brokergate.adapters.connection.errors import reason_of
 from brokergate.adapters.ibkr import frames
 from brokergate.adapters.ibkr.asking import Key, Questions
-from brokergate.adapters.ibkr.contracts import IbContract
-from brokergate.adapters.ibkr.errors import Asked, Means, Meaning, meaning
+from brokergate.adapters.ibkr.contracts import IbContract, IbDetails, Steps
+from brokergate.adapters.ibkr.errors import Asked, Meaning, Means, meaning
 from brokergate.adapters.ibkr.frames import Frame
 from brokergate.adapters.ibkr.library import TwsSocket
 from brokergate.adapters.ibkr.orders import IbOrder
@@ -147,7 +149,7 @@ class Line:
         except BaseException:
             await socket.close()
             raise
-        self._socket, self._held = socket, True
+        self._socket, self._held, self._said = socket, True, None
         self._next_id = max(self._next_id, socket.next_id)
         try:
             # An order id that comes again would change the order that has it: TWS forgets which it gave out.
@@ -156,10 +158,14 @@ class Line:
             self._socket = None
             await socket.close()
             if isinstance(error, BrokerTimeoutError):
-                raise TemporaryConnectionError(f"TWS at {settings.place} is connected and mute: {error}") from None
+                raise TemporaryConnectionError(
+                    f"TWS at {settings.place} is connected and mute: {error}"
+                ) from None
             raise
         self._watchdog = asyncio.create_task(self._watch(socket), name=f"data age of TWS at {settings.place}")
-        self._log("connected to TWS", place=settings.place, library=socket.name, version=socket.server_version)
+        self._log(
+            "connected to TWS", place=settings.place, library=socket.name, version=socket.server_version
+        )
         return socket
 
     def _refusal(self, error: BaseException, socket: TwsSocket) -> BrokerError:
@@ -190,7 +196,8 @@ class Line:
                 f"TWS at {place} takes connections and closes them; enable its API (Settings, API, 'Enable ActiveX "
                 "and Socket Clients'), and add this machine to its trusted IPs where it is another one's"
             )
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number is not None and number > 0 else reason_of(error)
         return TemporaryConnectionError(
             f"no TWS or IB Gateway at {place} ({reason}); start it, log in, enable its API, and see that host and port "
             "are those of its API settings"
@@ -260,12 +267,14 @@ class Line:
         """The next id is `least` at the least."""
         self._next_id = max(self._next_id, least)
 
-    async def turn(self, lane: Lane, what: str) -> None:
-        """Returns when one message may be sent, which is then to be done in the same step. Raises `RateLimitError` where
-        that is not before the deadline, and `NotSent`."""
+    async def turn(self, lane: Lane, what: str, *, patient: bool = False) -> None:
+        """Returns when a message may be sent, which is then to be done in the same step. Raises `NotSent`, and
+        `RateLimitError` where there is no room before the deadline, unless it is `patient`."""
         self._live()
         deadline_ns = self._clock.monotonic_ns() + round(self.settings.timeout_s * NS_PER_S)
-        async with self.limiter.limit("message", lane=lane, deadline=deadline_ns, what=what):
+        async with self.limiter.limit(
+            "message", lane=lane, deadline=None if patient else deadline_ns, what=what
+        ):
             pass
         self._live()
 
@@ -284,9 +293,9 @@ class Line:
 
     # Questions
 
-    async def open_orders(self) -> list[frames.OrderShown]:
+    async def open_orders(self, lane: Lane = Lane.QUERY) -> list[frames.OrderShown]:
         """Everything that works for the login, whoever placed it, each as it stands. Raises a `BrokerError`."""
-        told = await self._unnumbered(OPEN_ORDERS, "open orders", "reqAllOpenOrders")
+        told = await self._unnumbered(OPEN_ORDERS, "open orders", "reqAllOpenOrders", lane=lane)
         shown: dict[int, frames.OrderShown] = {}
         for frame in told:
             if isinstance(frame, frames.OrderShown):
@@ -334,25 +343,21 @@ class Line:
         self.send("cancelAccountUpdatesMulti", request_id)
         return [frame for frame in told if isinstance(frame, frames.AccountValue)]
 
-    async def contracts(self, contract: IbContract) -> list[frames.DetailsShown]:
-        """Every contract that fits a description; none where TWS knows none. Raises a `BrokerError`."""
+    async def contract_details(self, contract: IbContract) -> list[IbDetails]:
+        """Every contract that fits a description. Raises a `BrokerError`, with code 200 where there is none."""
         request_id = self.take_id()
 
         def ask(socket: TwsSocket) -> None:
             socket.send("reqContractDetails", request_id, socket.contract(contract))
 
-        try:
-            told = await self._numbered(request_id, Asked.CONTRACT, "contract details", ask)
-        except FinalError as error:
-            if error.code == "200":
-                return []
-            raise
-        return [frame for frame in told if isinstance(frame, frames.DetailsShown)]
+        told = await self._numbered(request_id, Asked.CONTRACT, "contract details", ask, patient=True)
+        return [frame.details for frame in told if isinstance(frame, frames.DetailsShown)]
 
-    async def market_rule(self, rule_id: int) -> frames.RuleShown:
+    async def market_rule(self, rule_id: int) -> Steps:
         """From which price on a contract has which step of prices. Raises a `BrokerError`."""
-        told = await self._unnumbered(f"marketRule {rule_id}", "a market rule", "reqMarketRule", rule_id)
-        return next(frame for frame in told if isinstance(frame, frames.RuleShown))
+        key = f"marketRule {rule_id}"
+        told = await self._unnumbered(key, "a market rule", "reqMarketRule", rule_id, patient=True)
+        return next(frame.steps for frame in told if isinstance(frame, frames.RuleShown))
 
     async def what_if(self, contract: IbContract, order: IbOrder) -> frames.WhatIf:
         """What an order would do. Raises a `BrokerError`."""
@@ -363,40 +368,46 @@ class Line:
         return next(frame for frame in told if isinstance(frame, frames.WhatIf))
 
     async def _numbered(
-        self, request_id: int, asked: Asked, what: str, ask: Callable[[TwsSocket], None]
+        self,
+        request_id: int,
+        asked: Asked,
+        what: str,
+        ask: Callable[[TwsSocket], None],
+        *,
+        patient: bool = False,
     ) -> list[Frame]:
+        await self.turn(Lane.QUERY, what, patient=patient)
         try:
             async with asyncio.timeout(self.settings.timeout_s):
-                await self.turn(Lane.QUERY, what)
                 return await self._questions.wait(request_id, asked, lambda: ask(self._live()))
         except TimeoutError:
             raise BrokerTimeoutError(f"TWS did not answer in {self.settings.timeout_s:g} s: {what}") from None
 
     async def _unnumbered(
-        self, key: str, what: str, request: str, *arguments: object, timeout_s: float | None = None
+        self,
+        key: str,
+        what: str,
+        request: str,
+        *arguments: object,
+        timeout_s: float | None = None,
+        lane: Lane = Lane.QUERY,
+        patient: bool = False,
     ) -> list[Frame]:
         timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
-        sent = False
-
-        def ask() -> None:
-            nonlocal sent
-            self._live().send(request, *arguments)
-            sent = True
-
         async with self._questions.lock(key):
+            await self.turn(lane, what, patient=patient)
             try:
                 async with asyncio.timeout(timeout_s):
-                    await self.turn(Lane.QUERY, what)
-                    return await self._questions.wait(key, Asked.QUERY, ask)
+                    return await self._questions.wait(
+                        key, Asked.QUERY, lambda: self._live().send(request, *arguments)
+                    )
             except TimeoutError:
                 error = BrokerTimeoutError(f"TWS did not answer in {timeout_s:g} s: {what}")
             except asyncio.CancelledError:
-                if sent:
-                    self.fail(TemporaryConnectionError(f"a question was given up before its answer came: {what}"))
+                self.fail(TemporaryConnectionError(f"a question was given up before its answer came: {what}"))
                 raise
-            if sent:
-                # Its answer may still come, and would be taken for the next one's.
-                self.fail(error)
+            # Its answer may still come, and would be taken for the next one's.
+            self.fail(error)
             raise error
 
     # What is heard
@@ -461,9 +472,11 @@ class Line:
         question = self._questions.get(shown.request_id) if shown.request_id >= 0 else None
         asked = Asked.NOTHING if question is None else question.asked
         means = meaning(shown.code, shown.text, asked)
-        if shown.request_id < 0:
+        if shown.request_id < 0 and (self._socket is None or means.means is Means.THROTTLED):
             self._said = shown
-        self._log("TWS says", code=shown.code, text=shown.text[:400], id=shown.request_id, means=means.means.value)
+        self._log(
+            "TWS says", code=shown.code, text=shown.text[:400], id=shown.request_id, means=means.means.value
+        )
         if means.means in _ENDINGS:
             self.fail(TemporaryConnectionError(str(means.error), code=str(shown.code)))
         elif question is not None:
@@ -481,8 +494,3 @@ class Line:
         if refused.means is Means.REFUSED:
             for question in self._questions.unnumbered():
                 question.fail(refused.error)
-
-
-def mine(shown: Sequence[frames.OrderShown], account: str) -> list[frames.OrderShown]:
-    """Those of an account."""
-    return [each for each in shown if each.shown.order.account == account]
