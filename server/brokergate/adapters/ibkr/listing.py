@@ -88,6 +88,9 @@ class Listing:
             details = choose(symbol, asked, await self._details(asked))
         except UnresolvedContract as problem:
             return str(problem)
+        known = self.contracts.by_id(details.contract.con_id)
+        if known is not None and known.symbol != symbol:
+            return f"{symbol!r} is the same contract as {known.symbol!r} ({known.contract.described()}); name it once"
         self.contracts.put(listed(symbol, details, await self._steps(details)))
         return None
 
