@@ -22,6 +22,7 @@ from brokergate.adapters.ibkr.contracts import IbContract, IbDetails, Steps
 from brokergate.adapters.ibkr.errors import Asked, Meaning, Means, meaning
 from brokergate.adapters.ibkr.frames import Frame
 from brokergate.adapters.ibkr.library import TwsSocket
+from brokergate.adapters.ibkr.lines import MarketLines
 from brokergate.adapters.ibkr.orders import IbOrder
 from brokergate.domain.errors import (
     BrokerError,
@@ -57,6 +58,8 @@ class LineSettings:
     timeout_s: float
     quiet_s: float
     probe_timeout_s: float
+    market_data_type: int = 1
+    market_data_lines: int = 100
 
     @property
     def place(self) -> str:
@@ -87,6 +90,8 @@ class Line:
         self._questions = Questions()
         self._watchdog: asyncio.Task[None] | None = None
         self._next_id = 1
+        self.market = MarketLines(self, settings.market_data_lines, settings.market_data_type)
+        """The market data of everybody who shares the line."""
         self._held = False
         """Whether TWS ever took this client id from here."""
         self._said: frames.ErrorShown | None = None
@@ -133,6 +138,7 @@ class Line:
         socket, self._socket = self._socket, None
         self._stop_watching()
         self._questions.fail(TemporaryConnectionError("the connection to TWS was closed"))
+        self.market.lost()
         if socket is not None:
             await socket.close()
 
@@ -214,6 +220,7 @@ class Line:
         socket.abort()
         self._log("connection to TWS ended", place=self.settings.place, reason=str(error))
         self._questions.fail(error)
+        self.market.lost()
         members, self._members = self._members, []
         for member in members:
             member.lost(error)
@@ -417,7 +424,7 @@ class Line:
             self.fail(RecoverableError(f"a message of TWS cannot be read: {frame.problem}"))
         elif isinstance(frame, frames.ErrorShown):
             self._error(frame)
-        elif not self._answers(frame):
+        elif not self._answers(frame) and not self.market.hear(frame):
             self._tell(frame)
 
     def _tell(self, frame: Frame) -> None:
@@ -470,7 +477,10 @@ class Line:
 
     def _error(self, shown: frames.ErrorShown) -> None:
         question = self._questions.get(shown.request_id) if shown.request_id >= 0 else None
-        asked = Asked.NOTHING if question is None else question.asked
+        if question is not None:
+            asked = question.asked
+        else:
+            asked = Asked.MARKET_DATA if self.market.has(shown.request_id) else Asked.NOTHING
         means = meaning(shown.code, shown.text, asked)
         if shown.request_id < 0 and (self._socket is None or means.means is Means.THROTTLED):
             self._said = shown
@@ -484,7 +494,7 @@ class Line:
                 question.fail(means.error)
         elif shown.request_id < 0:
             self._about_connection(shown, means)
-        else:
+        elif not self.market.hear(shown):
             self._tell(shown)
 
     def _about_connection(self, shown: frames.ErrorShown, means: Meaning) -> None:

@@ -151,6 +151,10 @@ class MarketLines:
             _tell(line, news)
         return True
 
+    def has(self, request_id: int) -> bool:
+        """Whether a request is one of market data."""
+        return request_id in self._by_id
+
     def _error(self, shown: ErrorShown) -> bool:
         """A message about a line. One that is refused has ended at the venue too."""
         line = self._by_id.get(shown.request_id)
