@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from brokergate.adapters.ibkr.contracts import IbContract, wanted
 from brokergate.config.accounts import Symbol, Symbols, TimeZone
 from brokergate.config.brokers import BrokerKind
 from brokergate.config.section import Count, Section
@@ -64,6 +66,24 @@ class ContractConfig(Section):
     trading_class: Word | None = None
     """Its trading class. Default: any."""
 
+    def contract(self, symbol: str) -> IbContract:
+        """The description that is to be resolved: what is said here, and what the symbol's notation says beside."""
+        if self.con_id is not None:
+            return IbContract(con_id=self.con_id, exchange=self.exchange or "")
+        by_notation = wanted(symbol)
+        return replace(
+            by_notation,
+            sec_type=self.kind or by_notation.sec_type,
+            symbol=self.symbol or by_notation.symbol,
+            exchange=self.exchange or by_notation.exchange,
+            primary_exchange=self.primary_exchange or "",
+            currency=self.currency or by_notation.currency,
+            local_symbol=self.local_symbol or by_notation.local_symbol,
+            expiry=self.expiry or by_notation.expiry,
+            multiplier=self.multiplier or "",
+            trading_class=self.trading_class or "",
+        )
+
 
 class InteractiveBrokersConfig(Section):
     """An account at Interactive Brokers: where the TWS or IB Gateway listens that is logged in to it."""
@@ -101,6 +121,10 @@ class InteractiveBrokersConfig(Section):
     absence_after_ms: Annotated[Count, Field(ge=0, le=600_000)] = ABSENCE_AFTER_MS
     """Milliseconds after an answer was lost, from which on it is believed that TWS has no such order where its lists do
     not show it. Default 10000."""
+
+    def described(self) -> Mapping[str, IbContract]:
+        """The descriptions of those symbols whose notation does not say enough."""
+        return {symbol: contract.contract(symbol) for symbol, contract in self.contracts.items()}
 
     def api_port(self, environment: Environment) -> int:
         """The port of the API."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -101,7 +102,9 @@ class Lookups:
         shown = told.shown
         proven = state(shown.status, shown.filled)
         if proven is OrderState.FILLED or (shown.order.quantity and shown.filled >= shown.order.quantity):
-            return self._view(shown, OrderState.FILLED)
+            # TWS shows what was left of it as its quantity: nothing.
+            whole = replace(shown, order=replace(shown.order, quantity=shown.filled))
+            return self._view(whole, OrderState.FILLED)
         if proven is OrderState.CANCELED or shown.filled:
             return self._view(shown, OrderState.CANCELED, message=told.how)
         # `Inactive`: it was refused, and the words say why.
