@@ -2,7 +2,8 @@
 
 Contract ids, exchanges, ticks and market rules are in the form of IB's own (interactivebrokers.github.io/tws-api,
 "Contracts", "Minimum Price Increment"). Prices inside the emulator are in the currency; on the wire they are that times
-the price magnifier (pence in London).
+the price magnifier (pence in London). Ticks and market rules are not magnified: corn, quoted as 445.25 cents, has a
+`minTick` of 0.0025 dollars (as ib_insync users' logs of ZC show).
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ RULES: dict[int, Sequence[tuple[Decimal, Decimal]]] = {
     67: [(D(0), D("0.25"))],
     239: [(D(0), D("0.00005"))],
     557: [(D(0), D("0.25"))],
-    635: [(D(0), D("0.02"))],
+    635: [(D(0), D("0.0002"))],
 }
-"""Market rules by number: from this price on, this increment; as the wire has prices."""
+"""Market rules by number: from this price on, this increment; in the currency."""
 _RIGHTS = {"C": "C", "CALL": "C", "P": "P", "PUT": "P"}
 
 
@@ -81,7 +82,7 @@ class Listed:
             kind=KINDS[self.security],
             base_currency=self.symbol if pair else "",
             quote_currency=self.currency,
-            price_increment=self.min_tick / self.magnifier,
+            price_increment=self.min_tick,
             quantity_increment=self.size_increment,
             min_quantity=self.min_size,
             multiplier=self.units,
@@ -96,8 +97,9 @@ class Listed:
         return price / self.magnifier
 
     def increment(self, price: Decimal) -> Decimal:
-        """The tick at a price of the wire, by its market rule."""
-        return [tick for start, tick in RULES[self.rule] if start <= abs(price)][-1]
+        """The step of prices at a price of the wire, by its market rule: of the wire too."""
+        own = abs(self.from_wire(price))
+        return [self.on_wire(tick) for start, tick in RULES[self.rule] if start <= own][-1]
 
     def fields(self, exchange: str, right: str = "") -> list[Field]:
         """Its eleven fields in orders, executions and positions; `right` stands where it is no option."""
@@ -244,7 +246,7 @@ LISTED: Sequence[Listed] = (
     _stock(133797, "VOD", "NASDAQ", "VODAFONE GROUP PLC-SP ADR", stock_type="ADR"),
     _stock(
         138587301, "VOD", "LSE", "VODAFONE GROUP PLC", name="VOD.LSE", exchanges=("SMART", "LSE"), currency="GBP",
-        trading_class="SET1", min_tick=D("0.02"), rule=635, magnifier=100,
+        trading_class="SET1", min_tick=D("0.0002"), rule=635, magnifier=100,
     ),
     Listed(
         12087792, "EUR/USD", "EUR", "CASH", "EUR.USD", "EUR.USD", "IDEALPRO", ("IDEALPRO",), "USD", D("0.00005"),
