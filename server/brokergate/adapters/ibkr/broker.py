@@ -64,7 +64,7 @@ class InteractiveBrokersBroker(AbstractBroker):
         self._line = shared_line(account, settings, context)
         context.metrics.watch_limits(lambda: {"ibkr messages": max(self._line.limiter.utilisation.values())})
         self._listing = Listing(
-            self._line, context.clock, settings.instruments or (), settings.described(), context.log
+            self._line.ask, context.clock, settings.instruments or (), settings.described(), context.log
         )
         contracts = self._listing.contracts
         self._desk = Desk(context.account_id, settings.client_id, contracts, context.clock, context.random)
@@ -85,7 +85,7 @@ class InteractiveBrokersBroker(AbstractBroker):
             )
             await self._listing.load()
             # The desk learns from it which orders there are, now that it knows whose it is.
-            await self._line.open_orders()
+            await self._line.ask.open_orders()
         except BaseException as error:
             await self._line.leave(self._desk)
             if isinstance(error, AuthenticationError) and "321" in error.code:
@@ -156,7 +156,7 @@ class InteractiveBrokersBroker(AbstractBroker):
 
     async def get_positions(self) -> Sequence[BrokerPosition]:
         now_ns, contracts = self._context.clock.now_ns(), self._listing.contracts
-        told = await self._line.positions()
+        told = await self._line.ask.positions()
         try:
             return [
                 accounts.position(each, contracts, now_ns)
@@ -167,14 +167,14 @@ class InteractiveBrokersBroker(AbstractBroker):
             raise RecoverableError(f"TWS tells a position that cannot be read: {error}") from None
 
     async def get_balances(self) -> Sequence[BrokerBalance]:
-        told = await self._line.account_values(self._desk.account)
+        told = await self._line.ask.account_values(self._desk.account)
         try:
             return accounts.balances(told, self._context.clock.now_ns())
         except WireError as error:
             raise RecoverableError(f"TWS tells a balance that cannot be read: {error}") from None
 
     async def get_account_info(self) -> BrokerAccountInfo:
-        told = await self._line.account_values(self._desk.account)
+        told = await self._line.ask.account_values(self._desk.account)
         try:
             return accounts.account_info(told, self._context.clock.now_ns())
         except WireError as error:
@@ -186,7 +186,7 @@ class InteractiveBrokersBroker(AbstractBroker):
 
     async def check_access(self) -> AccessReport:
         asked_ns = self._context.clock.now_ns()
-        seconds = await self._line.current_time()
+        seconds = await self._line.ask.current_time()
         now_ns = self._context.clock.now_ns()
         # TWS tells whole seconds: half of one is what it is off by, on average.
         offset_ns = seconds * NS_PER_S + NS_PER_S // 2 - (asked_ns + now_ns) // 2

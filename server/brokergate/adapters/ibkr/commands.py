@@ -150,7 +150,7 @@ class Commands:
             attributes(wanted)
         except ValueError as error:
             raise GatewayError(ErrorReason.INVALID_FIELD, str(error)) from None
-        return await self._line.what_if(listed.contract, replace(wanted, what_if=True))
+        return await self._line.ask.what_if(listed.contract, replace(wanted, what_if=True))
 
     # Groups
 
@@ -233,7 +233,7 @@ class Commands:
         known = self._desk.find(order)
         if known is None:
             try:
-                await self._line.open_orders()
+                await self._line.ask.open_orders()
             except (NotSent, RateLimitError) as error:
                 return self._not_sent(error)
             except BrokerError as error:
@@ -297,7 +297,7 @@ class Commands:
     async def _cancel_everything(self, orders: Sequence[Order], lane: Lane) -> bool:
         """Cancels all that is open for the login; whether that was asked for: not where something else is open."""
         try:
-            shown = await self._line.open_orders(lane)
+            shown = await self._line.ask.open_orders(lane)
             if not {str(each.shown.order.perm_id) for each in shown} <= {
                 order.broker_order_id for order in orders
             }:

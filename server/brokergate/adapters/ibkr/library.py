@@ -53,7 +53,8 @@ def load() -> ModuleType:
         return module
     raise LibraryMissing(
         "Interactive Brokers needs ib_insync, which is not installed or cannot be loaded "
-        f"({'; '.join(failures)}); install it with pip install 'brokergate[ib]'"
+        f"({'; '.join(failures)}); install it with pip install 'brokergate[ib]', from "
+        "Python 3.14 on with pip install ib_async"
     )
 
 

@@ -10,24 +10,22 @@ for the next one's. Whoever follows it connects again and fills the gap.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from brokergate.adapters.connection.errors import reason_of
 from brokergate.adapters.ibkr import frames
-from brokergate.adapters.ibkr.asking import Key, Questions
-from brokergate.adapters.ibkr.contracts import IbContract, IbDetails, Steps
+from brokergate.adapters.ibkr.contracts import IbContract
 from brokergate.adapters.ibkr.errors import Asked, Meaning, Means, meaning
 from brokergate.adapters.ibkr.frames import Frame
+from brokergate.adapters.ibkr.inquiry import Inquiry
 from brokergate.adapters.ibkr.library import TwsSocket
 from brokergate.adapters.ibkr.lines import MarketLines
 from brokergate.adapters.ibkr.orders import IbOrder
+from brokergate.adapters.ibkr.refusals import why
 from brokergate.domain.errors import (
     BrokerError,
     BrokerTimeoutError,
-    FinalError,
     NotSent,
     RecoverableError,
     TemporaryConnectionError,
@@ -38,11 +36,10 @@ from brokergate.resilience.lanes import Lane
 from brokergate.resilience.limiter import MultiEndpointRateLimiter
 
 NS_PER_S = 1_000_000_000
-MOMENTS = 10
+MOMENTS = 4
 """Parts of a second that get an equal share of its messages: TWS counts over any second of its own clock."""
 FOR_CANCELS = 5
 """Of a second's messages, for cancels alone."""
-OPEN_ORDERS, COMPLETED, POSITIONS, TIME = "openOrderEnd", "completedOrdersEnd", "positionEnd", "currentTime"
 _ENDINGS = frozenset({Means.LOST, Means.RESTORED, Means.RESTORED_ANEW})
 
 
@@ -87,7 +84,8 @@ class Line:
         self._socket: TwsSocket | None = None
         self._opening: asyncio.Task[TwsSocket] | None = None
         self._members: list[Member] = []
-        self._questions = Questions()
+        self.ask = Inquiry(self, settings.timeout_s)
+        """What TWS is asked."""
         self._watchdog: asyncio.Task[None] | None = None
         self._next_id = 1
         self.market = MarketLines(self, settings.market_data_lines, settings.market_data_type)
@@ -137,7 +135,7 @@ class Line:
             await asyncio.gather(self._opening, return_exceptions=True)
         socket, self._socket = self._socket, None
         self._stop_watching()
-        self._questions.fail(TemporaryConnectionError("the connection to TWS was closed"))
+        self.ask.waiting.fail(TemporaryConnectionError("the connection to TWS was closed"))
         self.market.lost()
         if socket is not None:
             await socket.close()
@@ -149,7 +147,16 @@ class Line:
         try:
             await socket.connect(settings.host, settings.port, settings.client_id, settings.timeout_s)
         except (OSError, TimeoutError) as error:
-            failure = self._refusal(error, socket)
+            failure = why(
+                error,
+                settings.place,
+                settings.client_id,
+                settings.timeout_s,
+                self._said,
+                reached=socket.reached,
+                heard=bool(socket.heard),
+                held=self._held,
+            )
             await socket.close()
             raise failure from None
         except BaseException:
@@ -159,7 +166,7 @@ class Line:
         self._next_id = max(self._next_id, socket.next_id)
         try:
             # An order id that comes again would change the order that has it: TWS forgets which it gave out.
-            await self.open_orders()
+            await self.ask.open_orders()
         except BaseException as error:
             self._socket = None
             await socket.close()
@@ -174,41 +181,6 @@ class Line:
         )
         return socket
 
-    def _refusal(self, error: BaseException, socket: TwsSocket) -> BrokerError:
-        """Why there is no connection, and the way out."""
-        place, said = self.settings.place, self._said
-        if said is not None and meaning(said.code, said.text, Asked.NOTHING).means is Means.CLIENT_ID:
-            problem = (
-                f"TWS at {place} has another connection with client id {self.settings.client_id} (326); give every "
-                "program another client_id. One that was cut off may take TWS a minute to forget"
-            )
-            # After a loss TWS may hold on to the connection that was: another attempt finds it gone.
-            return (TemporaryConnectionError if self._held else FinalError)(problem, code="326")
-        if said is not None:
-            return TemporaryConnectionError(
-                f"TWS at {place} ends the connection: {said.text[:200]} ({said.code})", code=str(said.code)
-            )
-        if isinstance(error, TimeoutError) and not socket.heard:
-            return TemporaryConnectionError(
-                f"TWS at {place} took the connection and says nothing in {self.settings.timeout_s:g} s; it may be "
-                "waiting for a person (a dialog, a login), or have its 32 clients"
-            )
-        if isinstance(error, TimeoutError):
-            return TemporaryConnectionError(
-                f"TWS at {place} did not name its accounts in {self.settings.timeout_s:g} s; is it logged in?"
-            )
-        if socket.reached:
-            return TemporaryConnectionError(
-                f"TWS at {place} takes connections and closes them; enable its API (Settings, API, 'Enable ActiveX "
-                "and Socket Clients'), and add this machine to its trusted IPs where it is another one's"
-            )
-        number = error.errno if isinstance(error, OSError) else None
-        reason = os.strerror(number) if number is not None and number > 0 else reason_of(error)
-        return TemporaryConnectionError(
-            f"no TWS or IB Gateway at {place} ({reason}); start it, log in, enable its API, and see that host and port "
-            "are those of its API settings"
-        )
-
     # What is lost
 
     def fail(self, error: BrokerError) -> None:
@@ -219,7 +191,7 @@ class Line:
         self._stop_watching()
         socket.abort()
         self._log("connection to TWS ended", place=self.settings.place, reason=str(error))
-        self._questions.fail(error)
+        self.ask.waiting.fail(error)
         self.market.lost()
         members, self._members = self._members, []
         for member in members:
@@ -242,7 +214,7 @@ class Line:
             if socket.heard != heard:
                 continue
             try:
-                await self.current_time(self.settings.probe_timeout_s)
+                await self.ask.current_time(self.settings.probe_timeout_s)
             except BrokerError as error:
                 self.fail(TemporaryConnectionError(f"TWS is connected and mute: {error}"))
                 return
@@ -252,14 +224,15 @@ class Line:
     @property
     def accounts(self) -> tuple[str, ...]:
         """The accounts of the login. Raises `NotSent`."""
-        return self._live().accounts
+        return self.live().accounts
 
     @property
     def connected(self) -> bool:
         """Whether there is a connection."""
         return self._socket is not None
 
-    def _live(self) -> TwsSocket:
+    def live(self) -> TwsSocket:
+        """What is connected. Raises `NotSent`."""
         if self._socket is None:
             raise NotSent("there is no connection to TWS; nothing was sent")
         return self._socket
@@ -277,145 +250,26 @@ class Line:
     async def turn(self, lane: Lane, what: str, *, patient: bool = False) -> None:
         """Returns when a message may be sent, which is then to be done in the same step. Raises `NotSent`, and
         `RateLimitError` where there is no room before the deadline, unless it is `patient`."""
-        self._live()
+        self.live()
         deadline_ns = self._clock.monotonic_ns() + round(self.settings.timeout_s * NS_PER_S)
         async with self.limiter.limit(
             "message", lane=lane, deadline=None if patient else deadline_ns, what=what
         ):
             pass
-        self._live()
+        self.live()
 
     def place(self, order_id: int, contract: IbContract, order: IbOrder) -> None:
         """Sends an order, in its turn. Raises `NotSent`."""
-        self._live().place(order_id, contract, order)
+        self.live().place(order_id, contract, order)
 
     def send(self, request: str, *arguments: object) -> None:
         """Sends anything else that has no answer of its own, in its turn. Raises `NotSent`."""
-        self._live().send(request, *arguments)
+        self.live().send(request, *arguments)
 
     def subscribe(self, request_id: int, contract: IbContract) -> None:
         """Asks for the market data of a contract, in its turn. Raises `NotSent`."""
-        socket = self._live()
+        socket = self.live()
         socket.send("reqMktData", request_id, socket.contract(contract), "", False, False, [])
-
-    # Questions
-
-    async def open_orders(self, lane: Lane = Lane.QUERY) -> list[frames.OrderShown]:
-        """Everything that works for the login, whoever placed it, each as it stands. Raises a `BrokerError`."""
-        told = await self._unnumbered(OPEN_ORDERS, "open orders", "reqAllOpenOrders", lane=lane)
-        shown: dict[int, frames.OrderShown] = {}
-        for frame in told:
-            if isinstance(frame, frames.OrderShown):
-                shown[frame.shown.order.perm_id] = frame
-            elif isinstance(frame, frames.StatusShown) and frame.perm_id in shown:
-                shown[frame.perm_id] = frames.standing(shown[frame.perm_id], frame)
-        return list(shown.values())
-
-    async def completed_orders(self) -> list[frames.OrderShown]:
-        """The orders that ended, as far back as TWS knows them. Raises a `BrokerError`."""
-        told = await self._unnumbered(COMPLETED, "completed orders", "reqCompletedOrders", False)
-        return [frame for frame in told if isinstance(frame, frames.OrderShown)]
-
-    async def positions(self) -> list[frames.PositionShown]:
-        """What every account of the login holds. Raises a `BrokerError`."""
-        told = await self._unnumbered(POSITIONS, "positions", "reqPositions")
-        return [frame for frame in told if isinstance(frame, frames.PositionShown)]
-
-    async def current_time(self, timeout_s: float | None = None) -> int:
-        """TWS's clock, in seconds. Raises a `BrokerError`."""
-        told = await self._unnumbered(TIME, "the time", "reqCurrentTime", timeout_s=timeout_s)
-        return next(frame.seconds for frame in told if isinstance(frame, frames.TimeShown))
-
-    async def executions(
-        self, account: str
-    ) -> tuple[list[frames.ExecutionShown], list[frames.CommissionShown]]:
-        """The day's executions of an account, by whatever client, and what they cost as far as it is known. Raises a
-        `BrokerError`."""
-        request_id = self.take_id()
-        told = await self._numbered(
-            request_id, Asked.QUERY, "executions", lambda socket: socket.executions(request_id, account)
-        )
-        executions = [frame for frame in told if isinstance(frame, frames.ExecutionShown)]
-        return executions, [frame for frame in told if isinstance(frame, frames.CommissionShown)]
-
-    async def account_values(self, account: str) -> list[frames.AccountValue]:
-        """All figures of an account. Raises a `BrokerError`."""
-        request_id = self.take_id()
-
-        def ask(socket: TwsSocket) -> None:
-            socket.send("reqAccountUpdatesMulti", request_id, account, "", False)
-
-        told = await self._numbered(request_id, Asked.QUERY, "the account's figures", ask)
-        await self.turn(Lane.QUERY, "the account's figures")
-        self.send("cancelAccountUpdatesMulti", request_id)
-        return [frame for frame in told if isinstance(frame, frames.AccountValue)]
-
-    async def contract_details(self, contract: IbContract) -> list[IbDetails]:
-        """Every contract that fits a description. Raises a `BrokerError`, with code 200 where there is none."""
-        request_id = self.take_id()
-
-        def ask(socket: TwsSocket) -> None:
-            socket.send("reqContractDetails", request_id, socket.contract(contract))
-
-        told = await self._numbered(request_id, Asked.CONTRACT, "contract details", ask, patient=True)
-        return [frame.details for frame in told if isinstance(frame, frames.DetailsShown)]
-
-    async def market_rule(self, rule_id: int) -> Steps:
-        """From which price on a contract has which step of prices. Raises a `BrokerError`."""
-        key = f"marketRule {rule_id}"
-        told = await self._unnumbered(key, "a market rule", "reqMarketRule", rule_id, patient=True)
-        return next(frame.steps for frame in told if isinstance(frame, frames.RuleShown))
-
-    async def what_if(self, contract: IbContract, order: IbOrder) -> frames.WhatIf:
-        """What an order would do. Raises a `BrokerError`."""
-        request_id = self.take_id()
-        told = await self._numbered(
-            request_id, Asked.PREVIEW, "a preview", lambda socket: socket.place(request_id, contract, order)
-        )
-        return next(frame for frame in told if isinstance(frame, frames.WhatIf))
-
-    async def _numbered(
-        self,
-        request_id: int,
-        asked: Asked,
-        what: str,
-        ask: Callable[[TwsSocket], None],
-        *,
-        patient: bool = False,
-    ) -> list[Frame]:
-        await self.turn(Lane.QUERY, what, patient=patient)
-        try:
-            async with asyncio.timeout(self.settings.timeout_s):
-                return await self._questions.wait(request_id, asked, lambda: ask(self._live()))
-        except TimeoutError:
-            raise BrokerTimeoutError(f"TWS did not answer in {self.settings.timeout_s:g} s: {what}") from None
-
-    async def _unnumbered(
-        self,
-        key: str,
-        what: str,
-        request: str,
-        *arguments: object,
-        timeout_s: float | None = None,
-        lane: Lane = Lane.QUERY,
-        patient: bool = False,
-    ) -> list[Frame]:
-        timeout_s = self.settings.timeout_s if timeout_s is None else timeout_s
-        async with self._questions.lock(key):
-            await self.turn(lane, what, patient=patient)
-            try:
-                async with asyncio.timeout(timeout_s):
-                    return await self._questions.wait(
-                        key, Asked.QUERY, lambda: self._live().send(request, *arguments)
-                    )
-            except TimeoutError:
-                error = BrokerTimeoutError(f"TWS did not answer in {timeout_s:g} s: {what}")
-            except asyncio.CancelledError:
-                self.fail(TemporaryConnectionError(f"a question was given up before its answer came: {what}"))
-                raise
-            # Its answer may still come, and would be taken for the next one's.
-            self.fail(error)
-            raise error
 
     # What is heard
 
@@ -424,59 +278,23 @@ class Line:
             self.fail(RecoverableError(f"a message of TWS cannot be read: {frame.problem}"))
         elif isinstance(frame, frames.ErrorShown):
             self._error(frame)
-        elif not self._answers(frame) and not self.market.hear(frame):
+            return
+        self._learn_id(frame)
+        if not self.ask.hear(frame) and not self.market.hear(frame):
             self._tell(frame)
 
     def _tell(self, frame: Frame) -> None:
         for member in tuple(self._members):
             member.hear(frame)
 
-    def _answers(self, frame: Frame) -> bool:
-        """Takes what belongs to a question; whether it is nobody else's."""
-        questions = self._questions
-        if isinstance(frame, frames.ListEnded):
-            questions.end(frame.of if frame.request_id < 0 else frame.request_id)
-            return True
-        if isinstance(frame, frames.OrderShown):
-            questions.tell(COMPLETED if frame.completed else OPEN_ORDERS, frame)
-            self._learn_id(frame.shown.order.client_id, frame.shown.order.order_id)
-            return frame.completed
-        if isinstance(frame, frames.StatusShown):
-            questions.tell(OPEN_ORDERS, frame)
-            return False
-        if isinstance(frame, frames.ExecutionShown):
-            self._learn_id(frame.client_id, frame.order_id)
-            questions.tell(frame.request_id, frame)
-            return frame.request_id >= 0
-        if isinstance(frame, frames.CommissionShown):
-            questions.tell_all(frame)
-            return False
-        if isinstance(frame, frames.PositionShown):
-            questions.tell(POSITIONS, frame)
-            return True
-        if isinstance(frame, frames.WhatIf):
-            return self._answer(frame.order_id, frame)
-        if isinstance(frame, frames.TimeShown):
-            return self._answer(TIME, frame)
-        if isinstance(frame, frames.RuleShown):
-            return self._answer(f"marketRule {frame.rule_id}", frame)
-        if isinstance(frame, frames.AccountValue | frames.DetailsShown):
-            questions.tell(frame.request_id, frame)
-            return True
-        return False
-
-    def _answer(self, key: Key, frame: Frame) -> bool:
-        """Takes an answer of one message."""
-        self._questions.tell(key, frame)
-        self._questions.end(key)
-        return True
-
-    def _learn_id(self, client_id: int, order_id: int) -> None:
-        if client_id == self.settings.client_id:
-            self.skip_ids(order_id + 1)
+    def _learn_id(self, frame: Frame) -> None:
+        """An id that an order of this client has is no other's."""
+        told = frame.shown.order if isinstance(frame, frames.OrderShown) else frame
+        if isinstance(told, IbOrder | frames.ExecutionShown) and told.client_id == self.settings.client_id:
+            self.skip_ids(told.order_id + 1)
 
     def _error(self, shown: frames.ErrorShown) -> None:
-        question = self._questions.get(shown.request_id) if shown.request_id >= 0 else None
+        question = self.ask.waiting.get(shown.request_id) if shown.request_id >= 0 else None
         if question is not None:
             asked = question.asked
         else:
@@ -502,5 +320,5 @@ class Line:
             self.limiter.close_for("second", 1.0)
         refused = meaning(shown.code, shown.text, Asked.QUERY)
         if refused.means is Means.REFUSED:
-            for question in self._questions.unnumbered():
+            for question in self.ask.waiting.unnumbered():
                 question.fail(refused.error)

@@ -37,7 +37,7 @@ class Lookups:
             for shown in await self._working():
                 if self._is(order, shown):
                     return Found(self._view(shown, self._state(shown)))
-            for told in await self._line.completed_orders():
+            for told in await self._line.ask.completed_orders():
                 if self._is(order, told.shown):
                     return Found(self._ended(told))
             executed = await self._executed(order)
@@ -50,11 +50,11 @@ class Lookups:
         return Absent()
 
     async def _working(self, lane: Lane = Lane.QUERY) -> Sequence[IbShown]:
-        shown = await self._line.open_orders(lane)
+        shown = await self._line.ask.open_orders(lane)
         return [each.shown for each in shown if each.shown.order.account == self._desk.account]
 
     async def _executed(self, order: Order) -> bool:
-        executions, _ = await self._line.executions(self._desk.account)
+        executions, _ = await self._line.ask.executions(self._desk.account)
         reference = self._desk.reference(order)
         return any(
             str(each.perm_id) == order.broker_order_id
@@ -84,7 +84,7 @@ class Lookups:
 
     async def fills(self, watermark: str) -> FillPage:
         """The executions after a watermark. Raises a `BrokerError`."""
-        executions, costs = await self._line.executions(self._desk.account)
+        executions, costs = await self._line.ask.executions(self._desk.account)
         own = [each for each in executions if each.account == self._desk.account]
         try:
             return self._desk.executions.page(watermark, own, costs)
