@@ -65,7 +65,7 @@ class Login:
             **settings,
         )
         self.line = Line(made, clock, lambda event, **more: self.log.append((event, more)))
-        self.listing = Listing(self.line, clock, SYMBOLS, {"VOD.L": LONDON}, lambda *_, **__: None)
+        self.listing = Listing(self.line.ask, clock, SYMBOLS, {"VOD.L": LONDON}, lambda *_, **__: None)
         self.market = Market(
             self.line.market,
             self.listing.contracts,
@@ -133,21 +133,21 @@ def test_every_kind_of_contract_at_every_version(version: str) -> None:
 
 
 async def test_a_contract_by_its_number_alone(login: Login) -> None:
-    found = await login.line.contract_details(IbContract(con_id=900002))
+    found = await login.line.ask.contract_details(IbContract(con_id=900002))
     assert [each.contract.primary_exchange for each in found] == ["ARCA"]
 
 
 async def test_an_account_of_the_login(login: Login) -> None:
     await login.venue.deposit("EUR", "500.25")
     assert login.line.accounts == ("DU1", "DU2")
-    told = await login.line.account_values("DU1")
+    told = await login.line.ask.account_values("DU1")
     found = {each.currency: each.total for each in balances(told, 1)}
     assert (found["USD"], found["EUR"]) == (D(1_000_000), D("500.25"))
     info = account_info(told, 1)
     assert info.base_currency == "USD"
     assert info.equity is not None
     assert info.equity > info.cash - 1
-    other = balances(await login.line.account_values("DU2"), 1)
+    other = balances(await login.line.ask.account_values("DU2"), 1)
     assert [(each.currency, each.total) for each in other] == [("USD", D(1_000_000))]
 
 
@@ -155,7 +155,7 @@ async def test_positions_cost_what_was_paid(login: Login) -> None:
     await login.venue.show("VOD.LSE", [("0.7000", 1000)], [("0.7002", 1000)])
     await login.venue.add_fill("VOD.LSE", "buy", 100, "0.7000")
     await login.venue.add_fill("ESZ6", "sell", 2, "6000")
-    told = await login.line.positions()
+    told = await login.line.ask.positions()
     found = {
         each.symbol: each
         for each in (position(shown, login.listing.contracts, 1) for shown in told if shown.account == "DU1")
