@@ -307,9 +307,10 @@ class Account:
             if not self.instruments:
                 self.check_connected()
             known = ", ".join(sorted(self.instruments)[:8])
+            problem = self.broker.problem_with(symbol) or f"it has {known}"
             raise GatewayError(
                 ErrorReason.INSTRUMENT_NOT_FOUND,
-                f"account {self.account_id!r} has no instrument {shorten(symbol)!r}; it has {known}",
+                f"account {self.account_id!r} has no instrument {shorten(symbol)!r}; {problem}",
                 violations=invalid_field(field, f"no instrument {shorten(symbol)!r}").violations,
             )
         return instrument

@@ -408,6 +408,11 @@ class AbstractBroker(ABC):
         and never to be traded by."""
         return None
 
+    def problem_with(self, symbol: str) -> str:
+        """Why there is no quote of `symbol`, or no such instrument, and the way out, where the venue said so (an
+        account that does not subscribe to the data, a symbol that stands for several contracts); '' otherwise."""
+        return ""
+
     @abstractmethod
     def book(self, symbol: str, depth: int) -> BookView | None:
         """The present book, `depth` levels a side; None where there is none."""

@@ -209,6 +209,9 @@ class InteractiveBrokersBroker(AbstractBroker):
     def last_quote(self, symbol: str) -> QuoteView | None:
         return self._market.last_quote(symbol)
 
+    def problem_with(self, symbol: str) -> str:
+        return self._listing.unresolved.get(symbol) or self._market.problems.get(symbol, "")
+
     def book(self, symbol: str, depth: int) -> BookView | None:
         return self._market.book(symbol, depth)
 
