@@ -35,7 +35,7 @@ from brokergate.v1 import (
     simulator_pb2,
     simulator_service_pb2_grpc,
 )
-from tests.e2e.process import ServerProcess
+from tests.e2e.process import STOP_TIMEOUT_S, ServerProcess
 
 CONFIG = """
 accounts:
@@ -88,7 +88,7 @@ class Trader:
     deaths: int = 0
 
     def call(self, attempt: Callable[[grpc.Channel], T]) -> T:
-        for _ in range(20):
+        while True:
             if not self.server.running:
                 self.server.start()
             with self.server.channel() as channel:
@@ -97,7 +97,8 @@ class Trader:
                 except grpc.RpcError as error:
                     if error.code() not in LOST:
                         raise
-        raise AssertionError(f"no answer:\n{self.server.log[-4000:]}")
+            # Nothing but its death loses a call; one that lives on fails here.
+            self.server.process.wait(STOP_TIMEOUT_S)
 
     def kill_within(self, seconds: float) -> threading.Timer:
         """Ends the process as a power cut would, some time from now. It runs until then."""

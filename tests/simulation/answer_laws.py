@@ -21,7 +21,7 @@ NOTHING_JOURNALLED = frozenset(
         StatusCode.UNAVAILABLE,
     }
 )
-"""Codes that promise that the call journalled nothing (DESIGN section 3, Errors)."""
+"""Codes that promise that the call journalled nothing."""
 
 
 def summary(order: Order) -> str:

@@ -1,7 +1,7 @@
 """One call and its repeats.
 
 Every call of the contract may be repeated: a read changes nothing, a mutation carries an id under which the gateway
-does it once (DESIGN, law 2). So a call whose answer was lost is sent again, as it was, until the caller's time is over.
+does it once (law 2). So a call whose answer was lost is sent again, as it was, until the caller's time is over.
 """
 
 from __future__ import annotations

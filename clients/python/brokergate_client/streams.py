@@ -1,6 +1,6 @@
 """Streams that survive: each resumes by its cursor, for ever, and gives every event once.
 
-The gateway gives every event at least once (DESIGN, law 6). What makes it once is here: per account the highest
+The gateway gives every event at least once (law 6). What makes it once is here: per account the highest
 sequence that was given, of one epoch of the journal.
 """
 

@@ -1,4 +1,4 @@
-"""Who calls, and what they may do: scopes and accounts (DESIGN section 3, Errors: authorise first)."""
+"""Who calls, and what they may do: scopes and accounts. Rights are looked at before anything else."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 
 DECIMAL_PATTERN = r"-?[0-9]{1,20}(\.[0-9]{1,18})?"
-"""The contract's notation: plain digits, at most 20 before the point and 18 after it (DESIGN, section 3, Values)."""
+"""The contract's notation: plain digits, at most 20 before the point and 18 after it."""
 
 _matches = re.compile(DECIMAL_PATTERN, re.ASCII).fullmatch
 

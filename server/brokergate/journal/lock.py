@@ -1,4 +1,4 @@
-"""The data directory's owner: one gateway at a time writes to it (DESIGN, section 8: an account has one owner)."""
+"""The data directory's owner: one gateway at a time writes to it (an account has one owner)."""
 
 from __future__ import annotations
 

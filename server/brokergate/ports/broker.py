@@ -1,6 +1,6 @@
 """The port to a broker: what an adapter, the paper venue among them, does for the engine.
 
-A command returns Accepted, Rejected or Unknown and raises for none of them (DESIGN, section 4). A query returns a
+A command returns Accepted, Rejected or Unknown and raises for none of them. A query returns a
 complete answer or raises a `BrokerError`: a failed query is not an empty answer (law 4).
 """
 

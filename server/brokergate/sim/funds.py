@@ -41,7 +41,7 @@ MAX_NOTIONAL = Decimal(10) ** 18
 MAX_TOTAL = Decimal(10) ** 19
 """What an account may come to hold of one currency or instrument by an order, in units of it."""
 MAX_TOLD = Decimal(10) ** 20
-"""Amounts are below it: twenty digits before the point can be told (DESIGN, section 3, Values)."""
+"""Amounts are below it: twenty digits before the point can be told."""
 
 
 def _no_mark() -> int | None:

@@ -1,6 +1,6 @@
 """Does again what a diary (`sim/diary.py`) says, on a venue that stands where the diary began.
 
-The same lines on the same state give the same state: the venue decides everything else by itself (DESIGN, law 12).
+The same lines on the same state give the same state: the venue decides everything else by itself (law 12).
 What it tells meanwhile was told before.
 """
 

@@ -1,4 +1,4 @@
-"""Errors on their way out: `GatewayError` to a gRPC status with `google.rpc` details (DESIGN section 3, Errors).
+"""Errors on their way out: `GatewayError` to a gRPC status with `google.rpc` details.
 
 gRPC turns a call whose trailers pass 8 KiB into RESOURCE_EXHAUSTED, so everything stays under 6 KiB as it is on the
 wire: the message percent-encoded, the details in base64.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.process import ServerProcess
+from tests.e2e.process import ServerProcess, tracebacks
 
 CONFIG = """\
 server: {log: {level: warning, format: json}}
@@ -24,4 +24,4 @@ def still_server(tmp_path: Path, start_server: Callable[..., ServerProcess]) -> 
     config.write_text(CONFIG, "utf-8")
     server = start_server("--config", config)
     yield server
-    assert "Traceback" not in server.log, server.log
+    assert tracebacks(server.log) == []

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from brokergate.domain.money import CONTEXT, half_even, normal
 
 PLACES = 18
-"""Decimal places that a text may have (the contract's own limit, DESIGN section 3)."""
+"""Decimal places that a text may have (the contract's own limit)."""
 
 MAX_TABLE_ENTRIES = 1 << 17
 """Texts that a table remembers before it starts afresh."""
