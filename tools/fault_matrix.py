@@ -38,7 +38,7 @@ _cell = re.compile(r"(?<=\| )\d+(?= \|)")
 
 async def _rows(venue: Venue) -> list[Row]:
     found: list[Row] = []
-    async with Emulator.start(venue.name) as emulator:
+    async with Emulator.start(venue.emulator or venue.name) as emulator:
         for scenario in venue.scenarios:
             with tempfile.TemporaryDirectory() as folder:
                 found.append(await run(scenario, venue, emulator, Path(folder)))

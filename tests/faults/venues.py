@@ -15,6 +15,10 @@ from brokergate.adapters.binance.broker import BinanceBroker
 from brokergate.adapters.binance.config import BinanceConfig
 from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.adapters.context import BrokerContext
+from brokergate.adapters.ibkr.broker import InteractiveBrokersBroker
+from brokergate.adapters.ibkr.config import IBKR as IBKR_NAME
+from brokergate.adapters.ibkr.config import InteractiveBrokersConfig
+from brokergate.adapters.ibkr.orders import MAX_REF_LENGTH
 from brokergate.config.accounts import AccountConfig
 from brokergate.domain.accounts import Environment
 from brokergate.ports.broker import AbstractBroker
@@ -55,6 +59,8 @@ class Venue:
     """Over which orders go out, as the emulator's log calls them."""
     scenarios: Sequence[Scenario] = SCENARIOS
     """What can befall its wire: its rows of the matrix."""
+    emulator: str = ""
+    """What its emulator is called, where that is another name."""
 
     def context(self, account_id: str, clock: Clock, log: Callable[..., object]) -> BrokerContext:
         """What the house hands to the adapter."""
@@ -78,6 +84,12 @@ class AlpacaAccount(AccountConfig):
     """Likewise."""
 
     alpaca: AlpacaConfig = AlpacaConfig()
+
+
+class IbkrAccount(AccountConfig):
+    """Likewise."""
+
+    ibkr: InteractiveBrokersConfig = InteractiveBrokersConfig()
 
 
 CONNECTION = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "quiet_timeout_ms": 1000}
@@ -127,6 +139,25 @@ def _alpaca(emulator: Emulator, host: str, context: BrokerContext, settings: Set
     return AlpacaBroker(account, context)
 
 
+def _ibkr(emulator: Emulator, host: str, context: BrokerContext, settings: Settings) -> AbstractBroker:
+    account = IbkrAccount.model_validate(
+        {
+            "broker": IBKR_NAME,
+            "environment": Environment.PAPER,
+            "connection": CONNECTION,
+            "ibkr": {
+                "host": host,
+                "port": emulator.port,
+                "instruments": ["AAPL", "MSFT"],
+                "messages_per_second": 1000,
+                "absence_after_ms": ABSENCE_AFTER_MS,
+                **settings,
+            },
+        }
+    )
+    return InteractiveBrokersBroker(account, context)
+
+
 BINANCE = Venue(
     name="binance",
     symbol="BTC/USDT",
@@ -156,5 +187,22 @@ ALPACA = Venue(
     id_length=alpaca_wire.MAX_ID_LENGTH,
     id_parameter="client_order_id",
     make=_alpaca,
+)
+IBKR = Venue(
+    name="ibkr",
+    emulator="tws",
+    symbol="AAPL",
+    base_currency="",
+    quote_currency="USD",
+    price=Decimal(100),
+    tick=Decimal("0.01"),
+    lot=Decimal(1),
+    balances={"USD": "1000000"},
+    no_limits={"rate": 100_000},
+    queries=("positions", "open_orders"),
+    id_length=MAX_REF_LENGTH,
+    id_parameter="order_ref",
+    make=_ibkr,
+    transports=frozenset({"tws"}),
 )
 VENUES: Mapping[str, Venue] = {venue.name: venue for venue in (BINANCE, ALPACA)}

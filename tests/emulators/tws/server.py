@@ -53,7 +53,10 @@ class TwsServer:
             session.abort()
 
     async def restart(self, seconds: float) -> None:
-        """Is away for a while, then there again on the same port; what it knows stays."""
+        """Is away for a while, then there again on the same port; what it knows stays. One that is away already comes
+        back when it does."""
+        if self._server is None:
+            return
         await self.stop()
         await asyncio.sleep(seconds)
         await self.start(self.port)

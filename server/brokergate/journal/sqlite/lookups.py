@@ -23,8 +23,9 @@ from brokergate.ports.broker import VenueHistory
 from brokergate.ports.journal import StoredAnswer, StoredOrder
 from brokergate.v1 import event_pb2
 
-FEES_PAGE = 1000
-"""Events of fees that are looked through at a time."""
+FEES_PAGE = 16
+"""Events of fees that are looked through at first, and four times as many each time: fees come soon after their
+execution, or late."""
 
 
 class Lookups(Opened):
@@ -141,8 +142,8 @@ class Lookups(Opened):
         return fill if fill.fees_final else self._with_later_fees(account_id, sequence, fill)
 
     def _with_later_fees(self, account_id: str, sequence: int, fill: Fill) -> Fill:
-        name = fill.fill_id.encode()
-        while stored := self.read(account_id, sequence, FEES_PAGE, frozenset({EventKind.FILL_FEES})):
+        name, limit, kinds = fill.fill_id.encode(), FEES_PAGE, frozenset({EventKind.FILL_FEES})
+        while stored := self.read(account_id, sequence, limit, kinds):
             for each in stored:
                 if name in each.body:
                     told = event_pb2.Event.FromString(each.body).fill_fees
@@ -150,7 +151,7 @@ class Lookups(Opened):
                         return changed(
                             fill, fees=tuple(restore_money(fee) for fee in told.fees), fees_final=True
                         )
-            sequence = stored[-1].sequence
+            sequence, limit = stored[-1].sequence, 4 * limit
         return fill
 
     def counts(self, account_id: str) -> tuple[int, int]:
