@@ -32,7 +32,7 @@ from tests.emulators.tws.session import ORDERS, Session
 from tests.emulators.tws.telling import Telling
 from tests.emulators.tws.texts import Texts
 from tests.emulators.tws.translating import moment_ns
-from tests.emulators.tws.wire import UNSET, Field, moment
+from tests.emulators.tws.wire import UNSET, Field, Malformed, moment
 
 SERVER_VERSIONS = range(157, 179)
 EXECUTIONS_KEPT_NS = 86_400 * 1_000_000_000
@@ -153,7 +153,7 @@ class Tws(VenueEmulator):
                     pass
                 return
             await session.run()
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        except (asyncio.IncompleteReadError, ConnectionError, Malformed):
             pass  # it has gone, or speaks something else
         finally:
             self.connections.discard(session)
