@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from brokergate.adapters.ibkr.contracts import IbContract, wanted
 from brokergate.config.accounts import Symbol, Symbols, TimeZone
@@ -66,6 +66,12 @@ class ContractConfig(Section):
     trading_class: Word | None = None
     """Its trading class. Default: any."""
 
+    @model_validator(mode="after")
+    def _says_something(self) -> ContractConfig:
+        if not self.model_fields_set:
+            raise ValueError("says nothing of the contract; write a con_id, or an exchange and a currency")
+        return self
+
     def contract(self, symbol: str) -> IbContract:
         """The description that is to be resolved: what is said here, and what the symbol's notation says beside."""
         if self.con_id is not None:
@@ -122,6 +128,15 @@ class InteractiveBrokersConfig(Section):
     """Milliseconds after an answer was lost, from which on it is believed that TWS has no such order where its lists do
     not show it. Default 10000."""
 
+    @model_validator(mode="after")
+    def _trades_something(self) -> InteractiveBrokersConfig:
+        if not self.instruments and not self.contracts:
+            raise ValueError(
+                "names nothing to trade, and Interactive Brokers has no list of all that there is; write "
+                "instruments: [AAPL, EUR/USD]"
+            )
+        return self
+
     def described(self) -> Mapping[str, IbContract]:
         """The descriptions of those symbols whose notation does not say enough."""
         return {symbol: contract.contract(symbol) for symbol, contract in self.contracts.items()}
@@ -136,5 +151,6 @@ KIND = BrokerKind(
     InteractiveBrokersConfig,
     "brokergate.adapters.ibkr.broker:InteractiveBrokersBroker",
     environments=(Environment.PAPER, Environment.LIVE),
+    accounts_check="brokergate.adapters.ibkr.checks:conflicts",
 )
 """Interactive Brokers, for the registry. It takes no credentials: a person, or a program of theirs, logs in to TWS."""
