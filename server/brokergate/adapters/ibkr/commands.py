@@ -179,17 +179,22 @@ class Commands:
                 if not index:
                     return [self._not_sent(error) for _ in orders]
                 break
-        answers = await asyncio.gather(*(self._outcome(each, each.placing) for each in known))
-        outcomes = [_refused(answer) if isinstance(answer, Meaning) else answer for answer in answers]
-        if any(isinstance(outcome, Rejected) for outcome in outcomes):
-            await self._undo(known)
-        return outcomes
+        outcomes = [asyncio.create_task(self._leg(each)) for each in known]
+        for first in asyncio.as_completed(outcomes):
+            if isinstance(await first, Rejected):
+                # The others wait at TWS for the one that is not there.
+                await self._undo(known)
+                break
+        return await asyncio.gather(*outcomes)
+
+    async def _leg(self, known: Known) -> Outcome:
+        """What becomes of one order of a group."""
+        answer = await self._outcome(known, known.placing)
+        return _refused(answer) if isinstance(answer, Meaning) else answer
 
     async def _undo(self, legs: Sequence[Known]) -> None:
         """Takes back what TWS took of a group that it did not take whole."""
-        for known in legs:
-            if not known.ended:
-                await self._cancel(known, Lane.CANCEL)
+        await asyncio.gather(*(self._cancel(known, Lane.CANCEL) for known in legs if not known.ended))
 
     # Changes
 

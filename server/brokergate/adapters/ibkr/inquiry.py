@@ -159,7 +159,7 @@ class Inquiry:
                 )
                 raise
             # Its answer may still come, and would be taken for the next one's.
-            self._way.fail(error)
+            self._way.fail(TemporaryConnectionError(f"TWS is connected and mute: {error}"))
             raise error
 
     # What is answered

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -208,16 +209,14 @@ class Line:
 
     async def _watch(self, socket: TwsSocket) -> None:
         """Finds the connection that is there and mute: a peer that is gone without a word stays connected."""
-        while True:
+        while self._socket is socket:
             heard = socket.heard
             await self._clock.sleep(self.settings.quiet_s)
             if socket.heard != heard:
                 continue
-            try:
+            # Where that is not answered it ends the connection.
+            with suppress(BrokerError):
                 await self.ask.current_time(self.settings.probe_timeout_s)
-            except BrokerError as error:
-                self.fail(TemporaryConnectionError(f"TWS is connected and mute: {error}"))
-                return
 
     # What is sent
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -170,7 +171,7 @@ async def test_of_an_order_of_another_day_absence_is_not_proven(account: Account
     ids=lambda fields: fields["type"].name,
 )
 async def test_every_type_arrives_and_is_shown_as_it_was_asked_for(
-    account: Account, fields: dict[str, object]
+    account: Account, fields: dict[str, Any]
 ) -> None:
     placed, outcome = await account.place(**fields)
     assert isinstance(outcome, Accepted)
