@@ -48,7 +48,7 @@ def emulator() -> Emulator:
 class IbkrAccount(AccountConfig):
     """An account's configuration, with the section that the registry gives it otherwise."""
 
-    ibkr: InteractiveBrokersConfig = InteractiveBrokersConfig()
+    ibkr: InteractiveBrokersConfig
 
 
 def restored(orders: Sequence[Order] = ()) -> RestoredState:
