@@ -21,7 +21,7 @@ CLIENTS = {
     "ibapi-9.81": ("ibapi==9.81.1.post1",),
     # It imports protobuf and does not say so.
     "ibapi-10.46": ("nautilus-ibapi==10.46.1", "protobuf"),
-    "ib_insync": ("ib_insync==0.9.86", "eventkit==1.0.3", "nest-asyncio", "numpy"),
+    "ib_insync": ("ib_insync==0.9.86", "eventkit==1.0.3", "nest-asyncio", "numpy", "tzdata"),
     "ib_async": ("ib_async==2.1.0", "aeventkit==2.1.0", "nest-asyncio", "numpy", "tzdata"),
 }
 """What each needs, all of it: nothing else is resolved. What has no version here has one in constraints.txt."""

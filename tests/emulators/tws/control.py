@@ -11,6 +11,7 @@ from tests.emulators.control import Arguments, Control, Restart
 from tests.emulators.tws.asked import Asked
 from tests.emulators.tws.contracts import Listed, Wanted
 from tests.emulators.tws.desk import Refusal
+from tests.emulators.tws.faults import COUNTED_AT_ONCE
 from tests.emulators.tws.orders import TwsExecution, TwsOrder
 from tests.emulators.tws.venue import Tws
 
@@ -39,12 +40,25 @@ class TwsControl(Control):
         except Refusal as refusal:
             raise ValueError(str(refusal)) from None
 
+    def _fault(self, arguments: Arguments) -> None:
+        venue = self._venue
+        fault = venue.faults.add(**{str(name): value for name, value in arguments.items()})
+        if fault.kind == "clock_off":
+            venue.clock.off_ns = int(fault.arguments["ms"]) * 1_000_000
+        if fault.kind == "cut_stream":
+            venue.drop_streams(fault.on)
+        venue.fault_began(fault)
+        if fault.kind in COUNTED_AT_ONCE:
+            venue.faults.count(fault.kind)
+        if fault.kind == "restart":
+            self._later(self._restart(float(fault.arguments.get("seconds", 0.5))))
+
     def _order(self, arguments: Arguments) -> dict[str, Any]:
         price, stop = arguments.get("price"), arguments.get("stop_price")
         kind = str(arguments.get("type", "LIMIT")).upper()
         force = str(arguments.get("time_in_force", "GTC")).upper()
         listed = self._listed(str(arguments["symbol"]))
-        asked = _asked(
+        asked = self._asked(
             listed,
             arguments,
             type=_TYPES[kind],
@@ -58,7 +72,7 @@ class TwsControl(Control):
     def _fill(self, arguments: Arguments) -> dict[str, Any]:
         listed = self._listed(str(arguments["symbol"]))
         quantity, price = Decimal(arguments["quantity"]), Decimal(arguments["price"])
-        asked = _asked(
+        asked = self._asked(
             listed, arguments, type="LMT", limit=listed.on_wire(price), aux=None, tif="DAY", ref=""
         )
         order = self._venue.desk.adopt(asked, listed)
@@ -92,6 +106,25 @@ class TwsControl(Control):
     def _streams(self, arguments: Arguments) -> list[str]:
         return [session.kind for session in self._venue.sessions.values()]
 
+    def _asked(self, listed: Listed, arguments: Arguments, **more: Any) -> Asked:
+        wanted = Wanted(listed.con_id, "", "", "", Decimal(0), "", "", "", "", "", "", "")
+        return Asked(
+            order_id=0,
+            contract=wanted,
+            action=str(arguments["side"]).upper(),
+            quantity=Decimal(arguments["quantity"]),
+            oca_group="",
+            account=str(arguments.get("account") or next(iter(self._venue.accounts))),
+            open_close="",
+            origin=0,
+            transmit=True,
+            parent_id=0,
+            trigger_method=0,
+            outside_rth=False,
+            hidden=False,
+            **more,
+        )
+
     def _listed(self, symbol: str) -> Listed:
         contracts = self._venue.contracts
         found = contracts.by_name.get(symbol)
@@ -100,26 +133,6 @@ class TwsControl(Control):
         if found is None:
             raise ValueError(f"no contract {symbol!r}; there are {', '.join(contracts.by_name)}")
         return found
-
-
-def _asked(listed: Listed, arguments: Arguments, **more: Any) -> Asked:
-    wanted = Wanted(listed.con_id, "", "", "", Decimal(0), "", "", "", "", "", "", "")
-    return Asked(
-        order_id=0,
-        contract=wanted,
-        action=str(arguments["side"]).upper(),
-        quantity=Decimal(arguments["quantity"]),
-        oca_group="",
-        account=str(arguments.get("account") or ""),
-        open_close="",
-        origin=0,
-        transmit=True,
-        parent_id=0,
-        trigger_method=0,
-        outside_rth=False,
-        hidden=False,
-        **more,
-    )
 
 
 def _order_shown(order: TwsOrder) -> dict[str, Any]:

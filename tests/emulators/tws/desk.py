@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from brokergate.domain.orders import OrderState
 from tests.emulators.orders import Refused
 from tests.emulators.tws.asked import Asked
 from tests.emulators.tws.contracts import Contracts, Listed
@@ -47,10 +48,7 @@ class Desk:
 
     def find(self, client_id: int, order_id: int) -> TwsOrder | None:
         """A client's order by its id: of several (ids can begin anew) the latest."""
-        for order in reversed(self.floor.orders):
-            if order.order_id == order_id and order.client_id == client_id and order_id:
-                return order
-        return None
+        return self.floor.by_id.get((client_id, order_id))
 
     def next_id(self, client_id: int) -> int:
         """What `nextValidId` tells a client."""
@@ -77,6 +75,7 @@ class Desk:
             return known
         listed = self.check(asked)
         account = asked.account or next(iter(self.floor.accounts))
+        self._check_parent(client_id, asked)
         if not external:
             if asked.order_id < self.next_id(client_id):
                 raise Refusal(103, "Duplicate order id")
@@ -111,7 +110,7 @@ class Desk:
             floor.core.now_ns,
             external=True,
         )
-        floor.orders.append(order)
+        floor.keep(order)
         floor.adopting = order
         return order
 
@@ -119,7 +118,7 @@ class Desk:
         try:
             self.check_funds(order)
         except Refusal as refusal:
-            self.floor.orders.append(order)
+            self.floor.keep(order)
             self.floor.reject(order, refusal.code, refusal.text)
             return
         self.floor.take(order)
@@ -168,7 +167,7 @@ class Desk:
 
     def cancel_all(self) -> None:
         """Ends every order of the login, whoever placed it."""
-        for order in list(self.floor.live):
+        for order in self.floor.live:
             self.floor.end(order)
 
     # What is checked
@@ -194,6 +193,15 @@ class Desk:
         self._check_prices(asked, listed)
         self._check_end(asked)
         return listed
+
+    def _check_parent(self, client_id: int, asked: Asked) -> None:
+        if not asked.parent_id:
+            return
+        parent = self.find(client_id, asked.parent_id)
+        if parent is None:
+            raise Refusal(135, f"Can't find order with id ={asked.parent_id}")
+        if parent.state in (OrderState.CANCELED, OrderState.REJECTED):
+            raise Refusal(201, "Order rejected - reason:Parent order is being cancelled.")
 
     def _check_size(self, asked: Asked, listed: Listed) -> None:
         if asked.quantity <= 0:

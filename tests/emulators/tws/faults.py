@@ -34,6 +34,8 @@ DONE = frozenset(
     }
 )
 """Are done when they are asked for."""
+COUNTED_AT_ONCE = DONE | {"clock_off", "query_lag"}
+"""Count as injected when they are asked for."""
 ALL = REQUESTS | FRAME | LASTING | DONE
 
 

@@ -12,7 +12,7 @@ Who hears of it is the session's business (`Hearing`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
@@ -27,15 +27,16 @@ from tests.emulators.orders import (
     Happening,
     Placed,
     Refused,
+    Replaced,
     Triggered,
     VenueOrderState,
 )
 from tests.emulators.tws.accounts import Account
 from tests.emulators.tws.core import TwsCore
-from tests.emulators.tws.orders import ZERO, TwsExecution, TwsOrder
+from tests.emulators.tws.orders import TwsExecution, TwsOrder
 from tests.emulators.tws.translating import AT_ONCE, AUCTIONS, is_stop, spec_of
 
-_UNFILLABLE = frozenset({ErrorReason.NOT_FILLABLE, ErrorReason.NO_REFERENCE_PRICE, ErrorReason.SELF_TRADE})
+_UNFILLABLE = frozenset({ErrorReason.NOT_FILLABLE, ErrorReason.NO_REFERENCE_PRICE})
 CANCELLED_BY_TRADER = "Cancelled by Trader"
 OPENING, CLOSING, CLOSED, PARENT, UNTRANSMITTED, NOTHING_THERE = (
     "the opening", "the close", "a market that is open", "its parent", "transmission", "something to be had",
@@ -69,6 +70,9 @@ class Floor:
         self.accounts = accounts
         self.orders: list[TwsOrder] = []
         """Every order that TWS took, in that order."""
+        self.by_id: dict[tuple[int, int], TwsOrder] = {}
+        """By client and the client's id; of several (ids can begin anew) the latest."""
+        self._open: dict[int, TwsOrder] = {}
         self.executions: list[TwsExecution] = []
         """Every execution and every correction, in that order."""
         self.adopting: TwsOrder | None = None
@@ -83,9 +87,11 @@ class Floor:
         core.listeners.append(self._heard)
 
     @property
-    def live(self) -> Iterable[TwsOrder]:
+    def live(self) -> list[TwsOrder]:
         """The orders that can still fill and are in the market or on their way to it."""
-        return [order for order in self.orders if order.live]
+        for number in [number for number, order in self._open.items() if not order.live]:
+            del self._open[number]
+        return list(self._open.values())
 
     def number(self) -> int:
         """For the next order."""
@@ -99,12 +105,19 @@ class Floor:
 
     def take(self, order: TwsOrder) -> None:
         """A new order that was found good."""
-        self.orders.append(order)
+        self.keep(order)
         if not order.transmitted:
             order.asleep = UNTRANSMITTED
             return
         self._transmit_family(order)
         self.route(order)
+
+    def keep(self, order: TwsOrder) -> None:
+        """An order is remembered for ever, whatever becomes of it."""
+        self.orders.append(order)
+        self._open[order.number] = order
+        if order.order_id:
+            self.by_id[order.client_id, order.order_id] = order
 
     def _transmit_family(self, order: TwsOrder) -> None:
         """An order that is transmitted takes those with it that were waiting for it."""
@@ -153,15 +166,15 @@ class Floor:
 
     def begin(self, *reasons: str) -> None:
         """What orders were waiting for has come."""
-        for order in list(self.orders):
-            if order.live and order.asleep in reasons:
+        for order in self.live:
+            if order.asleep in reasons:
                 order.asleep = ""
                 self._bring(order)
 
     def end_day(self) -> None:
         """DAY orders that are left are cancelled."""
-        for order in list(self.orders):
-            if order.live and order.asked.tif == "DAY":
+        for order in self.live:
+            if order.asked.tif == "DAY":
                 self.end(order, "Cancelled by System: end of day")
 
     # Out of it
@@ -196,8 +209,6 @@ class Floor:
         spec = spec_of(order, total)
         if spec.type is part.spec.type and not part.triggered:
             self.core.replace(part, spec, total, self.core.now_ns)
-            if order.live and order.part is part:
-                self._hearing.changed(order)
         else:
             self._leave(order)
             order.triggered = False
@@ -213,6 +224,8 @@ class Floor:
                 self._triggered(part)
             case Filled(execution):
                 self._filled(execution)
+            case Replaced(part):
+                self._hearing.changed(part.extra["tws"])
             case Ended(part):
                 self._ended(part)
             case BookMoved(symbol):
@@ -299,17 +312,11 @@ class Floor:
 
     def parent_of(self, order: TwsOrder) -> TwsOrder | None:
         """The order that this one waits for."""
-        wanted = order.asked.parent_id
-        if not wanted:
-            return None
-        for other in reversed(self.orders):
-            if other.order_id == wanted and other.client_id == order.client_id:
-                return other
-        return None
+        return self.by_id.get((order.client_id, order.asked.parent_id)) if order.asked.parent_id else None
 
     def children_of(self, order: TwsOrder) -> list[TwsOrder]:
         """The open orders that wait for this one or came with it."""
-        return [other for other in self.orders if other.live and self.parent_of(other) is order]
+        return [other for other in self.live if self.parent_of(other) is order]
 
     def family(self, order: TwsOrder) -> list[TwsOrder]:
         """An order's parent, its siblings and its children."""
@@ -337,21 +344,21 @@ class Floor:
         if group:
             found += [
                 other
-                for other in self.orders
-                if other.asked.oca_group == group and other.account == order.account and other.live
+                for other in self.live
+                if other.asked.oca_group == group and other.account == order.account
             ]
         return [other for other in dict.fromkeys(found) if other is not order]
 
     def _shrink(self, order: TwsOrder, quantity: Decimal) -> None:
         order.asked = replace(order.asked, quantity=order.asked.quantity - quantity)
         part = order.part
-        if part is not None and part.open and not part.asleep:
-            total = order.left + part.cum_quantity
-            try:
-                self.core.replace(part, spec_of(order, total), total, self.core.now_ns)
-            except Refused:
-                return  # it has filled in the same moment, and will say so
-        self._hearing.changed(order)
+        if part is None or not part.open:
+            self._hearing.changed(order)
+            return
+        total = order.left + part.cum_quantity
+        # One that has filled in the same moment will say so.
+        with suppress(Refused):
+            self.core.replace(part, spec_of(order, total), total, self.core.now_ns)
 
     # What comes of itself
 
@@ -386,11 +393,3 @@ class Floor:
         if not found:
             raise KeyError(f"no execution {execution_id!r}")
         return found[-1]
-
-
-def completed(orders: Iterable[TwsOrder], since_ns: int) -> list[TwsOrder]:
-    """The orders that ended since then."""
-    return [order for order in orders if not order.live and order.ended_ns >= since_ns]
-
-
-__all__ = ["ZERO", "Floor", "Hearing", "completed"]

@@ -31,14 +31,8 @@ class Mishaps:
         """A test has started anew."""
         self.cut_off = False
         """Whether TWS has lost its line to IB: orders wait, and what happens to them is not told."""
-        self._waiting: list[Callable[[], None]] = []
-
-    def when_connected(self, work: Callable[[], None]) -> None:
-        """Does something when there is a line to IB."""
-        if self.cut_off:
-            self._waiting.append(work)
-        else:
-            work()
+        self.waiting: list[Callable[[], None]] = []
+        """What clients have asked for meanwhile."""
 
     # Faults that are done at once
 
@@ -67,9 +61,7 @@ class Mishaps:
             case "replay_executions":
                 self._replay()
             case _:
-                return
-        if fault.kind != "restart":
-            venue.faults.count(fault.kind)
+                pass
 
     def _restart(self, arguments: Arguments) -> None:
         """`roll_back`: order ids begin anew. `stuck`: so many connections are told that their id is in use still."""
@@ -78,6 +70,7 @@ class Mishaps:
         if arguments.get("stuck"):
             self._venue.faults.add("client_id_taken", count=int(arguments["stuck"]))
         self.cut_off = False
+        self.waiting = []
 
     def _line(self, state: str) -> None:
         """The line to IB is `lost`, `restored`, or `restored_data_lost`: then market data has to be asked for anew."""
@@ -91,7 +84,7 @@ class Mishaps:
         if state == "restored_data_lost":
             self._venue.tape.drop_all()
         self._say(1101 if state == "restored_data_lost" else 1102)
-        waiting, self._waiting = self._waiting, []
+        waiting, self.waiting = self.waiting, []
         for work in waiting:
             work()
 

@@ -49,8 +49,7 @@ class TwsServer:
         if server is None:
             return
         server.close()
-        for session in list(self.venue.connections):
-            session.abort()
+        self.venue.drop_streams("*")
 
     async def restart(self, seconds: float) -> None:
         """Is away for a while, then there again on the same port; what it knows stays. One that is away already comes

@@ -109,7 +109,7 @@ class Session:
             request.kind,
             request.name,
             request.parameters,
-            str(self.client_id),
+            "" if self.client_id is None else str(self.client_id),
         )
         if self.client_id is None and request.kind != "logon":
             entry["fault"] = "not introduced"

@@ -1,7 +1,7 @@
 """What TWS tells of accounts: values, portfolio, positions, summaries, P&L, at once and as they change.
 
-tws-api, "Account & Portfolio Data". A subscription is told of a position as soon as it changes; of values as well, and
-once more with each `tick` (the real one: every three minutes).
+tws-api, "Account & Portfolio Data". A subscription is told of a position as soon as it changes, of the values a little
+later, those of many fills together, and once more with each `tick` (the real one: every three minutes).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ACCOUNT = "account"
 """What faults call these frames."""
+VALUES_AFTER_S = 0.1
+"""Values follow an execution so much later."""
 
 
 class Telling:
@@ -30,10 +32,14 @@ class Telling:
         self._positions: set[Session] = set()
         self._summaries: dict[tuple[Session, int], list[str]] = {}
         self._pnl: dict[tuple[Session, int], tuple[str, int | None]] = {}
+        self._shown: dict[Session, dict[tuple[str, str], str]] = {}
+        """What followers were told last, by tag and currency."""
+        self._soon = False
 
     def gone(self, session: Session) -> None:
         """A connection has ended."""
         self._following.pop(session, None)
+        self._shown.pop(session, None)
         self._positions.discard(session)
         for table in (self._summaries, self._pnl):
             for key in [key for key in table if key[0] is session]:
@@ -52,6 +58,7 @@ class Telling:
             self._following.pop(session, None)
             return
         self._following[session] = account
+        self._shown[session] = {}
         self._values(session, self._venue.accounts[account])
         for con_id in self._venue.accounts[account].holdings:
             self._portfolio(session, self._venue.accounts[account], con_id)
@@ -66,7 +73,12 @@ class Telling:
         session.write([74, 1, request_id])
 
     def _values(self, session: Session, account: Account) -> None:
+        """What of them was not told yet."""
+        shown = self._shown[session]
         for tag, value, currency in [*account.summary(), *account.ledger()]:
+            if shown.get((tag, currency)) == value:
+                continue
+            shown[tag, currency] = value
             session.write([6, 2, tag, value, currency, account.name])
 
     def _portfolio(self, session: Session, account: Account, con_id: int) -> None:
@@ -156,10 +168,13 @@ class Telling:
         for session, name in list(self._following.items()):
             if name == account.name:
                 self._portfolio(session, account, order.listed.con_id)
-        self.tick()
+        if not self._soon:
+            self._soon = True
+            self._venue.later(VALUES_AFTER_S, self.tick)
 
     def tick(self) -> None:
-        """Values are told anew to whoever follows them."""
+        """Values that have changed are told to whoever follows them."""
+        self._soon = False
         for session, name in list(self._following.items()):
             self._values(session, self._venue.accounts[name])
         for (session, request_id), tags in list(self._summaries.items()):

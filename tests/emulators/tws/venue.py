@@ -124,6 +124,7 @@ class Tws(VenueEmulator):
     def drop_streams(self, on: str) -> int:
         cut = [session for session in self.connections if on in ("*", session.kind, str(session.client_id))]
         for session in cut:
+            self._forget(session)
             session.abort()
         return len(cut)
 
@@ -156,12 +157,16 @@ class Tws(VenueEmulator):
         except (asyncio.IncompleteReadError, ConnectionError, Malformed):
             pass  # it has gone, or speaks something else
         finally:
-            self.connections.discard(session)
-            if self.sessions.get(session.client_id or 0) is session:
-                del self.sessions[session.client_id or 0]
-            self.tape.gone(session)
-            self.telling.gone(session)
+            self._forget(session)
             session.close()
+
+    def _forget(self, session: Session) -> None:
+        """A connection is over: its client id is free at once."""
+        self.connections.discard(session)
+        if session.client_id is not None and self.sessions.get(session.client_id) is session:
+            del self.sessions[session.client_id]
+        self.tape.gone(session)
+        self.telling.gone(session)
 
     def logon(self, session: Session, client_id: int) -> None:
         """A client introduces itself: it is told the accounts and its next order id, or that its id is taken."""
@@ -182,7 +187,12 @@ class Tws(VenueEmulator):
 
     def later(self, seconds: float, work: Callable[[], None]) -> None:
         """Does something so much later, unless the test has started anew by then."""
-        handle = asyncio.get_running_loop().call_later(seconds, work)
+
+        def run() -> None:
+            self._late.discard(handle)
+            work()
+
+        handle = asyncio.get_running_loop().call_later(seconds, run)
         self._late.add(handle)
 
     # Times and prices
@@ -211,26 +221,34 @@ class Tws(VenueEmulator):
     # Orders, as clients ask for them
 
     def place(self, session: Session, asked: Asked) -> None:
-        """A new order, or one that is changed."""
+        """A new order, or one that is changed; both wait while there is no line to IB. Raises Refusal."""
         client_id = session.client_id or 0
-        self.mishaps.when_connected(lambda: self._place(client_id, asked))
+        if self.mishaps.cut_off:
+            self.mishaps.waiting.append(lambda: self._place_late(client_id, asked))
+        else:
+            self.desk.place(client_id, asked)
 
-    def _place(self, client_id: int, asked: Asked) -> None:
+    def _place_late(self, client_id: int, asked: Asked) -> None:
         try:
             self.desk.place(client_id, asked)
         except Refusal as refusal:
-            session = self.sessions.get(client_id)
-            if session is not None:
-                session.error(asked.order_id, refusal.code, refusal.text)
-            entry = next(
-                (each for each in reversed(self.log.entries) if each["kind"] in ("place", "replace")), None
-            )
-            if entry is not None:
-                entry["code"] = refusal.code
+            if client_id in self.sessions:
+                self.sessions[client_id].error(asked.order_id, refusal.code, refusal.text)
 
     def cancel(self, session: Session, order_id: int) -> None:
-        """A client cancels."""
-        self.desk.cancel(session.client_id or 0, order_id)
+        """A client cancels, as `place`."""
+        client_id = session.client_id or 0
+        if self.mishaps.cut_off:
+            self.mishaps.waiting.append(lambda: self._cancel_late(client_id, order_id))
+        else:
+            self.desk.cancel(client_id, order_id)
+
+    def _cancel_late(self, client_id: int, order_id: int) -> None:
+        try:
+            self.desk.cancel(client_id, order_id)
+        except Refusal as refusal:
+            if client_id in self.sessions:
+                self.sessions[client_id].error(order_id, refusal.code, refusal.text)
 
     def show_margins(self, session: Session, asked: Asked) -> None:
         """A what-if."""
