@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from brokergate.domain.instruments import Instrument, InstrumentKind
@@ -88,9 +88,6 @@ class IbDetails:
     """By position, of `valid_exchanges`."""
     min_size: Decimal | None = None
     size_increment: Decimal | None = None
-    long_name: str = ""
-    order_types: frozenset[str] = frozenset()
-    time_zone: str = ""
 
     @property
     def market_rule_id(self) -> int | None:
@@ -113,7 +110,6 @@ class Listed:
     instrument: Instrument
     magnifier: Decimal = ONE
     steps: Steps = field(default=())
-    order_types: frozenset[str] = frozenset()
 
     @property
     def symbol(self) -> str:
@@ -212,9 +208,7 @@ def listed(symbol: str, details: IbDetails, steps: Steps = ()) -> Listed:
         min_quantity=max(details.min_size or lot, lot),
         multiplier=Decimal(contract.multiplier or "1"),
     )
-    return Listed(
-        contract, instrument, Decimal(max(details.price_magnifier, 1)), tuple(steps), details.order_types
-    )
+    return Listed(contract, instrument, Decimal(max(details.price_magnifier, 1)), tuple(steps))
 
 
 def symbol_of(contract: IbContract) -> str:
@@ -259,9 +253,3 @@ class Contracts:
     def instruments(self) -> list[Instrument]:
         """All of them, by symbol."""
         return [self._by_symbol[symbol].instrument for symbol in sorted(self._by_symbol)]
-
-
-def routed(contract: IbContract, exchange: str) -> IbContract:
-    """The contract as an order for `exchange` names it: positions and executions come with the exchange where they
-    are, or with none."""
-    return replace(contract, exchange=exchange or contract.exchange)

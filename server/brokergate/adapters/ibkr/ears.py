@@ -271,9 +271,6 @@ def _details(details: Any) -> IbDetails:
         market_rule_ids=tuple(int(part) for part in rules),
         min_size=number_or_none(details.minSize, "minSize") or None,
         size_increment=number_or_none(details.sizeIncrement, "sizeIncrement") or None,
-        long_name=details.longName,
-        order_types=frozenset(part for part in details.orderTypes.split(",") if part),
-        time_zone=details.timeZoneId,
     )
 
 
