@@ -7,10 +7,11 @@ and when a position changes. (Tags: tws-api/interfaceIBApi_1_1EWrapper.html, `ac
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 
 from brokergate.adapters.ibkr.contracts import Contracts
-from brokergate.adapters.ibkr.frames import AccountValue, PositionShown
+from brokergate.adapters.ibkr.frames import AccountValue, MarkShown, PositionShown
 from brokergate.adapters.ibkr.values import WireError, number
 from brokergate.domain.accounts import BrokerAccountInfo, BrokerBalance, BrokerPosition, Environment
 from brokergate.domain.errors import AuthenticationError
@@ -52,14 +53,17 @@ def chosen(wanted: str | None, accounts: Sequence[str], environment: Environment
     return account
 
 
-def balances(told: Iterable[AccountValue], as_of_ns: int) -> list[BrokerBalance]:
-    """The cash of each currency. What open orders set aside TWS counts as margin, of the account as a whole. Raises
-    `WireError`."""
+def balances(
+    told: Iterable[AccountValue], as_of_ns: int, set_aside: Mapping[str, Decimal] | None = None
+) -> list[BrokerBalance]:
+    """The cash of each currency. What open orders set aside TWS counts as margin, of the account as a whole;
+    `set_aside` is what they come to. Raises `WireError`."""
     cash: dict[str, BrokerBalance] = {}
     for each in told:
         if _tag(each) in _CASH and each.currency not in ("", ALL):
             amount = number(each.value, f"{each.tag} of {each.currency}")
-            cash[each.currency] = BrokerBalance(each.currency, amount, ZERO, as_of_ns)
+            held = min((set_aside or {}).get(each.currency, ZERO), max(amount, ZERO))
+            cash[each.currency] = BrokerBalance(each.currency, amount, held, as_of_ns)
     return [cash[currency] for currency in sorted(cash)]
 
 
@@ -92,7 +96,9 @@ def _tag(told: AccountValue) -> str:
     return told.tag.removeprefix(_LEDGER)
 
 
-def position(told: PositionShown, contracts: Contracts, as_of_ns: int) -> BrokerPosition:
+def position(
+    told: PositionShown, contracts: Contracts, as_of_ns: int, mark: MarkShown | None = None
+) -> BrokerPosition:
     """What is held of one contract. IB's average cost is of one contract with its multiplier, and has the commissions
     in it. One that is flat was held today."""
     listed = contracts.by_id(told.contract.con_id)
@@ -104,4 +110,6 @@ def position(told: PositionShown, contracts: Contracts, as_of_ns: int) -> Broker
         quote_currency=told.contract.currency,
         as_of_ns=as_of_ns,
         multiplier=multiplier if listed is None else listed.instrument.multiplier,
+        mark_price=None if mark is None else mark.price,
+        unrealized_pnl=None if mark is None else mark.unrealized,
     )

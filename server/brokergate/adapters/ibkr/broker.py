@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from decimal import Decimal
@@ -12,6 +13,7 @@ from brokergate.adapters.ibkr.abilities import CAPABILITIES
 from brokergate.adapters.ibkr.commands import Commands
 from brokergate.adapters.ibkr.config import IBKR, InteractiveBrokersConfig
 from brokergate.adapters.ibkr.desk import Desk
+from brokergate.adapters.ibkr.doubts import Doubts
 from brokergate.adapters.ibkr.line import Line, LineSettings
 from brokergate.adapters.ibkr.listing import Listing
 from brokergate.adapters.ibkr.lookups import Lookups
@@ -70,6 +72,7 @@ class InteractiveBrokersBroker(AbstractBroker):
         self._desk = Desk(context.account_id, settings.client_id, contracts, context.clock, context.random)
         self._lookups = Lookups(self._line, self._desk, contracts, context.clock, settings.time_zone)
         self._commands = Commands(self._line, self._desk, self._lookups, contracts, context)
+        self._doubts = Doubts(self._desk, self._lookups, context.log)
         self._market = Market(self._line.market, contracts, context.clock, context.log)
 
     # The connection
@@ -100,6 +103,7 @@ class InteractiveBrokersBroker(AbstractBroker):
         )
 
     async def close(self) -> None:
+        await self._doubts.close()
         await self._market.close()
         await self._line.leave(self._desk)
         self._desk.outbox.close()
@@ -133,6 +137,7 @@ class InteractiveBrokersBroker(AbstractBroker):
             )
         quantity = spec.quantity if spec.quantity is not None else self.quantity_for(spec)
         against = self._commands.refusal(spec)
+        quote = await self._latest(spec.symbol)
         told, refused = None, None if against is None else (against.reason, against.message)
         if refused is None:
             try:
@@ -141,7 +146,22 @@ class InteractiveBrokersBroker(AbstractBroker):
                 refused = refusal_of(error)
         base = self._base_currency or (await self.get_account_info()).base_currency
         self._base_currency = base
-        return preview(spec, quantity, listed, self.quote(spec.symbol), told, base, refused)
+        return preview(spec, quantity, listed, quote, told, base, refused)
+
+    async def _latest(self, symbol: str) -> QuoteView | None:
+        """The present quote, waited for where it was not followed yet; None where it does not come."""
+        there = asyncio.Event()
+        end = self.subscribe_market_data((symbol,), lambda _: there.set())
+        try:
+            async with asyncio.timeout(self._line.settings.timeout_s):
+                while self.quote(symbol) is None and symbol not in self._market.problems:
+                    there.clear()
+                    await there.wait()
+        except TimeoutError:
+            self._context.log("no quote in time", symbol=symbol)
+        finally:
+            end()
+        return self.quote(symbol)
 
     # Queries
 
@@ -155,21 +175,24 @@ class InteractiveBrokersBroker(AbstractBroker):
         return await self._lookups.fills(watermark)
 
     async def get_positions(self) -> Sequence[BrokerPosition]:
-        now_ns, contracts = self._context.clock.now_ns(), self._listing.contracts
-        told = await self._line.ask.positions()
+        account, contracts = self._desk.account, self._listing.contracts
+        told = [each for each in await self._line.ask.positions() if each.account == account]
+        marks = await self._line.ask.marks(account) if any(each.quantity for each in told) else {}
+        now_ns = self._context.clock.now_ns()
         try:
             return [
-                accounts.position(each, contracts, now_ns)
-                for each in told
-                if each.account == self._desk.account
+                accounts.position(each, contracts, now_ns, marks.get(each.contract.con_id)) for each in told
             ]
         except WireError as error:
             raise RecoverableError(f"TWS tells a position that cannot be read: {error}") from None
 
     async def get_balances(self) -> Sequence[BrokerBalance]:
+        """The cash. What open purchases set aside is worked out, since TWS counts it as margin of the account as a
+        whole: their limits, or stops, times what is left of them."""
         told = await self._line.ask.account_values(self._desk.account)
+        held = self._lookups.set_aside(await self._lookups.open_orders())
         try:
-            return accounts.balances(told, self._context.clock.now_ns())
+            return accounts.balances(told, self._context.clock.now_ns(), held)
         except WireError as error:
             raise RecoverableError(f"TWS tells a balance that cannot be read: {error}") from None
 

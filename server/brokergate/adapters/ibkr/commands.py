@@ -32,6 +32,7 @@ from brokergate.domain.values import changed
 from brokergate.ports.broker import (
     Absent,
     Accepted,
+    Failed,
     Found,
     OrderGroup,
     Outcome,
@@ -209,6 +210,8 @@ class Commands:
         known = await self._known(order)
         if not isinstance(known, Known):
             return known
+        if known.shown is not None and command.quantity <= known.shown.filled:
+            return Rejected(ErrorReason.REPLACE_BELOW_FILLED, f"{known.shown.filled} is filled already")
         if known.changing is not None:
             return Rejected(ErrorReason.REPLACE_PENDING, "another change of the order is under way")
         listed = self._contracts.get(spec.symbol)
@@ -247,7 +250,7 @@ class Commands:
                 )
             known = self._desk.find(order)
         if known is None:
-            return Rejected(ErrorReason.ORDER_NOT_FOUND, "TWS does not show the order among those that work")
+            return await self._missing(order)
         if known.client_id != self._line.settings.client_id:
             return Rejected(
                 ErrorReason.UNSUPPORTED,
@@ -255,6 +258,16 @@ class Commands:
                 "there, or all orders at once",
             )
         return known
+
+    async def _missing(self, order: Order) -> Outcome:
+        """Why an order is not among those that work."""
+        found = await self._lookups.find(order)
+        if isinstance(found, Found) and found.order.state in ENDED:
+            return Rejected(ErrorReason.ORDER_ENDED, f"the order has ended: {found.order.state.name}")
+        if isinstance(found, Absent):
+            return Rejected(ErrorReason.ORDER_NOT_FOUND, "TWS does not have the order")
+        message = found.message if isinstance(found, Failed) else "TWS shows the order only now"
+        return Rejected(ErrorReason.NOT_SENT, f"nothing was sent, since the order was not found: {message}")
 
     # Cancels
 
@@ -295,23 +308,30 @@ class Commands:
         known = [self._desk.find(order) for order in orders]
         own = self._line.settings.client_id
         foreign = any(each is not None and each.client_id != own for each in known)
-        if (len(orders) >= MANY or foreign) and await self._cancel_everything(orders, lane):
-            return [Accepted(order.broker_order_id) for order in orders]
-        return await asyncio.gather(*(self.cancel(order, lane) for order in orders))
+        working: frozenset[str] = frozenset()
+        if len(orders) >= MANY or foreign:
+            working = await self._cancel_everything(orders, lane)
 
-    async def _cancel_everything(self, orders: Sequence[Order], lane: Lane) -> bool:
-        """Cancels all that is open for the login; whether that was asked for: not where something else is open."""
+        async def each(order: Order) -> Outcome:
+            if order.broker_order_id in working:
+                return Accepted(order.broker_order_id)
+            return await self.cancel(order, lane)
+
+        return await asyncio.gather(*(each(order) for order in orders))
+
+    async def _cancel_everything(self, orders: Sequence[Order], lane: Lane) -> frozenset[str]:
+        """Cancels all that is open for the login, and gives the numbers of that; nothing, where something else is open,
+        or may be."""
         try:
             shown = await self._line.ask.open_orders(lane)
-            if not {str(each.shown.order.perm_id) for each in shown} <= {
-                order.broker_order_id for order in orders
-            }:
-                return False
+            working = frozenset(str(each.shown.order.perm_id) for each in shown)
+            if not working <= {order.broker_order_id for order in orders}:
+                return frozenset()
             await self._line.turn(lane, "a cancel of everything")
             self._line.send("reqGlobalCancel")
         except BrokerError:
-            return False
-        return True
+            return frozenset()
+        return working
 
 
 def _off_lot(spec: OrderSpec, instrument: Instrument) -> Rejected | None:

@@ -31,7 +31,15 @@ REMEMBERED = 65_536
 TAKEN = frozenset({"PreSubmitted", "Submitted", "Filled", "PendingCancel", "Cancelled", "ApiCancelled"})
 """Statuses by which TWS, or who it sends to, has the order. (`PendingSubmit` and `ApiPending`: it is on its way.)"""
 LEAVING = frozenset({"PendingCancel", "Cancelled", "ApiCancelled"})
+RUN_OUT = frozenset({"DAY", "GTD"})
+"""Times in force that end by themselves."""
 _CANCELS = frozenset({161, 202, 10147, 10148})
+_ENDS = {
+    OrderState.CANCELED: OrderEventType.CANCELED,
+    OrderState.EXPIRED: OrderEventType.EXPIRED,
+    OrderState.REJECTED: OrderEventType.REJECTED,
+}
+R = ErrorReason
 
 Verdict = Meaning | None
 """What became of a command: None for taken, else what TWS said."""
@@ -95,6 +103,9 @@ class Desk:
         self.outbox = Outbox()
         self.executions = Executions(contracts, self.client_id_of, rng)
         self.on_doubt: Callable[[Known], None] = lambda known: None
+        """Called for an order of which something was said that does not say how it stands."""
+        self.on_end: Callable[[Known], None] = lambda known: self.tell_end(known, OrderState.CANCELED)
+        """Called for one that TWS says is cancelled, and that nobody cancelled here; it calls `tell_end`."""
         self._client_id = client_id
         self._clock = clock
         self._by_id: dict[tuple[int, int], Known] = {}
@@ -187,8 +198,8 @@ class Desk:
         self._number(known, order.perm_id)
         filled = known.shown.filled if known.shown is not None else shown.filled
         known.shown = replace(shown, filled=filled)
-        self._stands(known, shown.status)
         self._changed(known, order)
+        self._stands(known, shown.status)
 
     def _changed(self, known: Known, order: IbOrder) -> None:
         """What is new about an order that was told before: the change that was asked for, or the venue's own."""
@@ -242,11 +253,45 @@ class Desk:
             self._reject(known, known.refused)
         filled = known.shown.filled if known.shown is not None else None
         proven = None if filled is None else state(status, filled)
-        if proven in ENDED and not known.ended:
+        if proven is OrderState.FILLED:
             known.ended = True
-            if proven is OrderState.CANCELED:
-                self._report(known, OrderEventType.CANCELED, known.refused)
             self.forget(known)
+        elif proven is OrderState.CANCELED and not known.ended:
+            known.ended = True
+            self._canceled(known)
+            self.forget(known)
+
+    def _canceled(self, known: Known) -> None:
+        """TWS has one word for an order that was cancelled, that could not be filled at once, and that ran out."""
+        shown = known.shown
+        assert shown is not None
+        if shown.order.tif == "FOK" and not shown.filled:
+            self.tell_end(known, OrderState.CANCELED, "not all of it could be filled at once", R.NOT_FILLABLE)
+        elif known.cancelling is None and known.refused is None and shown.order.tif in RUN_OUT:
+            self.on_end(known)
+        else:
+            why = known.refused
+            message = "" if why is None else str(why.error)
+            self.tell_end(known, OrderState.CANCELED, message, R.UNSPECIFIED if why is None else why.reason)
+
+    def ended(self, known: Known, proven: OrderState, reason: ErrorReason, message: str) -> None:
+        """TWS, when it was asked, shows that an order has ended: FILLED its executions tell."""
+        if known.ended:
+            return
+        known.ended = True
+        if proven is not OrderState.FILLED:
+            self.tell_end(known, proven, message, reason)
+        self.forget(known)
+
+    def tell_end(
+        self,
+        known: Known,
+        proven: OrderState,
+        message: str = "",
+        reason: ErrorReason = ErrorReason.UNSPECIFIED,
+    ) -> None:
+        """Tells how an order ended."""
+        self._report(known, _ENDS[proven], message, reason)
 
     def _reject(self, known: Known, refused: Meaning) -> None:
         """The venue refused an order that TWS had shown already, or is being placed."""
@@ -255,7 +300,8 @@ class Desk:
             known.settle(known.placing, refused)
         else:
             filled = known.shown is not None and bool(known.shown.filled)
-            self._report(known, OrderEventType.CANCELED if filled else OrderEventType.REJECTED, refused)
+            proven = OrderState.CANCELED if filled else OrderState.REJECTED
+            self.tell_end(known, proven, str(refused.error), refused.reason)
         self.forget(known)
 
     def forget(self, known: Known) -> None:
@@ -269,21 +315,13 @@ class Desk:
         if known.changing is not None:
             known.settle(known.changing[1], over)
 
-    def _report(self, known: Known, event: OrderEventType, why: Meaning | None = None) -> None:
+    def _report(
+        self, known: Known, event: OrderEventType, message: str = "", reason: ErrorReason = R.UNSPECIFIED
+    ) -> None:
         if not known.client_order_id and event is OrderEventType.ACKNOWLEDGED:
             return
-        self.outbox.add(
-            (
-                OrderReport(
-                    event,
-                    known.client_order_id,
-                    str(known.perm_id or ""),
-                    self._clock.now_ns(),
-                    reason=ErrorReason.UNSPECIFIED if why is None else why.reason,
-                    message="" if why is None else str(why.error),
-                ),
-            )
-        )
+        number, now_ns = str(known.perm_id or ""), self._clock.now_ns()
+        self.outbox.add((OrderReport(event, known.client_order_id, number, now_ns, reason, message),))
 
     def _execution(self, shown: frames.ExecutionShown) -> None:
         if shown.account != self.account:

@@ -5,21 +5,21 @@ nobody thought of is not."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from brokergate.adapters.ibkr import frames
 from brokergate.adapters.ibkr.contracts import IbContract, IbDetails
 from brokergate.adapters.ibkr.orders import IbOrder, IbShown
+from brokergate.adapters.ibkr.times import wire_time
 from brokergate.adapters.ibkr.values import moment_ns, number, number_or_none
 from brokergate.domain.money import ZERO
 
 _IGNORED = frozenset(
     {
         *("connectAck", "connectionClosed", "nextValidId", "managedAccounts"),
-        *("updateAccountValue", "updateAccountTime", "updatePortfolio", "accountDownloadEnd"),
+        *("updateAccountValue", "updateAccountTime"),
         *("pnl", "pnlSingle", "positionMulti", "positionMultiEnd", "orderBound", "deltaNeutralValidation"),
         *("tickGeneric", "tickReqParams", "tickEFP", "tickOptionComputation", "tickNews"),
         *("rerouteMktDataReq", "rerouteMktDepthReq", "updateNewsBulletin", "bondContractDetails"),
@@ -107,7 +107,7 @@ class Ears:
 
     def zoned(self, fields: list[str], index: int) -> list[str]:
         """The message with its time in UTC, and saying so: the library would take it for the machine's own."""
-        fields[index] = f"{_time(fields[index], self._zone):%Y%m%d %H:%M:%S} UTC"
+        fields[index] = f"{wire_time(fields[index], self._zone):%Y%m%d %H:%M:%S} UTC"
         return fields
 
     def execDetails(self, request_id: int, contract: Any, execution: Any) -> None:
@@ -153,6 +153,25 @@ class Ears:
     def positionEnd(self) -> None:
         """All positions were shown."""
         self._hear(frames.ListEnded("positionEnd"))
+
+    def updatePortfolio(
+        self,
+        contract: Any,
+        _quantity: float,
+        price: float,
+        _value: float,
+        _average_cost: float,
+        unrealized: float,
+        _realized: float,
+        account: str,
+    ) -> None:
+        """What a position is worth."""
+        gain = number_or_none(unrealized, "unrealizedPNL")
+        self._hear(frames.MarkShown(account, contract.conId, number(price, "marketPrice"), gain))
+
+    def accountDownloadEnd(self, account: str) -> None:
+        """All that the account has was shown."""
+        self._hear(frames.ListEnded(f"accountDownloadEnd {account}"))
 
     def accountSummary(self, request_id: int, account: str, tag: str, value: str, currency: str) -> None:
         """One figure of an account."""
@@ -226,22 +245,6 @@ class Ears:
 
 def _ignore(*_arguments: object) -> None:
     return None
-
-
-def _time(text: str, zone: ZoneInfo) -> datetime:
-    """The time of an execution: `20261121-14:30:05` is UTC, `20261121 14:30:05 US/Eastern` has its zone, and without
-    one it is TWS's own (TWS API, `Execution.time`)."""
-    day, _, rest = text.replace("-", " UTC-", 1).partition(" ")
-    if rest.startswith("UTC-"):
-        clock, name = rest.removeprefix("UTC-"), "UTC"
-    else:
-        clock, _, name = rest.strip().partition(" ")
-    if name:
-        # TWS names zones as its Java does; where that is no name, it is its own zone, which is configured.
-        with suppress(ZoneInfoNotFoundError, ValueError):
-            zone = ZoneInfo(name.strip())
-    moment = datetime.strptime(f"{day}{clock}", "%Y%m%d%H:%M:%S").replace(tzinfo=zone)
-    return moment.astimezone(UTC)
 
 
 def _contract(contract: Any) -> IbContract:

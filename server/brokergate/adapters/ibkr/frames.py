@@ -100,6 +100,16 @@ class PositionShown:
 
 
 @value
+class MarkShown:
+    """What a position is worth (`updatePortfolio`): its price, and the gain of all of it."""
+
+    account: str
+    con_id: int
+    price: Decimal
+    unrealized: Decimal | None
+
+
+@value
 class AccountValue:
     """One figure of an account (`accountSummary`, `accountUpdateMulti`), as it is written."""
 
@@ -186,6 +196,7 @@ Frame = (
     | ExecutionShown
     | CommissionShown
     | PositionShown
+    | MarkShown
     | AccountValue
     | DetailsShown
     | RuleShown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from brokergate.adapters.ibkr import frames
@@ -17,6 +18,7 @@ from brokergate.domain.errors import BrokerError, BrokerTimeoutError, TemporaryC
 from brokergate.resilience.lanes import Lane
 
 OPEN_ORDERS, COMPLETED, POSITIONS, TIME = "openOrderEnd", "completedOrdersEnd", "positionEnd", "currentTime"
+MARKS = "accountDownloadEnd"
 
 
 class Way(Protocol):
@@ -80,6 +82,21 @@ class Inquiry:
         )
         executions = [frame for frame in told if isinstance(frame, frames.ExecutionShown)]
         return executions, [frame for frame in told if isinstance(frame, frames.CommissionShown)]
+
+    async def marks(self, account: str) -> dict[int, frames.MarkShown]:
+        """What each position of an account is worth, by contract; those that TWS tells in time. Raises `NotSent`."""
+        key = f"accountDownloadEnd {account}"
+        async with self.waiting.lock(MARKS):
+            # TWS tells of one account at a time.
+            await self._way.turn(Lane.QUERY, "what positions are worth", patient=True)
+            self._way.live().send("reqAccountUpdates", True, account)
+            told: list[Frame] = []
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._timeout_s):
+                    told = await self.waiting.wait(key, Asked.QUERY, lambda: None)
+            await self._way.turn(Lane.QUERY, "what positions are worth", patient=True)
+            self._way.live().send("reqAccountUpdates", False, account)
+        return {frame.con_id: frame for frame in told if isinstance(frame, frames.MarkShown)}
 
     async def account_values(self, account: str) -> list[frames.AccountValue]:
         """All figures of an account. Raises a `BrokerError`."""
@@ -184,6 +201,9 @@ class Inquiry:
             return False
         if isinstance(frame, frames.PositionShown):
             questions.tell(POSITIONS, frame)
+            return True
+        if isinstance(frame, frames.MarkShown):
+            questions.tell(f"accountDownloadEnd {frame.account}", frame)
             return True
         if isinstance(frame, frames.WhatIf):
             return self._answer(frame.order_id, frame)

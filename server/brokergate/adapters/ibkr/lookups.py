@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from brokergate.adapters.ibkr import frames
@@ -12,12 +12,17 @@ from brokergate.adapters.ibkr.contracts import Contracts
 from brokergate.adapters.ibkr.desk import Desk
 from brokergate.adapters.ibkr.line import Line
 from brokergate.adapters.ibkr.orders import IbShown, state, venue_order
-from brokergate.adapters.ibkr.values import NS_PER_S, WireError
+from brokergate.adapters.ibkr.times import midnight_ns, time_ns, wire_time
+from brokergate.adapters.ibkr.values import WireError
 from brokergate.domain.errors import BrokerError, ErrorReason, RecoverableError
-from brokergate.domain.orders import Order, OrderState
+from brokergate.domain.money import ZERO, add, multiply, subtract
+from brokergate.domain.orders import Order, OrderState, Side
 from brokergate.ports.broker import Absent, Failed, FillPage, FindResult, Found, VenueOrder
 from brokergate.ports.clock import Clock
 from brokergate.resilience.lanes import Lane
+
+RAN_OUT = ("end of day", "expire")
+"""What TWS's words have of an order that ran out. In another language it is told as cancelled, which it is as well."""
 
 
 class Lookups:
@@ -45,9 +50,23 @@ class Lookups:
             return Failed(str(error))
         if executed:
             return Failed("TWS tells executions of the order and does not show how it stands")
-        if order.create_time_ns < self._day_began_ns():
+        if order.create_time_ns < midnight_ns(self._clock.now_ns(), self._zone):
             return Failed("TWS tells of the present day alone, and the order is older")
         return Absent()
+
+    async def shown(self, perm_id: int) -> VenueOrder | None:
+        """An order by TWS's own number, working or ended; None where neither list has it. Raises a `BrokerError`."""
+        for shown in await self._working():
+            if shown.order.perm_id == perm_id:
+                return self._view(shown, self._state(shown))
+        return await self.completed(perm_id)
+
+    async def completed(self, perm_id: int) -> VenueOrder | None:
+        """One that has ended, by TWS's own number. Raises a `BrokerError`."""
+        for told in await self._line.ask.completed_orders():
+            if told.shown.order.perm_id == perm_id:
+                return self._ended(told)
+        return None
 
     async def _working(self, lane: Lane = Lane.QUERY) -> Sequence[IbShown]:
         shown = await self._line.ask.open_orders(lane)
@@ -66,12 +85,15 @@ class Lookups:
         own = bool(order.client_order_id) and shown.order.order_ref == self._desk.reference(order)
         return own or str(shown.order.perm_id) == order.broker_order_id
 
-    def _day_began_ns(self) -> int:
-        now = datetime.fromtimestamp(self._clock.now_ns() // NS_PER_S, self._zone)
-        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-        return (
-            (midnight.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1) * NS_PER_S
-        )
+    def ran_out(self, shown: IbShown | None) -> bool:
+        """Whether the time that an order was good till is over."""
+        if shown is None or shown.order.tif != "GTD":
+            return False
+        try:
+            until = wire_time(shown.order.good_till, self._zone)
+        except ValueError:
+            return False
+        return self._clock.now_ns() >= time_ns(until)
 
     # Lists
 
@@ -81,6 +103,19 @@ class Lookups:
             return [self._view(shown, self._state(shown)) for shown in await self._working(lane)]
         except WireError as error:
             raise RecoverableError(f"TWS shows an order that cannot be read: {error}") from None
+
+    def set_aside(self, shown: Sequence[VenueOrder]) -> Mapping[str, Decimal]:
+        """What open purchases come to, by currency."""
+        held: dict[str, Decimal] = {}
+        for order in shown:
+            listed = self._contracts.get(order.symbol)
+            price = order.limit_price if order.limit_price is not None else order.stop_price
+            if order.side is Side.BUY and listed is not None and price is not None:
+                left = subtract(order.quantity, order.cum_quantity)
+                cost = multiply(multiply(price, left), listed.instrument.multiplier)
+                currency = listed.instrument.quote_currency
+                held[currency] = add(held.get(currency, ZERO), cost)
+        return held
 
     async def fills(self, watermark: str) -> FillPage:
         """The executions after a watermark. Raises a `BrokerError`."""
@@ -106,7 +141,8 @@ class Lookups:
             whole = replace(shown, order=replace(shown.order, quantity=shown.filled))
             return self._view(whole, OrderState.FILLED)
         if proven is OrderState.CANCELED or shown.filled:
-            return self._view(shown, OrderState.CANCELED, message=told.how)
+            ran_out = any(word in told.how.lower() for word in RAN_OUT)
+            return self._view(shown, OrderState.EXPIRED if ran_out else OrderState.CANCELED, message=told.how)
         # `Inactive`: it was refused, and the words say why.
         return self._view(shown, OrderState.REJECTED, ErrorReason.BROKER_REJECTED, told.how)
 

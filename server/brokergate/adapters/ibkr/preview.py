@@ -15,7 +15,7 @@ from brokergate.domain.errors import (
 from brokergate.domain.fills import Money
 from brokergate.domain.market import QuoteView
 from brokergate.domain.money import ZERO, multiply
-from brokergate.domain.orders import OrderSpec, OrderType, Side
+from brokergate.domain.orders import OrderSpec, OrderType, Side, TimeInForce
 from brokergate.ports.broker import Preview
 
 Refusal = tuple[ErrorReason, str]
@@ -33,7 +33,15 @@ def preview(
     """A preview of `spec` for `quantity` units; `told` is what TWS worked out, in the account's `base_currency`, None
     where it refused. How much of it would fill at once TWS does not say: as much as the best offer has."""
     price = _price(spec, quote)
-    filled = ZERO if rejection is not None else _filled(spec, quantity, quote)
+    at_once = _filled(spec, quantity, quote)
+    if (
+        rejection is None
+        and spec.time_in_force is TimeInForce.FOK
+        and quote is not None
+        and at_once < quantity
+    ):
+        rejection = ErrorReason.NOT_FILLABLE, "not all of it can be filled at once"
+    filled = ZERO if rejection is not None else at_once
     notional = ZERO
     if price is not None and rejection is None:
         notional = multiply(multiply(price, filled), listed.instrument.multiplier)
