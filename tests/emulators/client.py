@@ -159,10 +159,11 @@ class Emulator:
         """Cuts the WebSocket connections of a kind; how many there were."""
         return int(await self.ask("drop_streams", on=on))
 
-    async def restart(self, seconds: float = 0.1) -> None:
-        """The venue is away for so long, and knows everything afterwards. Returns when it is there again."""
+    async def restart(self, seconds: float = 0.1, **arguments: Any) -> None:
+        """The venue is away for so long, and knows everything afterwards. Returns when it is there again. `arguments`
+        are the fault's."""
         before = await self.ask("starts")
-        await self.fault("restart", seconds=seconds)
+        await self.fault("restart", seconds=seconds, **arguments)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             while True:
                 try:

@@ -32,8 +32,6 @@ ORDERS, MARKET = "orders", "market"
 """What faults call the two kinds of frames that nobody asked for."""
 MAX_UNREAD = 10_000_000
 """Bytes that wait for a client that does not read; one more and it is cut off."""
-_STEP_S = 1e-6
-"""Between two frames that wait for the same moment, so that they keep their order."""
 
 
 @dataclass(slots=True)
@@ -69,6 +67,8 @@ class Session:
         self._times: deque[float] = deque()
         self._too_fast = 0
         self._held: list[bytes] = []
+        self._late: list[bytes] = []
+        """What waits for the end of a delay."""
 
     # The connection
 
@@ -116,7 +116,7 @@ class Session:
             return
         late = self.venue.faults.take(DELAY, request.kind, request.name)
         if late is not None:
-            self._free_at = time.monotonic() + float(late.arguments["seconds"])
+            self._free_at = asyncio.get_running_loop().time() + float(late.arguments["seconds"])
         fault = self.venue.faults.take(REQUESTS, request.kind, request.name)
         if fault is None:
             self._do(request, entry)
@@ -203,11 +203,18 @@ class Session:
     def _send(self, body: bytes) -> None:
         if self._writer.is_closing():
             return
-        now = time.monotonic()
-        if self._free_at > now:
-            self._free_at += _STEP_S
-            asyncio.get_running_loop().call_later(self._free_at - now, self._send_now, body)
+        loop = asyncio.get_running_loop()
+        if self._late:
+            self._late.append(body)
+        elif self._free_at > loop.time():
+            self._late.append(body)
+            loop.call_at(self._free_at, self._send_late)
         else:
+            self._send_now(body)
+
+    def _send_late(self) -> None:
+        late, self._late = self._late, []
+        for body in late:
             self._send_now(body)
 
     def _send_now(self, body: bytes) -> None:
