@@ -108,7 +108,10 @@ class Account:
         self.risk = None
         if policy.risk:
             day = journal.account_setting(account_id, DAY_SETTING)
-            self.risk = Risk(policy.risk, self.broker.quote, lambda: self.instruments, self.clock, day)
+            broker = self.broker
+            self.risk = Risk(
+                policy.risk, broker.quote, lambda: self.instruments, self.clock, day, broker.problem_with
+            )
             for position in positions:
                 self.risk.position(position)
         self.tracker = Tracker(

@@ -233,7 +233,7 @@ class InteractiveBrokersBroker(AbstractBroker):
         return self._market.last_quote(symbol)
 
     def problem_with(self, symbol: str) -> str:
-        return self._listing.unresolved.get(symbol) or self._market.problems.get(symbol, "")
+        return self._listing.unresolved.get(symbol) or self._market.problem_with(symbol)
 
     def book(self, symbol: str, depth: int) -> BookView | None:
         return self._market.book(symbol, depth)

@@ -67,6 +67,17 @@ class Market:
         listed = self._contracts.get(spec.symbol)
         return self._hub.quantity_for(spec, None if listed is None else listed.instrument)
 
+    def problem_with(self, symbol: str) -> str:
+        """Why there is no quote to trade by, and the way out; '' where there is one, or nobody knows."""
+        if (problem := self.problems.get(symbol)) is not None:
+            return problem
+        line = self._held.get(symbol)
+        if line is None or line.ticks.live:
+            return ""
+        if line.ticks.delayed:
+            return "its market data is delayed, and nothing is measured by it; subscribe to it in IB's Client Portal"
+        return "its market is closed, and nothing is measured by its last quotes; wait until it opens"
+
     # With the connection
 
     def start(self) -> None:

@@ -13,7 +13,7 @@ from brokergate.adapters.ibkr.contracts import Contracts, IbContract, listed
 from brokergate.adapters.ibkr.frames import DataTypeShown, ErrorShown, Frame, TickShown, TimeShown
 from brokergate.adapters.ibkr.lines import MarketLines
 from brokergate.adapters.ibkr.market import SWEEP_S, Market
-from brokergate.adapters.ibkr.ticks import DELAYED, FROZEN, News, Ticks
+from brokergate.adapters.ibkr.ticks import DELAYED, FROZEN, LIVE, News, Ticks
 from brokergate.domain.errors import NotSent
 from brokergate.domain.market import MarketDatum, QuoteView, TradeView
 from brokergate.resilience.lanes import Lane
@@ -203,6 +203,7 @@ async def test_delayed_data_is_marked_and_orders_are_not_measured_by_it() -> Non
     assert {each.event_time_ns for each in heard} == {1_799_999_100_000_000_000}
     assert market.quote("AAPL") is None
     assert market.last_quote("AAPL") is not None
+    assert "its market data is delayed, and nothing is measured by it" in market.problem_with("AAPL")
     await market.close()
 
 
@@ -217,6 +218,9 @@ async def test_a_frozen_market_is_shown_and_not_traded_by(venue: Venue) -> None:
     last = market.last_quote("AAPL")
     assert last is not None
     assert not last.delayed
+    assert "its market is closed" in market.problem_with("AAPL")
+    venue.tell(DataTypeShown(venue.wire.id_of("AAPL"), LIVE))
+    assert market.problem_with("AAPL") == ""
 
 
 async def test_what_is_not_subscribed_to_is_one_clear_word_and_leaves_the_others(venue: Venue) -> None:
