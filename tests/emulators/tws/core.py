@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 from brokergate.domain.fills import Liquidity
 from brokergate.domain.instruments import Instrument, InstrumentKind
-from brokergate.ports.broker import Report
 from brokergate.sim.sessions import Hours, Outside
 from brokergate.sim.terms import AccountTerms
 from tests.emulators.core import CUSHION, VenueCore
@@ -41,31 +40,12 @@ class TwsCore(VenueCore):
     """See the module. `parts` is how many executions each fill comes in."""
 
     def __init__(self, contracts: Contracts, now_ns: int) -> None:
-        self._depth = 0
-        self._later: list[Callable[[], None]] = []
         self.parts = 1
         instruments = [listed.instrument() for listed in contracts.by_id.values()]
         super().__init__(instruments, {}, now_ns, terms=TERMS)
         for symbol, (bid, ask, size) in OPENING.items():
             sides = [[(D(price), D(size))] for price in (bid, ask)]
             self.show(symbol, sides[0], sides[1], now_ns)
-
-    def later(self, work: Callable[[], None]) -> None:
-        """Does something when all that the market has just told is told: what a fill brings about may not overtake the
-        fills beside it."""
-        if self._depth:
-            self._later.append(work)
-        else:
-            work()
-
-    def _take(self, reports: Sequence[Report]) -> None:
-        self._depth += 1
-        try:
-            super()._take(reports)
-        finally:
-            self._depth -= 1
-        while self._later and not self._depth:
-            self._later.pop(0)()
 
     def _execute(
         self, order: VenueOrderState, quantity: Decimal, price: Decimal, liquidity: Liquidity, time_ns: int

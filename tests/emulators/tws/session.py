@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 ORDERS, MARKET = "orders", "market"
 """What faults call the two kinds of frames that nobody asked for."""
+LINGER_S = 5.0
+"""How long a client that was sent away may stay."""
 MAX_UNREAD = 10_000_000
 """Bytes that wait for a client that does not read; one more and it is cut off."""
 
@@ -61,6 +63,7 @@ class Session:
         """Whether what is sent now is lost."""
         self.frozen = False
         """Whether the connection is half open: nothing is read or written, and nobody says so."""
+        self._dismissed = False
         self._reader = reader
         self._writer = writer
         self._free_at = 0.0
@@ -81,7 +84,7 @@ class Session:
         self.write([self.version, self.venue.connection_time()])
         while not self._writer.is_closing():
             text = await read_frame(self._reader)
-            if self.frozen:
+            if self.frozen or self._dismissed:
                 continue
             self._receive(fields_of(text))
 
@@ -89,14 +92,17 @@ class Session:
         """Cuts the connection without a word."""
         self._writer.transport.abort()
 
-    def close(self) -> None:
-        """Ends the connection after what was sent."""
-        self._writer.close()
+    def dismiss(self) -> None:
+        """Sends a client away: nothing more is told, nothing more is done. What was told before reaches it, since what
+        it still sends is taken in."""
+        if not self._dismissed and not self._writer.is_closing():
+            self._dismissed = True
+            self._writer.write_eof()
+            asyncio.get_running_loop().call_later(LINGER_S, self.abort)
 
-    @property
-    def closed(self) -> bool:
-        """Whether nothing can be sent any more."""
-        return self._writer.is_closing()
+    def close(self) -> None:
+        """The connection is over."""
+        self._writer.close()
 
     # What comes
 
@@ -168,7 +174,7 @@ class Session:
         text = f"Max rate of messages per second has been exceeded:max={pace.rate} rec={len(self._times)}"
         self.error(-1, 100, text)
         if self._too_fast >= pace.tolerance:
-            self.close()
+            self.dismiss()
 
     # What goes
 
@@ -201,7 +207,7 @@ class Session:
         self._send(frame(fields))
 
     def _send(self, body: bytes) -> None:
-        if self._writer.is_closing():
+        if self._dismissed or self._writer.is_closing():
             return
         loop = asyncio.get_running_loop()
         if self._late:
@@ -220,5 +226,5 @@ class Session:
     def _send_now(self, body: bytes) -> None:
         if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:
             self.abort()
-        elif not self._writer.is_closing():
+        elif not (self._dismissed or self._writer.is_closing()):
             self._writer.write(body)

@@ -172,7 +172,7 @@ class Tws(VenueEmulator):
         """A client introduces itself: it is told the accounts and its next order id, or that its id is taken."""
         if client_id in self.sessions or self.faults.take({"client_id_taken"}, str(client_id)):
             session.error(-1, 326, IN_USE)
-            session.close()
+            session.dismiss()
             return
         session.client_id = client_id
         self.sessions[client_id] = session
