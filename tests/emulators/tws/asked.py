@@ -49,6 +49,7 @@ class Asked:
     trail_percent: Decimal | None = None
     what_if: bool = False
     cash_quantity: Decimal | None = None
+    display: int = 0
     unsupported: str = ""
     """What of it nothing here trades; empty for nothing."""
     unread: int = 0
@@ -96,8 +97,9 @@ def _read_main(reader: Reader) -> dict[str, Any]:
         "transmit": reader.flag(),
         "parent_id": reader.integer(),
     }
-    reader.skip(2 + 1)  # block order, sweep to fill; display size
+    reader.skip(2)  # block order, sweep to fill
     return found | {
+        "display": reader.integer(),
         "trigger_method": reader.integer(),
         "outside_rth": reader.flag(),
         "hidden": reader.flag(),

@@ -61,6 +61,7 @@ def spec_of(order: TwsOrder, quantity: Decimal) -> OrderSpec:
         trigger_source=_source(order) if waits else TriggerSource.UNSPECIFIED,
         time_in_force=force,
         expire_time_ns=expires_ns,
+        display_quantity=Decimal(asked.display) if asked.display and kind is OrderType.LIMIT else None,
     )
 
 
