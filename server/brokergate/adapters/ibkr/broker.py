@@ -79,7 +79,7 @@ class InteractiveBrokersBroker(AbstractBroker):
 
     async def connect(self, state: RestoredState) -> None:
         await self._market.close()
-        await self._line.leave(self._desk)
+        await self._line.give_up(self._desk)
         self._desk.load(state.open_orders)
         try:
             await self._line.join(self._desk)
@@ -105,7 +105,7 @@ class InteractiveBrokersBroker(AbstractBroker):
     async def close(self) -> None:
         await self._doubts.close()
         await self._market.close()
-        await self._line.leave(self._desk)
+        await self._line.give_up(self._desk)
         self._desk.outbox.close()
 
     async def events(self) -> AsyncIterator[Sequence[Report]]:

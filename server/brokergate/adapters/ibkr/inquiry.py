@@ -48,12 +48,19 @@ class Inquiry:
     async def open_orders(self, lane: Lane = Lane.QUERY) -> list[frames.OrderShown]:
         """Everything that works for the login, whoever placed it, each as it stands. Raises a `BrokerError`."""
         told = await self._unnumbered(OPEN_ORDERS, "open orders", "reqAllOpenOrders", lane=lane)
-        shown: dict[int, frames.OrderShown] = {}
+        shown: dict[tuple[int, int], frames.OrderShown] = {}
+        numbers: dict[int, tuple[int, int]] = {}
         for frame in told:
             if isinstance(frame, frames.OrderShown):
-                shown[frame.shown.order.perm_id] = frame
-            elif isinstance(frame, frames.StatusShown) and frame.perm_id in shown:
-                shown[frame.perm_id] = frames.standing(shown[frame.perm_id], frame)
+                order = frame.shown.order
+                # Orders of TWS's own windows have no id but their number, and one that was just sent no number yet.
+                key = (order.client_id, order.order_id) if order.order_id > 0 else (0, -order.perm_id)
+                shown[key] = frame
+                numbers[order.perm_id] = key
+            elif isinstance(frame, frames.StatusShown):
+                key = numbers.get(frame.perm_id, (frame.client_id, frame.order_id))
+                if key in shown:
+                    shown[key] = frames.standing(shown[key], frame)
         return list(shown.values())
 
     async def completed_orders(self) -> list[frames.OrderShown]:

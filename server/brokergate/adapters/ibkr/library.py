@@ -65,17 +65,17 @@ class TwsSocket:
     def __init__(self, hear: Callable[[Frame], None], lost: Callable[[str], None], time_zone: str) -> None:
         self._library = load()
         self.name: str = self._library.__name__
-        self._hear = hear
+        self._tell = hear
         self._lost = lost
         self._closing = False
         self.gone = asyncio.Event()
         """Set when the connection has ended, however it did."""
-        self._ears = Ears(hear, self._ended, time_zone)
+        self._ears = Ears(self._heard, self._ended, time_zone)
         self._client: Any = self._library.client.Client(self._ears)
         # It is paced elsewhere: the library's own throttle lets more than TWS allows through at its window's edge.
         self._client.MaxRequests = 0
         decoder = self._client.decoder
-        decoder.logger = _Unread(hear)
+        decoder.logger = _Unread(self._heard)
         decoder.handlers = _Handlers(decoder.handlers)
         read_execution = decoder.handlers[_EXECUTION]
         decoder.handlers[_EXECUTION] = lambda fields: read_execution(
@@ -139,9 +139,15 @@ class TwsSocket:
         await self.gone.wait()
 
     def abort(self) -> None:
-        """Ends the connection at once, as a loss."""
+        """Ends the connection at once, and tells nothing more."""
+        self._closing = True
         if (transport := self._client.conn.transport) is not None:
             transport.abort()
+
+    def _heard(self, frame: Frame) -> None:
+        """What has arrived already when the connection is ended is not told any more."""
+        if not self._closing:
+            self._tell(frame)
 
     def _ended(self) -> None:
         self.gone.set()

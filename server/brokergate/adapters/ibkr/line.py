@@ -84,6 +84,7 @@ class Line:
         self._log = log
         self._socket: TwsSocket | None = None
         self._opening: asyncio.Task[TwsSocket] | None = None
+        self._ending: TwsSocket | None = None
         self._members: list[Member] = []
         self.ask = Inquiry(self, settings.timeout_s)
         """What TWS is asked."""
@@ -91,6 +92,8 @@ class Line:
         self._next_id = 1
         self.market = MarketLines(self, settings.market_data_lines, settings.market_data_type)
         """The market data of everybody who shares the line."""
+        self._given_up = False
+        """Whether the connection that stands takes nobody more."""
         self._held = False
         """Whether TWS ever took this client id from here."""
         self._said: frames.ErrorShown | None = None
@@ -109,6 +112,12 @@ class Line:
 
     async def join(self, member: Member) -> None:
         """Tells `member` everything from now on. The first one connects. Raises a `BrokerError`."""
+        if self._given_up:
+            self.fail(
+                TemporaryConnectionError(
+                    "another account of the login connects again, and the connection is made anew"
+                )
+            )
         self._members.append(member)
         try:
             if self._socket is None:
@@ -119,6 +128,13 @@ class Line:
         except BaseException:
             await self.leave(member)
             raise
+
+    async def give_up(self, member: Member) -> None:
+        """As `leave`, and nobody joins this connection any more: who connects again may have found it mute, and is to
+        have another one. What is mute for one account is mute for all."""
+        if member in self._members:
+            self._given_up = True
+        await self.leave(member)
 
     def _opened(self, opening: asyncio.Task[TwsSocket]) -> None:
         self._opening = None
@@ -142,6 +158,9 @@ class Line:
             await socket.close()
 
     async def _open(self) -> TwsSocket:
+        if self._ending is not None:
+            # TWS takes no two connections by one client id.
+            await self._ending.gone.wait()
         socket = TwsSocket(self._hear, self._lost, self.settings.time_zone)
         self._said = None
         settings = self.settings
@@ -164,6 +183,7 @@ class Line:
             await socket.close()
             raise
         self._socket, self._held, self._said = socket, True, None
+        self._given_up = False
         self._next_id = max(self._next_id, socket.next_id)
         try:
             # An order id that comes again would change the order that has it: TWS forgets which it gave out.
@@ -190,6 +210,7 @@ class Line:
         if socket is None:
             return
         self._stop_watching()
+        self._ending = socket
         socket.abort()
         self._log("connection to TWS ended", place=self.settings.place, reason=str(error))
         self.ask.waiting.fail(error)

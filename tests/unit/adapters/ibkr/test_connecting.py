@@ -184,6 +184,11 @@ async def test_accounts_of_one_login_share_the_connection(venue: Emulator) -> No
     assert [position.symbol for position in await other.broker.get_positions()] == ["AAPL"]
     await one.again(placed)
     assert await one.broker.get_positions() == []
+    # Who connects again may have found it mute: the connection is made anew, for the other too.
+    await other.until(lambda: other.ended)
+    await other.again()
+    assert len(await other.broker.get_positions()) == 1
+    assert len(await sent(venue, "logon")) == 2
     await one.close()
     await other.close()
     await house.connections.close()
