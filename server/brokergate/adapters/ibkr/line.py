@@ -332,6 +332,7 @@ class Line:
                 question.fail(means.error)
         elif shown.request_id < 0:
             self._about_connection(shown, means)
+            self.market.hear(shown)
         elif not self.market.hear(shown):
             self._tell(shown)
 

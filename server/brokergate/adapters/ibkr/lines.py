@@ -15,6 +15,8 @@ from brokergate.adapters.ibkr.frames import DataTypeShown, ErrorShown, Frame, Ti
 from brokergate.adapters.ibkr.ticks import LIVE, News, Ticks
 from brokergate.resilience.lanes import Lane
 
+FARM_BROKEN, FARM_OK = 2103, 2104
+"""Messages about market data farms; behind their last colon is the farm's name."""
 _WAYS_OUT = {
     "10197": "another session of this login has its market data; end that one",
     "101": "set `market_data_lines` to what the login has, or end what other programs subscribe to",
@@ -68,6 +70,7 @@ class MarketLines:
         self._asked_type = LIVE
         self._by_id: dict[int, MarketLine] = {}
         self._by_contract: dict[int, MarketLine] = {}
+        self._broken: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._by_contract)
@@ -84,7 +87,7 @@ class MarketLines:
             if idle is None:
                 return None
             await self._cancel(idle)
-        line = MarketLine(contract, self._requests.take_id(), [told])
+        line = MarketLine(contract, self._requests.take_id(), [told], Ticks(cut=bool(self._broken)))
         self._by_contract[contract.con_id] = self._by_id[line.request_id] = line
         try:
             await self._choose_type()
@@ -126,6 +129,7 @@ class MarketLines:
         self._by_contract.clear()
         self._by_id.clear()
         self._asked_type, self.limit = LIVE, self._allowed
+        self._broken.clear()
         for line in gone:
             self._end(line, "")
 
@@ -157,6 +161,9 @@ class MarketLines:
 
     def _error(self, shown: ErrorShown) -> bool:
         """A message about a line. One that is refused has ended at the venue too."""
+        if shown.code in (FARM_BROKEN, FARM_OK):
+            self._farm(shown)
+            return False
         line = self._by_id.get(shown.request_id)
         if line is None:
             return False
@@ -167,6 +174,16 @@ class MarketLines:
                 self.limit = max(len(self), 1)
             self._end(line, f"{means.error}; {_WAYS_OUT.get(means.error.code, _SUBSCRIBE)}")
         return True
+
+    def _farm(self, shown: ErrorShown) -> None:
+        """One of IB's market data farms went, or came back. Which contracts are whose nobody says: all are taken for
+        old meanwhile. It is no outage of the account."""
+        farm = shown.text.rpartition(":")[2].strip()
+        (self._broken.add if shown.code == FARM_BROKEN else self._broken.discard)(farm)
+        for line in self._by_contract.values():
+            if line.ticks.cut != bool(self._broken):
+                line.ticks.cut = bool(self._broken)
+                _tell(line, News.QUOTE)
 
     def _drop(self, line: MarketLine) -> None:
         if self._by_contract.get(line.contract.con_id) is line:

@@ -74,6 +74,8 @@ class Market:
         line = self._held.get(symbol)
         if line is None or line.ticks.live:
             return ""
+        if line.ticks.cut:
+            return "IB's market data farm is away, and nothing is measured by its last quotes; wait until it is back"
         if line.ticks.delayed:
             return "its market data is delayed, and nothing is measured by it; subscribe to it in IB's Client Portal"
         return "its market is closed, and nothing is measured by its last quotes; wait until it opens"

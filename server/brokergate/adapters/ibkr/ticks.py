@@ -43,6 +43,8 @@ class Ticks:
     last_size: Decimal | None = None
     last_time_ns: int | None = None
     data_type: int = LIVE
+    cut: bool = False
+    """Whether where it comes from is away: what is known stays, and may be old."""
 
     @property
     def delayed(self) -> bool:
@@ -51,8 +53,9 @@ class Ticks:
 
     @property
     def live(self) -> bool:
-        """Whether it is the present market: neither delayed nor what was left when the market closed."""
-        return self.data_type == LIVE
+        """Whether it is the present market: neither delayed, nor what was left when the market closed or its farm went
+        away."""
+        return self.data_type == LIVE and not self.cut
 
     def take(self, kind: int, price: Decimal | None, size: Decimal | None) -> News:
         """Takes a price and its size, or a size."""

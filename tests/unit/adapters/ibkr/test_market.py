@@ -223,6 +223,27 @@ async def test_a_frozen_market_is_shown_and_not_traded_by(venue: Venue) -> None:
     assert market.problem_with("AAPL") == ""
 
 
+async def test_while_a_market_data_farm_is_away_its_quotes_are_old(venue: Venue) -> None:
+    """Until all that went are back; a line that is taken meanwhile is told of it too."""
+    market = venue.account("MSFT")
+    market.quote("AAPL")
+    await settle()
+    venue.hear("AAPL", BID, "99", "1")
+    for farm in ("usfarm", "eufarm"):
+        assert not venue.lines.hear(ErrorShown(-1, 2103, f"Market data farm connection is broken:{farm}"))
+    market.quote("MSFT")
+    await settle()
+    venue.hear("MSFT", BID, "5", "1")
+    assert (market.quote("AAPL"), market.quote("MSFT")) == (None, None)
+    assert "farm is away" in market.problem_with("AAPL")
+    venue.lines.hear(ErrorShown(-1, 2104, "Market data farm connection is OK:usfarm"))
+    assert market.quote("AAPL") is None
+    venue.lines.hear(ErrorShown(-1, 2104, "Market data farm connection is OK:eufarm"))
+    assert market.quote("AAPL") is not None
+    assert market.quote("MSFT") is not None
+    assert market.problem_with("AAPL") == ""
+
+
 async def test_what_is_not_subscribed_to_is_one_clear_word_and_leaves_the_others(venue: Venue) -> None:
     market = venue.account("MSFT")
     market.subscribe(["AAPL", "MSFT"], lambda _: None)

@@ -187,6 +187,16 @@ async def test_quotes_and_trades_are_streamed(login: Login) -> None:
     end()
 
 
+async def test_a_farm_that_is_away_makes_quotes_old(login: Login) -> None:
+    login.market.subscribe(["AAPL"], lambda _: None)
+    await login.until(lambda: login.market.quote("AAPL") is not None)
+    await login.venue.ask("message", code=2103, text="Market data farm connection is broken:usfarm")
+    await login.until(lambda: login.market.quote("AAPL") is None)
+    await login.venue.ask("message", code=2104, text="Market data farm connection is OK:usfarm")
+    await login.until(lambda: login.market.quote("AAPL") is not None)
+    assert login.line.connected
+
+
 async def test_what_is_not_subscribed_to_leaves_the_rest(login: Login) -> None:
     await login.venue.fault("no_market_data", on="AAPL")
     login.market.subscribe(["AAPL", "ESZ6"], lambda _: None)
