@@ -25,7 +25,7 @@ from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock
 from brokergate.resilience.metrics import BrokerMetrics
 from tests.emulators.client import Emulator
-from tests.faults.scenarios import SCENARIOS, Scenario
+from tests.faults.scenarios import OF_TWS, SCENARIOS, Scenario
 
 ABSENCE_AFTER_MS = 1500
 """After which silence proves absence here: an emulator keeps nothing back, and the matrix is not to wait for what a
@@ -59,6 +59,8 @@ class Venue:
     """Over which orders go out, as the emulator's log calls them."""
     scenarios: Sequence[Scenario] = SCENARIOS
     """What can befall its wire: its rows of the matrix."""
+    found_by: tuple[str, ...] = ("find_order", "open_orders")
+    """What the emulator calls the requests by which a lost order is found."""
     emulator: str = ""
     """What its emulator is called, where that is another name."""
 
@@ -89,7 +91,7 @@ class AlpacaAccount(AccountConfig):
 class IbkrAccount(AccountConfig):
     """Likewise."""
 
-    ibkr: InteractiveBrokersConfig = InteractiveBrokersConfig()
+    ibkr: InteractiveBrokersConfig
 
 
 CONNECTION = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "quiet_timeout_ms": 1000}
@@ -204,5 +206,7 @@ IBKR = Venue(
     id_parameter="order_ref",
     make=_ibkr,
     transports=frozenset({"tws"}),
+    scenarios=OF_TWS,
+    found_by=("open_orders",),
 )
-VENUES: Mapping[str, Venue] = {venue.name: venue for venue in (BINANCE, ALPACA)}
+VENUES: Mapping[str, Venue] = {venue.name: venue for venue in (BINANCE, ALPACA, IBKR)}

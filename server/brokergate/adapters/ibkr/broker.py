@@ -32,7 +32,8 @@ from brokergate.domain.errors import (
 )
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BookView, MarketDatum, QuoteView
-from brokergate.domain.orders import Order, OrderSpec
+from brokergate.domain.orders import Order, OrderSpec, TimeInForce
+from brokergate.domain.values import changed
 from brokergate.ports.broker import (
     AbstractBroker,
     AccessReport,
@@ -135,6 +136,9 @@ class InteractiveBrokersBroker(AbstractBroker):
             raise GatewayError(
                 ErrorReason.INSTRUMENT_NOT_FOUND, f"{spec.symbol!r} is not among the account's instruments"
             )
+        if spec.time_in_force is TimeInForce.UNSPECIFIED:
+            # As the gateway places it; of a preview it leaves that to the broker.
+            spec = changed(spec, time_in_force=self.capabilities.default_time_in_force)
         quantity = spec.quantity if spec.quantity is not None else self.quantity_for(spec)
         against = self._commands.refusal(spec)
         quote = await self._latest(spec.symbol)
