@@ -277,7 +277,9 @@ class Commands:
         if not isinstance(known, Known):
             return known
         answer = await self._cancel(known, lane)
-        return answer if not isinstance(answer, Meaning) else await self._looked_at(order, answer)
+        if not isinstance(answer, Meaning):
+            return answer
+        return _refused(answer) if answer.means is Means.KEPT else await self._looked_at(order, answer)
 
     async def _cancel(self, known: Known, lane: Lane) -> Outcome | Meaning:
         try:

@@ -349,6 +349,8 @@ class Desk:
         elif means.means is Means.KEPT and known.changing is not None:
             waiting, known.changing = known.changing[1], None
             known.settle(waiting, means)
+        elif means.means is Means.KEPT:
+            known.settle(known.cancelling, means)
         elif means.means is Means.CANCELLED:
             known.settle(known.cancelling, None)
         elif means.means in (Means.ASK, Means.UNLISTED, Means.THROTTLED):

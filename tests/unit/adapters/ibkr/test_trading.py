@@ -55,6 +55,20 @@ def change(order: Order, quantity: int, price: str) -> ReplaceCommand:
     return ReplaceCommand(order, replace(order.spec, limit_price=D(price)), D(quantity))
 
 
+async def test_an_api_that_only_reads_refuses_a_cancel_and_the_order_lives(
+    venue: Emulator, account: Account
+) -> None:
+    placed, _ = await account.place()
+    await venue.fault("read_only")
+    refused = await account.broker.cancel_order(placed)
+    assert isinstance(refused, Rejected)
+    assert refused.reason is ErrorReason.BROKER_AUTHENTICATION
+    assert "Read-Only" in refused.message
+    await venue.clear_faults()
+    assert isinstance(await account.broker.cancel_order(placed), Accepted)
+    await account.until(lambda: account.of(OrderEventType.CANCELED))
+
+
 # Placing
 
 
