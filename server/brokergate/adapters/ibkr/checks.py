@@ -23,6 +23,12 @@ def conflicts(accounts: Mapping[str, AccountConfig]) -> Iterator[Conflict]:
     for name, config in accounts.items():
         settings = config.settings(InteractiveBrokersConfig)
         yield from _environment(name, config.environment, settings.account)
+        if config.trading_enabled and not settings.instruments and not settings.contracts:
+            text = "is missing, and Interactive Brokers has no list of all that there is to trade"
+            way_out = (
+                "write what is to be, such as instruments: [AAPL, EUR/USD], or trading: {enabled: false}"
+            )
+            yield Conflict(name, (IBKR, "instruments"), text, way_out)
         port = settings.api_port(config.environment)
         line = settings.host, port, settings.client_id
         other = first.setdefault(line, name)

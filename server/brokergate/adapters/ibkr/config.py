@@ -128,15 +128,6 @@ class InteractiveBrokersConfig(Section):
     """Milliseconds after an answer was lost, from which on it is believed that TWS has no such order where its lists do
     not show it. Default 10000."""
 
-    @model_validator(mode="after")
-    def _trades_something(self) -> InteractiveBrokersConfig:
-        if not self.instruments and not self.contracts:
-            raise ValueError(
-                "names nothing to trade, and Interactive Brokers has no list of all that there is; write "
-                "instruments: [AAPL, EUR/USD]"
-            )
-        return self
-
     def described(self) -> Mapping[str, IbContract]:
         """The descriptions of those symbols whose notation does not say enough."""
         return {symbol: contract.contract(symbol) for symbol, contract in self.contracts.items()}

@@ -79,6 +79,10 @@ def test_what_does_not_go_together(tmp_path: Path, old: str, new: str, problem: 
     assert told.startswith(problem)
 
 
+def test_an_account_that_is_only_read_needs_no_instruments(tmp_path: Path) -> None:
+    assert said(tmp_path, "accounts:\n  ib:\n    broker: ibkr\n    trading: {enabled: false}\n") == []
+
+
 def test_a_client_id_of_its_own_is_another_connection(tmp_path: Path) -> None:
     apart = TWO.replace(
         "account: DU2002}", "client_id: 2, messages_per_second: 10, time_zone: Europe/London}"
@@ -91,7 +95,7 @@ def test_a_client_id_of_its_own_is_another_connection(tmp_path: Path) -> None:
     [
         (
             "",
-            "names nothing to trade, and Interactive Brokers has no list of all that there is; write instruments",
+            "accounts.ib.ibkr.instruments is missing, and Interactive Brokers has no list of all that there is",
         ),
         ("    ibkr: {instruments: []}\n", "names no instrument; name some"),
         ("    ibkr: {contracts: {VOD.L: {}}}\n", "says nothing of the contract; write a con_id"),

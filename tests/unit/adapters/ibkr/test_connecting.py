@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
 
+from brokergate.adapters.factory import BrokerFactory
+from brokergate.credentials import BrokerCredentials
+from brokergate.domain.accounts import Environment
 from brokergate.domain.errors import (
     AuthenticationError,
     BrokerError,
@@ -192,3 +196,21 @@ async def test_accounts_of_one_login_share_the_connection(venue: Emulator) -> No
     await one.close()
     await other.close()
     await house.connections.close()
+
+
+async def test_the_default_account_is_where_its_variables_say() -> None:
+    """Without a configuration: what TWS has, and nothing is listed to be traded."""
+    elsewhere = Emulator.start("tws", "--accounts", FIRST)
+    variables = {"IB_PORT": str(elsewhere.port), "IB_CLIENT_ID": "9"}
+    try:
+        await elsewhere.add_fill("ESZ6", "buy", 1, 6000)
+        async with BrokerFactory(BrokerCredentials.of(variables)) as factory:
+            broker = await factory.create_broker("ibkr")
+            assert broker.environment is Environment.PAPER
+            (held,) = await broker.get_positions()
+            assert (held.symbol, held.quantity, held.multiplier) == ("ESZ6", Decimal(1), Decimal(50))
+            assert await broker.list_instruments() == []
+        log = await elsewhere.log()
+        assert {entry["parameters"]["client_id"] for entry in log if entry["kind"] == "logon"} == {9}
+    finally:
+        elsewhere.close()
