@@ -85,6 +85,7 @@ class VenueCore(Funds):
         self.listeners: list[Callable[[Happening], None]] = []
         self._depth = 0
         self._later: list[Callable[[], None]] = []
+        self._working = False
         usual = AccountTerms(initial_balances=dict.fromkeys(self.currencies, CUSHION), base_currency="USDT")
         self.venue = Venue(instruments, terms or usual, EMPTY, now_ns)
         self.venue.opening()
@@ -333,11 +334,22 @@ class VenueCore(Funds):
 
     def later(self, work: Callable[[], None]) -> None:
         """Does something when all that the market has just told is told: what a fill brings about may not overtake the
-        fills beside it."""
-        if self._depth:
-            self._later.append(work)
-        else:
-            work()
+        fills beside it. What that brings about in turn comes before what waits already."""
+        self._later.append(work)
+        self._work_off()
+
+    def _work_off(self) -> None:
+        if self._depth or self._working:
+            return
+        self._working = True
+        try:
+            while self._later:
+                work, waiting = self._later[0], self._later[1:]
+                self._later = []
+                work()
+                self._later += waiting
+        finally:
+            self._working = False
 
     def _take(self, reports: Sequence[Report]) -> None:
         self._depth += 1
@@ -345,8 +357,7 @@ class VenueCore(Funds):
             self._take_each(reports)
         finally:
             self._depth -= 1
-        while self._later and not self._depth:
-            self._later.pop(0)()
+        self._work_off()
 
     def _take_each(self, reports: Sequence[Report]) -> None:
         for report in reports:

@@ -30,24 +30,33 @@ _VALUED = ("STK", "OPT", "CRYPTO")
 
 @dataclass(slots=True)
 class Holding:
-    """A position. `cost` is what all of it cost, positive, commissions with it."""
+    """A position. `cost` is what all of it cost, or brought where it is short, positive; `fees` are the commissions of
+    that."""
 
     listed: Listed
     quantity: Decimal = ZERO
     cost: Decimal = ZERO
+    fees: Decimal = ZERO
 
     @property
     def average_cost(self) -> Decimal:
-        """Of one contract, with its multiplier in it."""
-        return (self.cost / abs(self.quantity)).quantize(_FINE) if self.quantity else ZERO
+        """Of one contract, with its multiplier and the commissions in it, as TWS tells it."""
+        if not self.quantity:
+            return ZERO
+        cost = self.cost + (self.fees if self.quantity > 0 else -self.fees)
+        return (cost / abs(self.quantity)).quantize(_FINE)
 
     def value(self, price: Decimal) -> Decimal:
         """At a price, negative for a short position."""
         return self.quantity * price * self.listed.units
 
+    def moved(self, price: Decimal) -> Decimal:
+        """What it is worth more at a price than it cost."""
+        return self.value(price) - (self.cost if self.quantity > 0 else -self.cost)
+
     def gained(self, price: Decimal) -> Decimal:
         """What is not realised yet at a price."""
-        return self.value(price) - (self.cost if self.quantity > 0 else -self.cost)
+        return self.moved(price) - self.fees
 
 
 class Account:
@@ -81,20 +90,21 @@ class Account:
             execution.realized = self._close(holding, closed, execution.price, sign) - fee
             self.realized += execution.realized
         if opened:
-            share = value * opened / execution.quantity
-            paid = fee if not closed else ZERO
-            holding.cost += (share + (paid if sign > 0 else -paid)).quantize(_FINE)
+            holding.cost += (value * opened / execution.quantity).quantize(_FINE)
+            holding.fees += ZERO if closed else fee
         holding.quantity += quantity
         self._pay(listed, sign, execution, value)
 
     def _close(self, holding: Holding, closed: Decimal, price: Decimal, sign: int) -> Decimal:
-        cost = (holding.cost * closed / abs(holding.quantity)).quantize(_FINE)
+        share = closed / abs(holding.quantity)
+        cost, fees = (holding.cost * share).quantize(_FINE), (holding.fees * share).quantize(_FINE)
         holding.cost -= cost
+        holding.fees -= fees
         proceeds = closed * price * holding.listed.units
         gain = proceeds - cost if sign < 0 else cost - proceeds
         if holding.listed.security == "FUT":
             self.deposit(holding.listed.currency, gain)
-        return gain
+        return gain - fees
 
     def _pay(self, listed: Listed, sign: int, execution: TwsExecution, value: Decimal) -> None:
         if listed.security != "FUT":
@@ -155,7 +165,7 @@ class Account:
         listed = holding.listed
         if listed.security == "CASH":
             return ZERO
-        amount = holding.value(price) if listed.security in _VALUED else holding.gained(price)
+        amount = holding.value(price) if listed.security in _VALUED else holding.moved(price)
         return amount * self._rate(listed.currency)
 
     def _rate(self, currency: str) -> Decimal:
@@ -250,7 +260,7 @@ class Account:
     def _value_of(self, held: list[tuple[Holding, Decimal]], security: str, *, base: bool) -> Decimal:
         return sum(
             (
-                (holding.value(price) if security in _VALUED else holding.gained(price))
+                (holding.value(price) if security in _VALUED else holding.moved(price))
                 * (self._rate(holding.listed.currency) if base else 1)
                 for holding, price in held
                 if holding.listed.security == security

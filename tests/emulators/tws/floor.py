@@ -15,6 +15,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -127,7 +128,9 @@ class Floor:
                 self.route(other)
 
     def route(self, order: TwsOrder) -> None:
-        """Brings an order to the market, or says what it waits for."""
+        """Brings an order to the market, or says what it waits for, unless it has ended meanwhile."""
+        if not order.live:
+            return
         order.asleep = self._waits_for(order)
         if order.asleep:
             order.status = "PreSubmitted"
@@ -167,7 +170,8 @@ class Floor:
     def begin(self, *reasons: str) -> None:
         """What orders were waiting for has come."""
         for order in self.live:
-            if order.asleep in reasons:
+            # One that comes may fill and end another.
+            if order.live and order.asleep in reasons:
                 order.asleep = ""
                 self._bring(order)
 
@@ -328,7 +332,7 @@ class Floor:
         if order.status == "Filled":
             for child in self.children_of(order):
                 if child.asleep == PARENT:
-                    self.route(child)
+                    self.core.later(partial(self.route, child))
         for other in self._rivals(order):
             whole = order.status == "Filled" or (order.asked.oca_group and order.asked.oca_type in (0, 1))
             if whole or other.left <= quantity:

@@ -1,11 +1,17 @@
-"""What the server says, as the fields of each message by version, in the order in which IB's own decoder reads them."""
+"""What the server says, as the fields of each message by version, in the order in which IB's own decoder reads them.
+
+What stands in fields that nothing here uses is what recordings of real gateways have there (wboayue/rust-ibapi,
+`src/orders`; scmhub/ibsync#11 for a filled order as a completed one: quantity 0, all of it in `filledQuantity`).
+"""
 
 from __future__ import annotations
+
+from decimal import Decimal
 
 from brokergate.domain.fills import Liquidity
 from tests.emulators.tws.contracts import Listed
 from tests.emulators.tws.orders import TwsExecution, TwsOrder
-from tests.emulators.tws.wire import UNSET, UNSET_INTEGER, Field
+from tests.emulators.tws.wire import UNSET, UNSET_INTEGER, Field, shown
 
 Fields = list[Field]
 NO_PARENT = "9223372036854775807"
@@ -56,19 +62,21 @@ def commission(told: TwsExecution) -> Fields:
 def open_order(version: int, order: TwsOrder, order_id: int, margins: Fields, fee: Field) -> Fields:
     """An order as it stands. `margins` are the nine of a what-if, `fee` what it has cost, '' where nobody knows."""
     asked, listed = order.asked, order.listed
+    allocation = f"{order.perm_id}.0/{order.account}/{asked.quantity.normalize():f}"
     head: Fields = [
         5, order_id, *listed.fields(asked.contract.exchange or listed.routed, "?"), *_terms(order),
         order.client_id, order.perm_id,
-        asked.outside_rth, asked.hidden, 0, asked.good_after, "", "", "", "",
+        asked.outside_rth, asked.hidden, 0, asked.good_after, allocation, "", "", "",
         *([""] if version < _FA_PROFILE_GONE else []), "", asked.good_till, "", "", "", 0, "", -1,
         0, "", "", "", "", "",  # auction, box, pegged to stock
-        "", 0, 0, asked.all_or_none, "", asked.oca_type or 3, 0, 0, "", asked.parent_id, asked.trigger_method,
+        UNSET_INTEGER, 0, 0, asked.all_or_none, "", asked.oca_type or 3, 0, 0, "", asked.parent_id,
+        asked.trigger_method,
         "", 0, "None", "", 0, "", "", "", "?", 0, 0, "",  # no delta neutral order is 'None', with eight fields
         0, 0, asked.trail_stop, asked.trail_percent, "", "", "", 0, 0, 0,  # continuous update … combinations
-        "", "", "", "", 0, "", "IB", 0, 0, "", 0,  # scale, hedge, clearing, delta neutral, algo, solicited
+        UNSET_INTEGER, UNSET_INTEGER, "", "", 0, "", "IB", 0, 0, "", 0,  # scale, hedge, clearing … solicited
         asked.what_if, order.status, *margins, fee, "", "", listed.currency if fee != "" else "", "",
         0, 0, 0,  # randomise; conditions
-        "None", UNSET, UNSET, UNSET, UNSET, UNSET, UNSET, 0, "", "", "", asked.cash_quantity or 0, 0, 0, 0, 0,
+        "None", UNSET, UNSET, UNSET, UNSET, UNSET, UNSET, 0, "", "", "", asked.cash_quantity or 0, 1, 0, 0, 0,
     ]  # fmt: skip
     tail: Fields = []
     for since in (159, 160):
@@ -86,11 +94,11 @@ def completed_order(version: int, order: TwsOrder, parent_perm_id: Field, time: 
         order.perm_id, asked.outside_rth, asked.hidden, 0, asked.good_after, "", "", "",
         *([""] if version < _FA_PROFILE_GONE else []), "", asked.good_till, "", "", "", 0, "", -1,
         "", "", "", "", "",  # box, pegged to stock
-        "", 0, asked.all_or_none, "", asked.oca_type or 3, asked.trigger_method,
+        UNSET_INTEGER, 0, asked.all_or_none, "", asked.oca_type or 3, asked.trigger_method,
         "", 0, "None", "", 0, 0, 0, "",  # no delta neutral order is 'None', with four fields
         0, 0, asked.trail_stop, asked.trail_percent, "", 0, 0, 0,
-        "", "", "", "", "", "IB", 0, 0, "", 0, order.status, 0, 0, 0,
-        asked.trail_stop or 0, UNSET, asked.cash_quantity or 0, 0, 0, "", order.filled, 0, 0,
+        UNSET_INTEGER, UNSET_INTEGER, "", "", "", "IB", 0, 0, "", 0, order.status, 0, 0, 0,
+        asked.trail_stop or 0, UNSET, asked.cash_quantity or 0, 1, 0, "", order.filled, UNSET_INTEGER, 0,
         "Not an insider or substantial shareholder", 0, 0, parent_perm_id, time, order.why,
     ]  # fmt: skip
     tail: Fields = [UNSET_INTEGER, UNSET_INTEGER, "", "", ""] if version >= _PEG_OFFSETS else []
@@ -100,9 +108,15 @@ def completed_order(version: int, order: TwsOrder, parent_perm_id: Field, time: 
 def _terms(order: TwsOrder, *, completed: bool = False) -> Fields:
     asked = order.asked
     return [
-        asked.action, order.left if completed else asked.quantity, asked.type, asked.limit or 0, asked.aux or 0,
+        asked.action, order.left if completed else asked.quantity, asked.type, _double(asked.limit), _double(asked.aux),
         asked.tif, asked.oca_group, order.account, asked.open_close, asked.origin, asked.ref,
     ]  # fmt: skip
+
+
+def _double(price: Decimal | None) -> str:
+    """The prices of an order, which TWS prints as Java prints a double: `5800.0`, `0.0` where there is none."""
+    text = shown(price or Decimal(0))
+    return text if "." in text else f"{text}.0"
 
 
 def contract_details(version: int, request_id: int, listed: Listed) -> Fields:

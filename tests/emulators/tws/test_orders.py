@@ -53,7 +53,7 @@ async def test_a_change_keeps_the_order_and_a_refused_one_changes_nothing(raw: R
     order = raw.place(**buy(limit=180))
     await raw.status(order, "Submitted")
     raw.place(order_id=order, **buy(limit=181, quantity=12))
-    changed = await raw.until(5, lambda told: told[16] == "181")
+    changed = await raw.until(5, lambda told: told[16] == "181.0")
     assert changed[14] == "12"
     raw.place(order_id=order, **buy(limit="181.005"))
     await raw.error(110)

@@ -313,7 +313,7 @@ class Tws(VenueEmulator):
         lag = self.faults.standing("query_lag")
         return self.clock.now_ns() - (int(float(lag.arguments["seconds"]) * 1e9) if lag else 0)
 
-    # Orders, as they are told (floor.Hearing)
+    # Orders, as they are told: the hearing of the floor
 
     def changed(self, order: TwsOrder) -> None:
         for session in self._hearers(order):
