@@ -66,12 +66,17 @@ class Executions:
 
     def paid(self, shown: CommissionShown) -> FillReport | None:
         """What an execution cost; the execution again, with that, where it was told without."""
-        if shown.amount is None or not shown.currency:
+        if not self._learn(shown):
             return None
-        fees = (Money(shown.amount, shown.currency),)
-        self._paid[shown.execution_id] = fees
         fill = self._fills.pop(shown.execution_id, None)
-        return None if fill is None else changed(fill, fees=fees, fees_final=True)
+        return None if fill is None else changed(fill, fees=self._paid[shown.execution_id], fees_final=True)
+
+    def _learn(self, shown: CommissionShown) -> bool:
+        """Takes note of what an execution cost; whether that is said."""
+        if shown.amount is None or not shown.currency:
+            return False
+        self._paid[shown.execution_id] = (Money(shown.amount, shown.currency),)
+        return True
 
     def page(
         self, watermark: str, shown: Sequence[ExecutionShown], costs: Sequence[CommissionShown]
@@ -80,7 +85,7 @@ class Executions:
         mark = _read(watermark)
         known = mark.count if mark.process == self._process else 0
         for cost in costs:
-            self.paid(cost)
+            self._learn(cost)
         digests = {each.execution_id: _digest(each.execution_id) for each in shown}
         self._forget(digests)
         fills = []
