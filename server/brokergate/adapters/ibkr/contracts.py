@@ -40,6 +40,8 @@ CURRENCIES = frozenset(_CODES.split())
 LOTS = {CRYPTO: Decimal("0.00000001")}
 """Steps of quantities where the venue does not say (servers below version 164); of all others it is 1."""
 CANDIDATES_SHOWN = 6
+_NOT_CHOSEN = frozenset({"QBALGO"})
+"""Where IB lists futures once more, for algorithms; orders that did not ask for one go to their exchange."""
 
 _option = re.compile(r"([A-Z0-9]{1,6}) *(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII).fullmatch
 _future = re.compile(r"[A-Z0-9]{1,5}[FGHJKMNQUVXZ]\d{1,2}", re.ASCII).fullmatch
@@ -165,14 +167,16 @@ def wanted(symbol: str, described: Mapping[str, IbContract] | None = None) -> Ib
 
 def choose(symbol: str, asked: IbContract, found: Iterable[IbDetails]) -> IbDetails:
     """The one contract that `symbol` stands for. One contract may be listed once for each of its exchanges: the first
-    of those that was asked for, or the first. Raises `UnresolvedContract`."""
-    details = [each for each in found if each.contract.sec_type in KINDS]
+    of those that was asked for, or the first that is no algorithm's. Raises `UnresolvedContract`."""
+
+    def suits(details: IbDetails) -> tuple[bool, bool]:
+        exchange = details.contract.exchange
+        return exchange == asked.exchange, exchange not in _NOT_CHOSEN
+
     by_id: dict[int, IbDetails] = {}
-    for each in details:
+    for each in found:
         known = by_id.get(each.contract.con_id)
-        if known is None or (
-            each.contract.exchange == asked.exchange and known.contract.exchange != asked.exchange
-        ):
+        if each.contract.sec_type in KINDS and (known is None or suits(each) > suits(known)):
             by_id[each.contract.con_id] = each
     if len(by_id) == 1:
         return next(iter(by_id.values()))
@@ -232,10 +236,10 @@ class Contracts:
         self._by_symbol: dict[str, Listed] = {}
         self._by_id: dict[int, Listed] = {}
 
-    def put(self, found: Listed) -> None:
-        """Keeps it."""
-        self._by_symbol[found.symbol] = found
-        self._by_id[found.contract.con_id] = found
+    def put(self, found: Iterable[Listed]) -> None:
+        """These are listed from now on. One that was and is no more is still known by its id: it may be held."""
+        self._by_symbol = {each.symbol: each for each in found}
+        self._by_id |= {each.contract.con_id: each for each in self._by_symbol.values()}
 
     def get(self, symbol: str) -> Listed | None:
         """By the gateway's symbol."""

@@ -11,6 +11,7 @@ from brokergate.adapters.ibkr.contracts import (
     Contracts,
     IbContract,
     IbDetails,
+    Listed,
     Steps,
     UnresolvedContract,
     choose,
@@ -68,12 +69,17 @@ class Listing:
         if self._loaded_ns is not None and now_ns - self._loaded_ns < KEPT_NS:
             return
         self._rules.clear()
-        problems = await asyncio.gather(*(self._resolve(symbol) for symbol in self._symbols))
-        self.unresolved = {
-            symbol: problem
-            for symbol, problem in zip(self._symbols, problems, strict=True)
-            if problem is not None
-        }
+        answers = await asyncio.gather(*(self._resolve(symbol) for symbol in self._symbols))
+        found: dict[int, Listed] = {}
+        self.unresolved = {}
+        for symbol, answer in zip(self._symbols, answers, strict=True):
+            if isinstance(answer, str):
+                self.unresolved[symbol] = answer
+            elif (known := found.setdefault(answer.contract.con_id, answer)) is not answer:
+                self.unresolved[symbol] = (
+                    f"{symbol!r} is the same contract as {known.symbol!r} ({known.contract.described()}); name it once"
+                )
+        self.contracts.put(found.values())
         for symbol, problem in self.unresolved.items():
             self._log("instrument not listed", symbol=symbol, problem=problem)
         if self.unresolved and len(self.unresolved) == len(self._symbols):
@@ -81,18 +87,14 @@ class Listing:
             raise FinalError(f"none of the account's instruments can be traded: {shown}", code=UNKNOWN)
         self._loaded_ns = now_ns
 
-    async def _resolve(self, symbol: str) -> str | None:
-        """Lists one; what is wrong with it where that cannot be."""
+    async def _resolve(self, symbol: str) -> Listed | str:
+        """One of them; what is wrong with it where it is none."""
         asked = wanted(symbol, self._described)
         try:
             details = choose(symbol, asked, await self._details(asked))
         except UnresolvedContract as problem:
             return str(problem)
-        known = self.contracts.by_id(details.contract.con_id)
-        if known is not None and known.symbol != symbol:
-            return f"{symbol!r} is the same contract as {known.symbol!r} ({known.contract.described()}); name it once"
-        self.contracts.put(listed(symbol, details, await self._steps(details)))
-        return None
+        return listed(symbol, details, await self._steps(details))
 
     async def _details(self, asked: IbContract) -> Sequence[IbDetails]:
         try:

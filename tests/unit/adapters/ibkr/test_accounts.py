@@ -91,7 +91,7 @@ def test_gains_that_are_not_told_are_not_zero() -> None:
 def test_a_position_costs_what_was_paid_in_the_currency() -> None:
     """IB's average cost of a future has the multiplier in it, and is in dollars where its quotes are in cents."""
     known = Contracts()
-    known.put(corn())
+    known.put([corn()])
     found = position(PositionShown("DU1", CORN, D(-2), D("22262.5")), known, 7)
     assert (found.symbol, found.quantity, found.cost) == ("ZCZ6", D(-2), D(-44525))
     assert (found.multiplier, found.quote_currency, found.average_price) == (D(5000), "USD", D("4.4525"))
@@ -101,6 +101,6 @@ def test_a_position_that_nobody_listed() -> None:
     found = position(PositionShown("DU1", CORN, D(1), D(5)), Contracts(), 7)
     assert (found.symbol, found.multiplier) == ("ZCZ6", D(5000))
     known = Contracts()
-    known.put(share())
+    known.put([share()])
     flat = position(PositionShown("DU1", AAPL, D(0), D(0)), known, 7)
     assert (flat.symbol, flat.quantity, flat.cost, flat.average_price) == ("AAPL", D(0), D(0), None)

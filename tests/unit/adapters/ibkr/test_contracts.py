@@ -63,7 +63,7 @@ def test_one_contract_at_several_exchanges_is_one() -> None:
         details(CORN),
         details(replace(AAPL, con_id=7, sec_type="WAR")),
     ]
-    assert choose("ZCZ6", wanted("ZCZ6"), found).contract.con_id == CORN.con_id
+    assert choose("ZCZ6", wanted("ZCZ6"), found).contract == CORN, "orders do not go to an algorithm unasked"
     asked = replace(wanted("ZCZ6"), exchange="CBOT")
     assert choose("ZCZ6", asked, found).contract.exchange == "CBOT"
 
@@ -145,7 +145,7 @@ def test_a_share_elsewhere_is_not_taken_for_one_in_dollars() -> None:
 
 def test_contracts_are_known_by_their_id() -> None:
     known = Contracts()
-    known.put(share("APPLE"))
+    known.put([share("APPLE")])
     assert known.symbol(replace(AAPL, exchange="NASDAQ")) == "APPLE"
     assert known.symbol(replace(AAPL, con_id=1)) == "AAPL"
     assert known.by_id(AAPL.con_id) is known.get("APPLE")

@@ -87,6 +87,26 @@ async def test_one_that_is_unknown_keeps_nobody_from_the_others() -> None:
     assert [more["symbol"] for _, more in log] == ["AAPL", "ESZ5"]
 
 
+async def test_two_names_of_one_contract_are_one_too_many() -> None:
+    book = Book({"AAPL": [details(AAPL)]})
+    found, _ = listing(book, HandClock(), "AAPL", APPLE=wanted("AAPL"))
+    await found.load()
+    assert [each.symbol for each in found.contracts.instruments()] == ["AAPL"]
+    assert "'APPLE' is the same contract as 'AAPL' (STK AAPL NASDAQ USD conId" in found.unresolved["APPLE"]
+
+
+async def test_one_that_has_expired_is_no_longer_listed_and_still_known() -> None:
+    book, clock = Book({"AAPL": [details(AAPL)], "MSFT": [details(MSFT)]}), HandClock()
+    found, _ = listing(book, clock, "AAPL", "MSFT")
+    await found.load()
+    book.answers["MSFT"] = UNKNOWN
+    await clock.advance(KEPT_NS / 1e9)
+    await found.load()
+    assert [each.symbol for each in found.contracts.instruments()] == ["AAPL"]
+    assert list(found.unresolved) == ["MSFT"]
+    assert found.contracts.symbol(MSFT) == "MSFT"
+
+
 async def test_an_account_with_nothing_to_trade_says_so() -> None:
     found, _ = listing(Book({"ESZ5": UNKNOWN}), HandClock(), "ESZ5")
     with pytest.raises(FinalError, match=r"none of the account's instruments can be traded: .*ESZ5"):

@@ -68,10 +68,11 @@ class Venue:
     def account(self, *symbols: str) -> Market:
         """An account that has AAPL, corn, and `symbols`."""
         contracts = Contracts()
-        contracts.put(share())
-        contracts.put(corn())
-        for number, symbol in enumerate(symbols, 1):
-            contracts.put(listed(symbol, details(replace(AAPL, con_id=number, symbol=symbol))))
+        others = [
+            listed(symbol, details(replace(AAPL, con_id=number, symbol=symbol)))
+            for number, symbol in enumerate(symbols, 1)
+        ]
+        contracts.put([share(), corn(), *others])
         market = Market(
             self.lines, contracts, self.clock, lambda event, **more: self.log.append((event, more))
         )
