@@ -11,9 +11,10 @@ from decimal import Decimal
 from brokergate.adapters.context import BrokerContext
 from brokergate.adapters.ibkr.abilities import refusal
 from brokergate.adapters.ibkr.contracts import Contracts, Listed
-from brokergate.adapters.ibkr.desk import Desk, Known, Verdict
+from brokergate.adapters.ibkr.desk import Desk
 from brokergate.adapters.ibkr.errors import Meaning, Means
 from brokergate.adapters.ibkr.frames import WhatIf
+from brokergate.adapters.ibkr.known import Known, Verdict
 from brokergate.adapters.ibkr.line import Line
 from brokergate.adapters.ibkr.lookups import Lookups
 from brokergate.adapters.ibkr.orders import IbOrder, attributes, linked, written

@@ -19,6 +19,7 @@ from brokergate.adapters.ibkr.contracts import Contracts
 from brokergate.adapters.ibkr.errors import Asked, Meaning, Means, meaning
 from brokergate.adapters.ibkr.executions import Executions
 from brokergate.adapters.ibkr.frames import Frame
+from brokergate.adapters.ibkr.known import Known
 from brokergate.adapters.ibkr.orders import INACTIVE, MAX_REF_LENGTH, IbOrder, IbShown, state
 from brokergate.domain.errors import BrokerError, ErrorReason, UnknownOrderError
 from brokergate.domain.events import OrderEventType
@@ -31,59 +32,16 @@ REMEMBERED = 65_536
 TAKEN = frozenset({"PreSubmitted", "Submitted", "Filled", "PendingCancel", "Cancelled", "ApiCancelled"})
 """Statuses by which TWS, or who it sends to, has the order. (`PendingSubmit` and `ApiPending`: it is on its way.)"""
 LEAVING = frozenset({"PendingCancel", "Cancelled", "ApiCancelled"})
+GROUPS = 4_096
+"""Orders and groups that have ended, of which it is kept that they have."""
 RUN_OUT = frozenset({"DAY", "GTD"})
 """Times in force that end by themselves."""
-_CANCELS = frozenset({161, 202, 10147, 10148})
 _ENDS = {
     OrderState.CANCELED: OrderEventType.CANCELED,
     OrderState.EXPIRED: OrderEventType.EXPIRED,
     OrderState.REJECTED: OrderEventType.REJECTED,
 }
 R = ErrorReason
-
-Verdict = Meaning | None
-"""What became of a command: None for taken, else what TWS said."""
-
-
-class Known:
-    """One order of the account."""
-
-    __slots__ = (
-        "acknowledged",
-        "asking",
-        "cancelling",
-        "changing",
-        "client_id",
-        "client_order_id",
-        "ended",
-        "order_id",
-        "perm_id",
-        "placing",
-        "refused",
-        "shown",
-        "told",
-    )
-
-    def __init__(self, client_id: int, order_id: int, client_order_id: str) -> None:
-        self.client_id = client_id
-        self.order_id = order_id
-        self.client_order_id = client_order_id
-        self.perm_id = 0
-        self.shown: IbShown | None = None
-        self.acknowledged = False
-        self.ended = False
-        self.refused: Meaning | None = None
-        """The last refusal that came with its id."""
-        self.told: IbOrder | None = None
-        """As the gateway last heard of it."""
-        self.placing: asyncio.Future[Verdict] | None = None
-        self.changing: tuple[IbOrder, asyncio.Future[Verdict]] | None = None
-        self.cancelling: asyncio.Future[Verdict] | None = None
-
-    def settle(self, of: asyncio.Future[Verdict] | None, verdict: Verdict) -> None:
-        """Tells who waits."""
-        if of is not None and not of.done():
-            of.set_result(verdict)
 
 
 class Desk:
@@ -112,6 +70,8 @@ class Desk:
         self._by_perm: dict[int, Known] = {}
         self._by_name: dict[str, Known] = {}
         self._names: dict[int, str] = {}
+        self._over: dict[str | int, None] = {}
+        """Groups (OCA), and entries of brackets by their order id, of which an order has ended."""
 
     # Names
 
@@ -121,6 +81,7 @@ class Desk:
         self._by_id.clear()
         self._by_perm.clear()
         self._by_name.clear()
+        self._over.clear()
         self.ids.load(orders)
         for order in orders:
             if order.client_order_id and order.broker_order_id.isdecimal():
@@ -267,12 +228,19 @@ class Desk:
         assert shown is not None
         if shown.order.tif == "FOK" and not shown.filled:
             self.tell_end(known, OrderState.CANCELED, "not all of it could be filled at once", R.NOT_FILLABLE)
+        elif known.cancelling is None and self._left_behind(known, shown.order):
+            self.tell_end(known, OrderState.CANCELED, "another order of its group has ended", R.LINKED_ORDER)
         elif known.cancelling is None and known.refused is None and shown.order.tif in RUN_OUT:
             self.on_end(known)
         else:
             why = known.refused
             message = "" if why is None else str(why.error)
             self.tell_end(known, OrderState.CANCELED, message, R.UNSPECIFIED if why is None else why.reason)
+
+    def _left_behind(self, known: Known, order: IbOrder) -> bool:
+        """Whether an order of its group has ended before it."""
+        entry = order.parent_id if known.client_id == self._client_id else 0
+        return order.oca_group in self._over or entry in self._over
 
     def ended(self, known: Known, proven: OrderState, reason: ErrorReason, message: str) -> None:
         """TWS, when it was asked, shows that an order has ended: FILLED its executions tell."""
@@ -306,6 +274,10 @@ class Desk:
 
     def forget(self, known: Known) -> None:
         """An order that has ended is known by its number and its name alone."""
+        if known.shown is not None:
+            group = known.shown.order.oca_group
+            own = known.client_id == self._client_id and known.order_id > 0
+            self._remember_end(*([known.order_id] if own else []), *([group] if group else []))
         self._by_id.pop((known.client_id, known.order_id), None)
         self._by_perm.pop(known.perm_id, None)
         if self._by_name.get(known.client_order_id) is known:
@@ -314,6 +286,12 @@ class Desk:
         known.settle(known.cancelling, over)
         if known.changing is not None:
             known.settle(known.changing[1], over)
+
+    def _remember_end(self, *names: str | int) -> None:
+        for name in names:
+            self._over[name] = None
+        while len(self._over) > GROUPS:
+            del self._over[next(iter(self._over))]
 
     def _report(
         self, known: Known, event: OrderEventType, message: str = "", reason: ErrorReason = R.UNSPECIFIED
@@ -340,7 +318,7 @@ class Desk:
         known = self._by_id.get((self._client_id, frame.request_id))
         if known is None:
             return
-        asked = _asked(known, frame.code)
+        asked = known.asked(frame.code)
         means = meaning(frame.code, frame.text, asked, acknowledged=known.acknowledged)
         if means.means is Means.REFUSED:
             known.refused = means
@@ -371,17 +349,6 @@ class Desk:
                 # TWS refuses an order that it had shown; its status says whether that ends it.
                 known.refused = late
             self.on_doubt(known)
-
-
-def _asked(known: Known, code: int) -> Asked:
-    """What a message with the order's id may be about."""
-    if known.cancelling is not None and not known.cancelling.done() and code in _CANCELS:
-        return Asked.CANCEL
-    if known.changing is not None:
-        return Asked.CHANGE
-    if known.cancelling is not None and not known.cancelling.done():
-        return Asked.CANCEL
-    return Asked.ORDER
 
 
 def _same(wanted: IbOrder, shown: IbOrder) -> bool:

@@ -6,7 +6,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine
 
-from brokergate.adapters.ibkr.desk import Desk, Known
+from brokergate.adapters.ibkr.desk import Desk
+from brokergate.adapters.ibkr.known import Known
 from brokergate.adapters.ibkr.lookups import Lookups
 from brokergate.domain.errors import BrokerError
 from brokergate.domain.orders import ENDED, OrderState

@@ -155,6 +155,7 @@ class Line:
         self.ask.waiting.fail(TemporaryConnectionError("the connection to TWS was closed"))
         self.market.lost()
         if socket is not None:
+            self._ending = socket
             await socket.close()
 
     async def _open(self) -> TwsSocket:

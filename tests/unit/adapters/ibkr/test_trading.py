@@ -325,6 +325,7 @@ async def test_a_bracket_waits_for_its_entry_and_one_closing_order_ends_the_othe
     await venue.show("AAPL", [("120", "50")], [("121", "50")])
     await account.until(lambda: account.filled("profit") == 10)
     await account.until(lambda: account.of(OrderEventType.CANCELED, "loss"))
+    assert account.of(OrderEventType.CANCELED, "loss")[0].reason is ErrorReason.LINKED_ORDER
 
 
 async def test_a_group_that_is_refused_in_part_is_taken_back(venue: Emulator, account: Account) -> None:
