@@ -77,16 +77,16 @@ class MarketLines:
 
     async def take(self, contract: IbContract, told: Told) -> MarketLine | None:
         """A line for who is `told`; None where all are taken. Raises a `BrokerError`."""
-        line = self._by_contract.get(contract.con_id)
+        while (line := self._by_contract.get(contract.con_id)) is None and len(self) >= self.limit:
+            idle = next((each for each in self._by_contract.values() if not each.told), None)
+            if idle is None:
+                return None
+            # Meanwhile others may take its place, or the very line.
+            await self._cancel(idle)
         if line is not None:
             line.told.append(told)
             told(line, News.QUOTE)
             return line
-        if len(self) >= self.limit:
-            idle = next((each for each in self._by_contract.values() if not each.told), None)
-            if idle is None:
-                return None
-            await self._cancel(idle)
         line = MarketLine(contract, self._requests.take_id(), [told], Ticks(cut=bool(self._broken)))
         self._by_contract[contract.con_id] = self._by_id[line.request_id] = line
         try:
@@ -95,6 +95,7 @@ class MarketLines:
             self._requests.subscribe(line.request_id, contract)
         except BaseException:
             self._drop(line)
+            self._end(line, "")
             raise
         return line
 
@@ -119,9 +120,11 @@ class MarketLines:
         await self._cancel(line)
 
     async def _cancel(self, line: MarketLine) -> None:
-        self._drop(line)
+        """Ends a line, unless somebody takes it before the message's turn has come."""
         await self._requests.turn(Lane.QUERY, "the end of market data", patient=True)
-        self._requests.send("cancelMktData", line.request_id)
+        if not line.told and self._by_id.get(line.request_id) is line:
+            self._drop(line)
+            self._requests.send("cancelMktData", line.request_id)
 
     def lost(self) -> None:
         """The connection is gone, and all lines with it."""

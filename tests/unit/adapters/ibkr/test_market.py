@@ -356,6 +356,35 @@ async def test_a_line_that_nobody_uses_gives_way() -> None:
     await other.close()
 
 
+async def test_two_accounts_that_want_one_line_at_once_get_one() -> None:
+    """Also where the connection goes before it is asked for: both ask anew when there is another."""
+    venue = Venue(limit=1)
+    before, one, other = venue.account("A"), venue.account(), venue.account()
+    before.quote("A")
+    await settle()
+    await before.close()
+    one.subscribe(["AAPL"], lambda _: None)
+    other.subscribe(["AAPL"], lambda _: None)
+    await settle()
+    assert [sent[0] for sent in venue.wire.sent] == ["subscribe", "cancelMktData", "subscribe"]
+    venue.wire.gone = True
+    venue.lines.lost()
+    for market in (one, other):
+        market.start()
+    await settle()
+    assert len(venue.lines) == 0
+    venue.wire.gone = False
+    for market in (one, other):
+        market.start()
+    await settle()
+    venue.hear("AAPL", BID, "5", "1")
+    assert one.quote("AAPL") is not None
+    assert other.quote("AAPL") is not None
+    assert len(venue.wire.sent) == 4
+    for market in (one, other):
+        await market.close()
+
+
 async def test_after_a_loss_everything_is_asked_for_anew(venue: Venue) -> None:
     market = venue.account()
     market.subscribe(["AAPL"], lambda _: None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -21,6 +21,7 @@ from brokergate.domain.errors import BrokerError
 from brokergate.domain.market import MarketDatum, QuoteView, TradeView
 from brokergate.ports.clock import SystemClock
 from tests.emulators.client import Emulator
+from tests.unit.adapters.ibkr.house import FIRST, SECOND, emulator
 
 D = Decimal
 PATIENCE_S = 20.0
@@ -29,11 +30,13 @@ OPTION = "AAPL261218C00200000"
 SYMBOLS = ("AAPL", "EUR/USD", "ESZ6", OPTION, "BTC/USD", "TWIN", "APPL")
 
 
-@pytest.fixture(scope="module")
-def tws() -> Iterator[Emulator]:
-    made = Emulator.start("tws", "--server-version", "176", "--accounts", "DU1,DU2")
-    yield made
-    made.close()
+@pytest.fixture
+async def tws() -> AsyncIterator[Emulator]:
+    """The emulator as it is at its beginning."""
+    venue = emulator()
+    await venue.reset()
+    yield venue
+    await venue.reset()
 
 
 class Member:
@@ -96,7 +99,6 @@ async def logged_in(venue: Emulator, **settings: Any) -> AsyncIterator[Login]:
 
 @pytest.fixture
 async def login(tws: Emulator) -> AsyncIterator[Login]:
-    await tws.reset()
     async with logged_in(tws) as made:
         yield made
 
@@ -139,15 +141,15 @@ async def test_a_contract_by_its_number_alone(login: Login) -> None:
 
 async def test_an_account_of_the_login(login: Login) -> None:
     await login.venue.deposit("EUR", "500.25")
-    assert login.line.accounts == ("DU1", "DU2")
-    told = await login.line.ask.account_values("DU1")
+    assert login.line.accounts == (FIRST, SECOND)
+    told = await login.line.ask.account_values(FIRST)
     found = {each.currency: each.total for each in balances(told, 1)}
     assert (found["USD"], found["EUR"]) == (D(1_000_000), D("500.25"))
     info = account_info(told, 1)
     assert info.base_currency == "USD"
     assert info.equity is not None
     assert info.equity > info.cash - 1
-    other = balances(await login.line.ask.account_values("DU2"), 1)
+    other = balances(await login.line.ask.account_values(SECOND), 1)
     assert [(each.currency, each.total) for each in other] == [("USD", D(1_000_000))]
 
 
@@ -158,7 +160,7 @@ async def test_positions_cost_what_was_paid(login: Login) -> None:
     told = await login.line.ask.positions()
     found = {
         each.symbol: each
-        for each in (position(shown, login.listing.contracts, 1) for shown in told if shown.account == "DU1")
+        for each in (position(shown, login.listing.contracts, 1) for shown in told if shown.account == FIRST)
     }
     london, future = found["VOD.L"], found["ESZ6"]
     assert (london.quantity, london.quote_currency) == (D(100), "GBP")
@@ -207,7 +209,6 @@ async def test_what_is_not_subscribed_to_leaves_the_rest(login: Login) -> None:
 
 
 async def test_delayed_market_data_is_marked(tws: Emulator) -> None:
-    await tws.reset()
     await tws.fault("no_market_data", on="AAPL")
     heard: list[Any] = []
     async with logged_in(tws, market_data_type=3) as login:
@@ -221,7 +222,6 @@ async def test_delayed_market_data_is_marked(tws: Emulator) -> None:
 
 
 async def test_the_logins_lines_are_not_exceeded(tws: Emulator) -> None:
-    await tws.reset()
     async with logged_in(tws, market_data_lines=2) as login:
         login.market.subscribe(["AAPL", "ESZ6", "EUR/USD"], lambda _: None)
         await login.until(lambda: bool(login.market.problems))
