@@ -69,7 +69,7 @@ async def test_ibs_own_decoder_reads_every_field_of_every_message(client: str, v
     assert seen["changed"]
     assert float(seen["margin"]) == pytest.approx(4750.28, abs=1)
     assert seen["completed"][:2] == [["filled", "Filled"], ["rests", "Cancelled"]]
-    assert {code for _, code, _ in seen["errors"]} == {110, 200, 201, 202}
+    assert {code for _, code, _ in seen["errors"]} == {110, 200, 201, 202, 387}
 
 
 async def test_a_field_that_does_not_belong_is_found() -> None:

@@ -23,9 +23,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ibapi.client import EClient
-from ibapi.contract import Contract
+from ibapi.contract import ComboLeg, Contract
 from ibapi.execution import ExecutionFilter
 from ibapi.order import Order
+from ibapi.order_condition import PriceCondition
+from ibapi.tag_value import TagValue
 from ibapi.wrapper import EWrapper
 
 WAIT_S = 20.0
@@ -220,11 +222,30 @@ class Scenario:
         self.until("error", lambda *told: 110 in told)
         self.place(stock, action="BUY", orderType="MKT", totalQuantity=10_000_000)
         self.until("orderStatus", lambda *told: told[1] == "Inactive")
+        self._strange(stock)
         self._groups(stock)
         tried = self.place(stock, action="BUY", orderType="MKT", totalQuantity=100, whatIf=True)
         state = self.until("openOrder", lambda *told: told[0] == tried)[3]
         self.seen["margin"] = state.initMarginChange
         self.next_id += 1
+
+    def _strange(self, stock: Contract) -> None:
+        """What nothing there trades is read to its end all the same, and refused."""
+        condition = PriceCondition(0, 265598, "SMART", True, 200.0)
+        spread = contract("AAPL", "BAG")
+        spread.comboLegs = [_leg(780001, "BUY"), _leg(780002, "SELL")]
+        wishes: list[tuple[Contract, dict[str, Any]]] = [
+            (stock, {"algoStrategy": "Adaptive", "algoParams": [TagValue("adaptivePriority", "Normal")]}),
+            (stock, {"scalePriceIncrement": 1.0, "scaleInitLevelSize": 5, "scaleSubsLevelSize": 5}),
+            (stock, {"hedgeType": "F", "hedgeParam": ""}),
+            (stock, {"deltaNeutralOrderType": "MKT", "orderType": "VOL", "volatility": 20.0}),
+            (stock, {"conditions": [condition]}),
+            (spread, {}),
+            (stock, {"orderType": "REL"}),
+        ]
+        for wished, terms in wishes:
+            refused = self.place(wished, **{**limit(10, 180.0), **terms})
+            self.until("error", lambda *told, number=refused: told[0] == number and 387 in told)
 
     def _groups(self, stock: Contract) -> None:
         parent = self.place(stock, **limit(5, 185.0), transmit=False)
@@ -307,6 +328,12 @@ def contract(symbol: str, security: str, **more: Any) -> Contract:
     for name, value in more.items():
         setattr(made, name, value)
     return made
+
+
+def _leg(con_id: int, action: str) -> ComboLeg:
+    leg = ComboLeg()
+    leg.conId, leg.ratio, leg.action, leg.exchange = con_id, 1, action, "SMART"
+    return leg
 
 
 def limit(quantity: int, price: float, action: str = "BUY") -> dict[str, Any]:
