@@ -165,7 +165,9 @@ TABLE: tuple[Row, ...] = (
     _row(321, _QUESTIONS, Means.REFUSED, AuthenticationError, R.BROKER_AUTHENTICATION, words=_READ_ONLY),
     _row((162, 203, 320, 321, 322, 420, 460), _QUESTIONS, Means.REFUSED, FinalError, R.BROKER_REJECTED),
     # What is only said.
-    _row((0, 399), _ANY, Means.NOTICE, RecoverableError, R.UNSPECIFIED, words=("warning",)),
+    _row(
+        (0, 399, *range(2170, 2200)), _ANY, Means.NOTICE, RecoverableError, R.UNSPECIFIED, words=("warning",)
+    ),
     _row(_NOTICES, _ANY, Means.NOTICE, RecoverableError, R.UNSPECIFIED),
 )
 """From the first row to the last: the first that holds decides."""

@@ -116,6 +116,13 @@ def test_market_data_that_may_not_be_had(code: int) -> None:
     assert meaning(code, "", Asked.ORDER).means is Means.UNLISTED
 
 
+@pytest.mark.parametrize("asked", list(Asked))
+def test_a_warning_fails_no_question(asked: Asked) -> None:
+    text = "Warning: Your API version does not support fractional share size rules."
+    assert meaning(2176, text, asked).means is Means.NOTICE
+    assert meaning(2176, "something else", asked).means is Means.UNLISTED
+
+
 def test_delayed_market_data_is_marked() -> None:
     text = "Requested market data is not subscribed. Displaying delayed market data."
     assert meaning(10167, text, Asked.MARKET_DATA).means is Means.DELAYED
