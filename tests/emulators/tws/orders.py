@@ -91,5 +91,7 @@ class TwsExecution:
     commission: Decimal
     liquidity: Liquidity
     time_ns: int
+    shown_ns: int = 0
+    """When it was, by the clock that clients are told."""
     realized: Decimal | None = None
     """The P&L that it realised, net of its commission; None where it opened."""

@@ -313,6 +313,15 @@ class TestExecutions:
         time = (await raw.until(11))[15]
         assert len(time) == length
         assert time.endswith(end)
+        await venue.advance(3600)
+        raw.send(7, 3, 77, 0, "", "19990101-00:00:00", "", "", "", "")
+        assert (await raw.until(11))[15] == time, "what has happened has its time for ever"
+        raw.send(7, 3, 78, 0, "", "20991231-00:00:00", "", "", "", "")
+        mark = len(raw.heard)
+        await raw.until(55, lambda told: told[2] == "78")
+        assert 11 not in raw.since(mark)
+        raw.send(7, 3, 79, 0, "", "the other day", "", "", "", "")
+        assert (await raw.error(321))[2] == "79"
 
 
 class TestMarketData:

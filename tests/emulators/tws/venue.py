@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,7 +40,6 @@ EXECUTIONS_KEPT_NS = 86_400 * 1_000_000_000
 """Executions and completed orders are told of a day (tws-api, "Executions and Commissions")."""
 NEW_YORK = ZoneInfo("US/Eastern")
 _MAINTENANCE = frozenset({"maintenance"})
-_TIME_FORMS = ("zone", "utc", "naive")
 _GREETING = (
     (2104, "Market data farm connection is OK:usfarm"),
     (2106, "HMDS data farm connection is OK:ushmds"),
@@ -201,13 +201,12 @@ class Tws(VenueEmulator):
         """As the first message says it."""
         return moment(self.clock.shown_ns(), "%Y%m%d %H:%M:%S") + " UTC"
 
-    def time_of(self, time_ns: int) -> str:
-        """A moment of an execution or order, in the form that was chosen: New York's with its zone, UTC, or New York's
-        without a word of it."""
-        shown_ns = time_ns + self.clock.shown_ns() - self.clock.now_ns()
+    def time_of(self, shown_ns: int) -> str:
+        """A moment, by the clock that clients are told, in the form that was chosen: New York's with its zone, UTC, or
+        New York's without a word of it."""
         if self.time_form == "utc":
             return moment(shown_ns)
-        local = NEW_YORK.fromutc(_utc(shown_ns))
+        local = datetime.fromtimestamp(shown_ns // 1_000_000_000, NEW_YORK)
         text = local.strftime("%Y%m%d %H:%M:%S")
         return text.replace(" ", "  ") if self.time_form == "naive" else f"{text} US/Eastern"
 
@@ -278,15 +277,17 @@ class Tws(VenueEmulator):
                 continue
             parent = self.floor.parent_of(order)
             perm_id = frames.NO_PARENT if parent is None else parent.perm_id
-            time = self.time_of(order.ended_ns)
+            time = self.time_of(order.ended_ns + self.clock.shown_ns() - self.clock.now_ns())
             session.write(frames.completed_order(session.version, order, perm_id, time))
         session.write([102])
 
     def show_executions(self, session: Session, request_id: int, wanted: Mapping[str, Any]) -> None:
         """The executions of a day that a filter leaves, with the commissions that this client may know."""
         before_ns, since_ns = self._lag_ns(), self.clock.now_ns() - EXECUTIONS_KEPT_NS
-        if wanted["time"]:
-            since_ns = max(since_ns, moment_ns(str(wanted["time"])))
+        try:
+            shown_since_ns = moment_ns(str(wanted["time"])) if wanted["time"] else 0
+        except ValueError:
+            raise Refusal(321, "Error validating request.-'bM' : cause - Invalid time") from None
         for told in self.floor.executions:
             order = told.order
             fits = (
@@ -296,7 +297,7 @@ class Tws(VenueEmulator):
                 and wanted["security"] in ("", order.listed.security)
                 and wanted["side"] in ("", order.asked.action)
             )
-            if fits and since_ns <= told.time_ns <= before_ns:
+            if fits and since_ns <= told.time_ns <= before_ns and told.shown_ns >= shown_since_ns:
                 self._show_execution(session, request_id, told, session.write)
                 if session in self._hearers(order):
                     session.write(frames.commission(told))
@@ -320,6 +321,7 @@ class Tws(VenueEmulator):
             self._show(session, order, lambda fields, to=session: to.tell(ORDERS, _NAMES[fields[0]], fields))  # type: ignore[misc]
 
     def executed(self, execution: TwsExecution) -> None:
+        execution.shown_ns = self.clock.shown_ns()
         for session in self._hearers(execution.order):
             self._show_execution(
                 session,
@@ -372,7 +374,7 @@ class Tws(VenueEmulator):
         self, session: Session, request_id: int, told: TwsExecution, write: Callable[[list[Field]], None]
     ) -> None:
         order_id = told.order.order_id
-        write(frames.execution(session.version, request_id, told, order_id, self.time_of(told.time_ns)))
+        write(frames.execution(session.version, request_id, told, order_id, self.time_of(told.shown_ns)))
 
     # What only this venue can be told
 
@@ -382,9 +384,3 @@ class Tws(VenueEmulator):
 
 _NO_MARGINS: list[Field] = [UNSET] * 9
 _NAMES: dict[Any, str] = {5: "openOrder", 3: "orderStatus"}
-
-
-def _utc(time_ns: int) -> Any:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).replace(tzinfo=NEW_YORK)
