@@ -15,42 +15,60 @@ from tests.faults.venues import Venue
 from tests.ibkr.library import connected, library, stock, until
 
 ORDERS = 120
+TIMES = 6
+CLIENTS = 8
 REST_S = 1.2
 REAL = {"rate": 50, "tolerance": 1_000_000}
 """TWS's own rate; nobody is sent away, so that all of it is counted."""
 
 
 async def test_the_library_breaks_it(tws: Emulator) -> None:
+    """Not every time: it depends on where its seconds and TWS's part."""
     await tws.ask("limits", **REAL)
     async with connected(tws) as ib:
         contract = await stock(ib)
-        trades = [
-            ib.placeOrder(contract, library().LimitOrder("BUY", 1, 90 + number / 100, tif="GTC"))
-            for number in range(ORDERS)
-        ]
-        await until("all work", lambda: all(trade.orderStatus.status == "Submitted" for trade in trades))
-    assert (await tws.ask("used"))["violations"] > 0
+        for _ in range(TIMES):
+            trades = [
+                ib.placeOrder(contract, library().LimitOrder("BUY", 1, 90 + number / 100, tif="GTC"))
+                for number in range(ORDERS)
+            ]
+            await until(
+                "all work",
+                lambda trades=trades: all(trade.orderStatus.status == "Submitted" for trade in trades),  # type: ignore[misc]
+            )
+            if (await tws.ask("used"))["violations"]:
+                return
+    raise AssertionError("it kept to the rate every time")
 
 
 @pytest.mark.timeout(60)
 async def test_the_gateway_keeps_to_it(venue: Venue, emulator: Emulator, tmp_path: Path) -> None:
-    """Placing as fast as it can, with polls and cancels beside it."""
+    """Placing as fast as it can, with polls and cancels beside it. What its turn does not come for in time is not
+    sent, and says so."""
     async with House(venue, emulator, tmp_path, settings={"messages_per_second": 40}).living() as house:
         await emulator.ask("limits", **REAL)
         await house.show()
-        names = [f"n{number}" for number in range(ORDERS)]
-        await asyncio.gather(*(house.gateway.place_order(house.order(name, -5)) for name in names))
-        await asyncio.gather(*(house.cancel(name) for name in names[:30]))
+
+        async def client(number: int) -> None:
+            for turn in range(1000):
+                name = f"c{number}-{turn}"
+                await house.place(house.order(name, -5))
+                if turn % 4 == 3:
+                    await house.cancel(name)
+                if len(await house.asked("place")) >= ORDERS:
+                    return
+
+        await asyncio.gather(*map(client, range(CLIENTS)))
+        await house.place_waiting()
         await house.until("nothing is under way", lambda: not any(order.pending for order in house.working()))
         used = await emulator.ask("used")
         assert (used["violations"], used["most"] <= 50) == (0, True), used
-        sent = {house.stands(name).state for name in names}
-        assert sent <= {OrderState.NEW, OrderState.CANCELED, OrderState.REJECTED}
         assert not await emulator.doubled()
-        rejected = [name for name in names if house.stands(name).state is OrderState.REJECTED]
-        # One that its turn did not come for in time was not sent.
-        for name in rejected:
-            assert not await house.asked("place", name)
+        for name in house.names:
+            order = house.stands(name)
+            if order.state is OrderState.REJECTED:
+                assert order.reject_reason is ErrorReason.NOT_SENT
+                assert not await house.asked("place", name)
 
 
 async def test_a_tws_that_is_told_too_much_is_given_a_rest(house: House) -> None:

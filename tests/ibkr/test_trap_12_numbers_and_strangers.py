@@ -11,6 +11,9 @@ from tests.emulators.client import Emulator
 from tests.faults.house import House
 from tests.ibkr.library import SHORT_S, connected, limit, until
 
+OLD, NEW = 25, 15
+"""More than the ids that a connection takes for its own questions: some would meet."""
+
 
 async def test_the_library_has_no_number_and_no_event(tws: Emulator) -> None:
     told: list[Any] = []
@@ -52,14 +55,14 @@ async def test_what_others_do_is_booked(house: House) -> None:
 async def test_order_ids_that_begin_anew_meet_no_order(house: House, roll_back: bool) -> None:
     """After a restart TWS gives out order ids that working orders have: an order under one of them would change
     another. Every order is its own, and a cancel reaches the one that is meant."""
-    for number in range(4):
-        await house.place(house.order(f"old{number}", -3 - number))
+    for number in range(OLD):
+        await house.place(house.order(f"old{number}", -3 - number % 5))
     await house.settled()
     await house.emulator.fault("restart", seconds=0.2, roll_back=roll_back)
     await house.until("the loss is seen", lambda: not house.connected())
     await house.until("connected", house.connected)
-    for number in range(4):
-        await house.place(house.order(f"new{number}", -3 - number, lots=2))
+    for number in range(NEW):
+        await house.place(house.order(f"new{number}", -3 - number % 5, lots=2))
     await house.place_waiting()
     await house.settled()
     await house.cancel("old1")
