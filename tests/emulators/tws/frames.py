@@ -79,7 +79,7 @@ def open_order(version: int, order: TwsOrder, order_id: int, margins: Fields, fe
         "None", UNSET, UNSET, UNSET, UNSET, UNSET, UNSET, 0, "", "", "", asked.cash_quantity or 0, 1, 0, 0, 0,
     ]  # fmt: skip
     tail: Fields = []
-    for since in (159, 160):
+    for since in (158, 160):
         tail += [UNSET_INTEGER] if version >= since else []
     tail += [0] if version >= 162 else []
     tail += [UNSET_INTEGER, UNSET_INTEGER, "", "", ""] if version >= _PEG_OFFSETS else []

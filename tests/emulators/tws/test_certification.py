@@ -72,6 +72,14 @@ async def test_ibs_own_decoder_reads_every_field_of_every_message(client: str, v
     assert {code for _, code, _ in seen["errors"]} == {110, 200, 201, 202, 387}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [version for version in range(158, 178) if version not in (163, 176)])
+async def test_so_it_does_at_every_version_between(version: int) -> None:
+    found = await certify("ibapi-10.46", "official.py", version)
+    assert found["version"] == version
+    assert found["left"] == []
+
+
 async def test_a_field_that_does_not_belong_is_found() -> None:
     """The same audit of a server that says 176 and is taken for one of 178."""
     found = await certify("ibapi-10.46", "official.py", 176, 178, ends_with=1)
