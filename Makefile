@@ -18,7 +18,7 @@ GIT_DIR := $(shell git rev-parse --git-common-dir 2>/dev/null)
 
 .PHONY: help
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The virtual environment
 
@@ -73,6 +73,16 @@ suite: setup grpcurl browser clients ## the tests alone, without checks and cove
 .PHONY: slow
 slow: setup grpcurl browser clients ## the tests marked slow
 	@$(BIN)/python tools/run_tests.py slow --no-cov $(ARGS)
+
+# ib_async and ib_insync cannot be installed side by side, so that it has an environment of its own.
+IB_ASYNC := .venvs/ib-async
+$(IB_ASYNC)/.installed: pyproject.toml constraints.txt tools/setup_venv.py
+	@$(PYTHON) tools/setup_venv.py $(IB_ASYNC) --ib-async
+	@touch $@
+
+.PHONY: suite-ib-async
+suite-ib-async: $(IB_ASYNC)/.installed ## the tests of Interactive Brokers on ib_async, the successor of its library
+	@$(IB_ASYNC)/bin/python tools/run_tests.py ib-async --no-cov $(ARGS)
 
 .PHONY: check
 check: setup check-style check-types check-imports check-proto ## all that can be said without running anything

@@ -1,10 +1,11 @@
 """Run a suite: first what can run side by side, then the tests marked `serial` alone; coverage and one closing line.
 
-Usage: python tools/run_tests.py {fast,slow} [--no-cov] [pytest's own arguments]
+Usage: python tools/run_tests.py {fast,slow,ib-async} [--no-cov] [pytest's own arguments]
        python tools/run_tests.py total
 
-`fast` is everything but the tests marked `slow`. Each part leaves its JUnit report in .reports; `total` adds up the
-reports that lie there and says `N passed, N failed`, so that several suites end in one line that counts them all.
+`fast` is everything but the tests marked `slow`, `ib-async` what of it is about Interactive Brokers. Each part leaves
+its JUnit report in .reports; `total` adds up the reports that lie there and says `N passed, N failed`, so that several
+suites end in one line that counts them all.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from xml.etree import ElementTree
 ROOT = Path(__file__).resolve().parent.parent
 REPORTS = ROOT / ".reports"
 NOTHING_COLLECTED = 5
+OF_INTERACTIVE_BROKERS = "ibkr or tws"
 # A run that has hung is ended: CI has 90 minutes for everything.
 SESSION_SECONDS = 2400
 
@@ -75,6 +77,8 @@ def run_suite(suite: str, arguments: list[str]) -> int:
     covered = "--no-cov" not in arguments
     arguments = [argument for argument in arguments if argument != "--no-cov"]
     speed = "slow" if suite == "slow" else "not slow"
+    if suite == "ib-async":
+        arguments += ["-k", OF_INTERACTIVE_BROKERS]
     label = f"{suite}-{platform.python_version()}"
     coverage = ["--cov", "--cov-report="] if covered else []
     workers = os.environ.get("BROKERGATE_TEST_WORKERS", "auto")
@@ -102,7 +106,7 @@ def main() -> int:
             counts = count(sorted(REPORTS.glob("*.xml")))
             print(counts)
             return 1 if counts.failed else 0
-        case [("fast" | "slow") as suite, *arguments]:
+        case [("fast" | "slow" | "ib-async") as suite, *arguments]:
             return run_suite(suite, arguments)
         case _:
             sys.exit(__doc__)

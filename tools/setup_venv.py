@@ -1,6 +1,9 @@
 """Make the virtual environment of `make setup`, or bring it up to date. Runs on a bare Python; needs nothing installed.
 
-Usage: python3 tools/setup_venv.py FOLDER
+Usage: python3 tools/setup_venv.py FOLDER [--ib-async]
+
+With --ib-async the library of Interactive Brokers is ib_async, the successor of ib_insync. The two cannot be installed
+side by side: what they stand on brings the same module, `eventkit`.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 CONSTRAINTS = ROOT / "constraints.txt"
 OLDEST = (3, 11)
+IB_INSYNC = ("ib_insync", "eventkit")
+# All that it needs, since it allows only zone data that are older than ours.
+IB_ASYNC = ("ib_async==2.1.0", "aeventkit==2.1.0", "nest-asyncio", "numpy")
 
 
 def run(*command: str | Path) -> None:
@@ -62,6 +68,9 @@ def main() -> None:
     pip = (python, "-m", "pip", "install", "--quiet", "--constraint", CONSTRAINTS)
     run(*pip, "--upgrade", "pip")
     run(*pip, "--editable", f"{ROOT}[dev]")
+    if sys.argv[2:] == ["--ib-async"]:
+        run(python, "-m", "pip", "uninstall", "--quiet", "--yes", *IB_INSYNC)
+        run(*pip, "--no-deps", *IB_ASYNC)
     print(f"setup: {venv} is ready")
 
 

@@ -161,13 +161,23 @@ class Bench:
             elif isinstance(report, BrokerBalance):
                 self.balances[report.currency] = report
             elif isinstance(report, FillReport):
-                if report.client_order_id and report.execution_id not in self._executions:
-                    self._executions.add(report.execution_id)
-                    self.orders[report.client_order_id].fills.append(report)
+                if report.client_order_id:
+                    self._fill(report, self.orders[report.client_order_id].fills)
             elif isinstance(report, OrderReport):
                 events = self.orders[report.client_order_id].events
                 if report not in events:
                     events.append(report)
+
+    def _fill(self, report: FillReport, fills: list[FillReport]) -> None:
+        if report.execution_id not in self._executions:
+            self._executions.add(report.execution_id)
+            fills.append(report)
+        elif report.fees_final:
+            # One that was told before its fees were known is told again with them.
+            fills[:] = [
+                report if one.execution_id == report.execution_id and not one.fees_final else one
+                for one in fills
+            ]
 
     # The market
 
@@ -324,6 +334,10 @@ class Bench:
     def went_off(self, told: Told) -> bool:
         """Whether a stop was set off, and nothing else happened to it but fills; true where the venue does not say."""
         return told.changes == (["TRIGGERED"] if self.subject.tells_triggers else [])
+
+    def expired(self, told: Told) -> bool:
+        """Whether its time is over; true of a cancelled one where the venue does not tell them apart."""
+        return told.state == "EXPIRED" or (told.state == "CANCELED" and not self.subject.tells_expiry)
 
     def fills(self, told: Told) -> list[tuple[int, int, str]]:
         """(price, quantity, MAKER or TAKER) of each fill."""

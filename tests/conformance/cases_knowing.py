@@ -206,7 +206,8 @@ async def _(bench: Bench) -> None:
 
     before = await held()
     buy = await bench.buy(2, 95)
-    assert await held() - before >= bench.price(95) * bench.quantity(2)
+    if bench.subject.sets_aside:
+        assert await held() - before >= bench.price(95) * bench.quantity(2)
     await bench.cancel(buy)
     assert await held() == before
 
@@ -325,9 +326,13 @@ async def _(bench: Bench) -> None:
 @case(712, "A preview of what would be refused says why", order(LIMIT, FOK))
 async def _(bench: Bench) -> None:
     await book(bench)
-    preview = await bench.ask(bench.broker.preview_order(bench.spec(LIMIT, BUY, 5, 101, time_in_force=FOK)))
+    if bench.subject.previews_market:
+        spec, why = bench.spec(LIMIT, BUY, 5, 101, time_in_force=FOK), ErrorReason.NOT_FILLABLE
+    else:
+        spec, why = bench.spec(LIMIT, BUY, bench.subject.unaffordable, 95), ErrorReason.INSUFFICIENT_FUNDS
+    preview = await bench.ask(bench.broker.preview_order(spec))
     assert preview.rejection is not None
-    assert preview.rejection[0] is ErrorReason.NOT_FILLABLE
+    assert preview.rejection[0] is why
 
 
 # Errors

@@ -55,7 +55,8 @@ async def _(bench: Bench) -> None:
     buy = await bench.buy(4, 95)
     whole = await held() - before
     await bench.trade(94, 3, SELL)
-    assert 0 < await held() - before < whole
+    if bench.subject.sets_aside:
+        assert 0 < await held() - before < whole
     await bench.cancel(buy)
     assert await held() == before
 

@@ -53,6 +53,12 @@ class Subject(ABC):
     """Whether the venue says of a fill that it took or gave."""
     tells_triggers: bool = True
     """Whether the venue says that a stop was set off."""
+    tells_expiry: bool = True
+    """Whether the venue tells an order whose time is over from a cancelled one, and when that was."""
+    sets_aside: bool = True
+    """Whether an open order takes from what there is free of its currency; not where margin alone is reckoned."""
+    previews_market: bool = True
+    """Whether a preview knows what the market has; not where the venue alone is asked, and has only margin to tell."""
 
     @abstractmethod
     async def open(self) -> AbstractBroker:

@@ -15,7 +15,7 @@ from brokergate.domain.faults import Fault, FaultKind, FaultPlan
 from brokergate.domain.market import BookView, TradeView
 from brokergate.domain.orders import Side
 from brokergate.ports.broker import PushedUpdate
-from tests.conformance import alpaca, binance
+from tests.conformance import alpaca, binance, ibkr
 from tests.conformance.subject import Levels, Mishap, Result, Subject
 from tests.unit.adapters.paper.hand_clock import NEW, HandClock, settle
 
@@ -134,6 +134,7 @@ _ALL: Sequence[type[Subject]] = (
     PaperOnABadLine,
     *alpaca.SUBJECTS,
     *binance.SUBJECTS,
+    *ibkr.SUBJECTS,
 )
 SUBJECTS: dict[str, Callable[[], Subject]] = {subject.name: subject for subject in _ALL}
 """By name."""

@@ -17,6 +17,8 @@ from tests.e2e.process import ROOT, environment
 
 Number = Decimal | str | int
 ANSWER_TIMEOUT_S = 30.0
+KEYLESS = frozenset({"tws"})
+"""Venues that know no key: whoever may connect may trade. Their control plane has a port of its own."""
 
 
 class Emulator:
@@ -34,9 +36,11 @@ class Emulator:
         port: int,
         key: str,
         secret: str,
+        control_port: int | None = None,
     ) -> None:
         self.venue = venue
         self.port = port
+        self.control_port = control_port or port
         self.key = key
         self.secret = secret
         self.url = f"http://127.0.0.1:{port}"
@@ -54,7 +58,8 @@ class Emulator:
         port: int = 0,
     ) -> Self:
         """Starts the process and returns once it listens. `options` go to its command line."""
-        arguments = ["--port", str(port), "--key", key, "--secret", secret, *options]
+        keys = () if venue in KEYLESS else ("--key", key, "--secret", secret)
+        arguments = ["--port", str(port), *keys, *options]
         errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         process = subprocess.Popen(
             [sys.executable, "-m", f"tests.emulators.{venue}", *arguments],
@@ -72,7 +77,8 @@ class Emulator:
             process.wait(20)
             errors.seek(0)
             raise RuntimeError(f"the emulator of {venue} did not start:\n{errors.read()}")
-        return cls(venue, process, errors, int(json.loads(told)["port"]), key, secret)
+        ports = json.loads(told)
+        return cls(venue, process, errors, int(ports["port"]), key, secret, ports.get("control_port"))
 
     def close(self) -> None:
         """Ends the process. Fails where it had ended by itself, and where it had an error of its own: no test may take
@@ -101,7 +107,7 @@ class Emulator:
     def do(self, action: str, **arguments: Any) -> Any:
         """A request of the control plane and its result, without a loop. `ValueError` with the reason for what cannot
         be done."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_TIMEOUT_S)
+        connection = http.client.HTTPConnection("127.0.0.1", self.control_port, timeout=ANSWER_TIMEOUT_S)
         try:
             body = json.dumps(arguments, default=_text)
             connection.request("POST", f"/_emulator/{action}", body, {"Content-Type": "application/json"})
@@ -153,10 +159,11 @@ class Emulator:
         """Cuts the WebSocket connections of a kind; how many there were."""
         return int(await self.ask("drop_streams", on=on))
 
-    async def restart(self, seconds: float = 0.1) -> None:
-        """The venue is away for so long, and knows everything afterwards. Returns when it is there again."""
+    async def restart(self, seconds: float = 0.1, **arguments: Any) -> None:
+        """The venue is away for so long, and knows everything afterwards. Returns when it is there again. `arguments`
+        are the fault's."""
         before = await self.ask("starts")
-        await self.fault("restart", seconds=seconds)
+        await self.fault("restart", seconds=seconds, **arguments)
         async with asyncio.timeout(ANSWER_TIMEOUT_S):
             while True:
                 try:

@@ -78,7 +78,7 @@ class Control:
             emulator.clock.off_ns = int(fault.arguments["ms"]) * 1_000_000
         if fault.kind == "cut_stream":
             emulator.drop_streams(fault.on)
-        if fault.kind in STANDING or fault.kind in ("cut_stream", "restart"):
+        if fault.kind in STANDING or fault not in emulator.faults.waiting:
             if fault.kind in ("cut_stream", "restart", "clock_off", "key_revoked", "query_lag"):
                 emulator.faults.count(fault.kind)
             emulator.fault_began(fault)

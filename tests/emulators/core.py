@@ -83,6 +83,9 @@ class VenueCore(Funds):
         self.trades: dict[str, list[MarketTraded]] = defaultdict(list)
         """What everybody saw, by symbol."""
         self.listeners: list[Callable[[Happening], None]] = []
+        self._depth = 0
+        self._later: list[Callable[[], None]] = []
+        self._working = False
         usual = AccountTerms(initial_balances=dict.fromkeys(self.currencies, CUSHION), base_currency="USDT")
         self.venue = Venue(instruments, terms or usual, EMPTY, now_ns)
         self.venue.opening()
@@ -329,7 +332,34 @@ class VenueCore(Funds):
         if any(order.spec.symbol == symbol and order.spec.stop_price for order in self.open.values()):
             self._take(self.venue.apply([MarkUpdate(self.now_ns, symbol, ticks)], self.now_ns))
 
+    def later(self, work: Callable[[], None]) -> None:
+        """Does something when all that the market has just told is told: what a fill brings about may not overtake the
+        fills beside it. What that brings about in turn comes before what waits already."""
+        self._later.append(work)
+        self._work_off()
+
+    def _work_off(self) -> None:
+        if self._depth or self._working:
+            return
+        self._working = True
+        try:
+            while self._later:
+                work, waiting = self._later[0], self._later[1:]
+                self._later = []
+                work()
+                self._later += waiting
+        finally:
+            self._working = False
+
     def _take(self, reports: Sequence[Report]) -> None:
+        self._depth += 1
+        try:
+            self._take_each(reports)
+        finally:
+            self._depth -= 1
+        self._work_off()
+
+    def _take_each(self, reports: Sequence[Report]) -> None:
         for report in reports:
             if isinstance(report, FillReport):
                 order = self._by_key[report.client_order_id]

@@ -47,7 +47,7 @@ class VenueEmulator(ABC):
         self.key = key
         self.secret = secret
         self.clock = VenueClock()
-        self.faults = Faults()
+        self.faults = self.new_faults()
         self.log = RequestLog()
         self.channels: set[Channel] = set()
         self._coming: set[asyncio.Task[None]] = set()
@@ -89,6 +89,10 @@ class VenueEmulator(ABC):
     def fault_began(self, fault: Fault) -> None:
         """Is called when a standing fault begins or one that is done at once."""
 
+    def new_faults(self) -> Faults:
+        """None that wait yet. A venue with faults of its own knows more of them."""
+        return Faults()
+
     async def tell(self, action: str, arguments: Mapping[str, Any]) -> Any:
         """What only this venue can be told. `ValueError` for what there is not."""
         raise ValueError(f"{self.name} cannot {action!r}")
@@ -101,7 +105,7 @@ class VenueEmulator(ABC):
         self.drop_streams("*")
         for task in self._coming:
             task.cancel()
-        self.faults = Faults()
+        self.faults = self.new_faults()
         self.log = RequestLog()
         self.clock.reset()
         self.core = self._new_core(balances)

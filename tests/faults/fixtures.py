@@ -38,4 +38,4 @@ def venue(request: pytest.FixtureRequest) -> Venue:
 @pytest.fixture
 def emulator(venue: Venue) -> Emulator:
     """Its emulator's process."""
-    return _emulator(venue.name)
+    return _emulator(venue.emulator or venue.name)

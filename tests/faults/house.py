@@ -150,7 +150,11 @@ class House:
             except (OSError, HTTPException):
                 # It restarts.
                 entries = []
-            new = [entry for entry in entries if entry["kind"] == "place" and entry["transport"] == "rest"]
+            new = [
+                entry
+                for entry in entries
+                if entry["kind"] == "place" and entry["transport"] in self.venue.transports
+            ]
             if new:
                 dispatched = await asyncio.to_thread(self._dispatched)
                 for entry in new:

@@ -199,6 +199,9 @@ def law_9(case: Case) -> Verdict:
     """Money is exact: what the fills come to is what the venue's balances moved by, to the last digit."""
     moved: dict[str, Decimal] = {}
     venue = case.venue
+    told_later = {
+        event.fill_fees.fill_id: event.fill_fees.fees for event in case.events if event.HasField("fill_fees")
+    }
     for fill in case.booked:
         buys = fill.side == enums_pb2.SIDE_BUY
         notional = multiply(Decimal(fill.price), Decimal(fill.quantity))
@@ -206,7 +209,7 @@ def law_9(case: Case) -> Verdict:
         moved[quote] = (subtract if buys else add)(moved.get(quote, ZERO), notional)
         if base:
             moved[base] = (add if buys else subtract)(moved.get(base, ZERO), Decimal(fill.quantity))
-        for fee in fill.fees:
+        for fee in told_later.get(fill.fill_id, fill.fees):
             moved[fee.currency_code] = subtract(moved.get(fee.currency_code, ZERO), Decimal(fee.amount))
     wrong = []
     for currency, total in case.balances.items():

@@ -144,7 +144,7 @@ async def _trouble(house: House, scenario: Scenario) -> None:
     await house.others_sell()
     if scenario.unasked:
         # What would tell of the lost orders fails as well, for longer than silence needs to prove anything.
-        for query in ("find_order", "open_orders"):
+        for query in venue.found_by:
             await _arm(house, scenario, query, count=UNASKED)
     await asyncio.sleep(scenario.lasts_s)
 

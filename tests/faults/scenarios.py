@@ -84,3 +84,97 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("slow-loris", "slow loris", request=("slow_loris", {}), stream=UNTOLD, **LOST),
     Scenario("partial", "partial JSON", request=("partial_json", {}), stream=UNTOLD, **LOST),
 )
+
+
+_HANG: dict[str, Any] = {"how": "hang"}
+"""The connection stays; by default it is cut with the answer."""
+
+
+def _said(code: int) -> Scenario:
+    """Messages with the ids of orders that live, and go on living."""
+    storm = {"code": code, "orders": True, "times": 3}
+    return Scenario(f"said-{code}", f"{code} said of orders that live", at_once=("error_storm", storm))
+
+
+def _kept_out(kind: str, title: str) -> Scenario:
+    return Scenario(
+        kind.replace("_", "-"), title, stream=(kind, {"count": 4}), at_once=("cut_stream", {}), lasts_s=1.0
+    )
+
+
+OF_TWS: tuple[Scenario, ...] = (
+    Scenario(
+        "lost-after",
+        "answer lost after accept",
+        request=("answer_lost_after_accept", _HANG),
+        stream=UNTOLD,
+        # A poll may find the order before its answer is given up.
+        unasked=True,
+        lasts_s=2.0,
+    ),
+    Scenario(
+        "cut-after",
+        "connection lost after accept",
+        request=("answer_lost_after_accept", {}),
+        stream=UNTOLD,
+        **LOST,
+    ),
+    Scenario(
+        "lost-before",
+        "answer lost before accept",
+        request=("answer_lost_before_accept", _HANG),
+        unknown=True,
+    ),
+    Scenario(
+        "cut-before", "connection lost before accept", request=("answer_lost_before_accept", {}), unknown=True
+    ),
+    Scenario(
+        "late",
+        "orders arrive after they were given up",
+        request=("arrives_late", {"seconds": 1.0, **_HANG}),
+        unknown=True,
+        lasts_s=1.0,
+    ),
+    Scenario("mute", "stream mute", stream=("mute_stream", {"on": "orders"}), lasts_s=1.0),
+    Scenario("silent", "TWS connected and silent", stream=("mute", {}), lasts_s=2.0),
+    Scenario("half-open", "connection half open", at_once=("half_open", {}), lasts_s=2.0),
+    Scenario("cut", "connection cut", at_once=("cut_stream", {})),
+    Scenario("lost-frame", "frames lost on a healthy socket", stream=("lose_frame", {"count": 4})),
+    Scenario("duplicate", "frames twice", stream=("duplicate_frames", {"count": 1000})),
+    Scenario("reorder", "frames in another order", stream=("reorder_frames", {"count": 3})),
+    Scenario("replay", "executions told again", at_once=("replay_executions", {})),
+    Scenario(
+        "late-costs",
+        "commissions half a second late",
+        stream=("late_commission", {"seconds": 0.5}),
+        lasts_s=1.0,
+    ),
+    Scenario("lag", "questions find what is older", stream=("query_lag", {"seconds": 0.5}), lasts_s=1.0),
+    Scenario("clock", "clock off by 2 s", stream=("clock_off", {"ms": 2000})),
+    Scenario("restart", "TWS restarts", at_once=("restart", {"seconds": 0.3})),
+    Scenario(
+        "rolled-back",
+        "TWS restarts, its order ids begin anew",
+        at_once=("restart", {"seconds": 0.3, "roll_back": True}),
+    ),
+    Scenario(
+        "stuck", "TWS restarts, the client id stuck (326)", at_once=("restart", {"seconds": 0.2, "stuck": 2})
+    ),
+    _kept_out("client_id_taken", "client id in use (326)"),
+    _kept_out("silent_accept", "connections taken in silence"),
+    _kept_out("accept_then_close", "connections taken and closed"),
+    Scenario("maintenance", "TWS is away", stream=("maintenance", {}), lasts_s=1.0),
+    Scenario("nightly", "line to IB lost and back (1100, 1102)", at_once=("nightly_reset", {"seconds": 0.2})),
+    Scenario(
+        "data-lost",
+        "line to IB lost and back, data lost (1100, 1101)",
+        at_once=("nightly_reset", {"seconds": 0.2, "data_lost": True}),
+    ),
+    Scenario("farms", "data farms flap (2103, 2105)", at_once=("farm_flap", {"times": 5})),
+    Scenario("pacing", "too many messages (100)", at_once=("error_storm", {"code": 100, "times": 1})),
+    Scenario("read-only", "API read-only for a while (321)", stream=("read_only", {}), lasts_s=1.0),
+    Scenario("localised", "messages in another language", stream=("localised", {}), lasts_s=0.5),
+    *(_said(code) for code in (10349, 161, 10148, 105, 201, 99_999)),
+    Scenario("dns", "DNS fails", resolver=True, lasts_s=0.5),
+)
+"""What befalls a TWS: its wire has no HTTP, and troubles of its own."""

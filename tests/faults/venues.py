@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -15,12 +15,17 @@ from brokergate.adapters.binance.broker import BinanceBroker
 from brokergate.adapters.binance.config import BinanceConfig
 from brokergate.adapters.connection.manager import ConnectionManager
 from brokergate.adapters.context import BrokerContext
+from brokergate.adapters.ibkr.broker import InteractiveBrokersBroker
+from brokergate.adapters.ibkr.config import IBKR as IBKR_NAME
+from brokergate.adapters.ibkr.config import InteractiveBrokersConfig
+from brokergate.adapters.ibkr.orders import MAX_REF_LENGTH
 from brokergate.config.accounts import AccountConfig
 from brokergate.domain.accounts import Environment
 from brokergate.ports.broker import AbstractBroker
 from brokergate.ports.clock import Clock
 from brokergate.resilience.metrics import BrokerMetrics
 from tests.emulators.client import Emulator
+from tests.faults.scenarios import OF_TWS, SCENARIOS, Scenario
 
 ABSENCE_AFTER_MS = 1500
 """After which silence proves absence here: an emulator keeps nothing back, and the matrix is not to wait for what a
@@ -50,6 +55,14 @@ class Venue:
     """Under which a request to place carries the client's id."""
     make: Callable[[Emulator, str, BrokerContext, Settings], AbstractBroker]
     """The adapter of an account at the emulator, by this host name, with settings of its section."""
+    transports: frozenset[str] = frozenset({"rest"})
+    """Over which orders go out, as the emulator's log calls them."""
+    scenarios: Sequence[Scenario] = SCENARIOS
+    """What can befall its wire: its rows of the matrix."""
+    found_by: tuple[str, ...] = ("find_order", "open_orders")
+    """What the emulator calls the requests by which a lost order is found."""
+    emulator: str = ""
+    """What its emulator is called, where that is another name."""
 
     def context(self, account_id: str, clock: Clock, log: Callable[..., object]) -> BrokerContext:
         """What the house hands to the adapter."""
@@ -73,6 +86,12 @@ class AlpacaAccount(AccountConfig):
     """Likewise."""
 
     alpaca: AlpacaConfig = AlpacaConfig()
+
+
+class IbkrAccount(AccountConfig):
+    """Likewise."""
+
+    ibkr: InteractiveBrokersConfig
 
 
 CONNECTION = {"request_timeout_ms": REQUEST_TIMEOUT_MS, "quiet_timeout_ms": 1000}
@@ -122,6 +141,25 @@ def _alpaca(emulator: Emulator, host: str, context: BrokerContext, settings: Set
     return AlpacaBroker(account, context)
 
 
+def _ibkr(emulator: Emulator, host: str, context: BrokerContext, settings: Settings) -> AbstractBroker:
+    account = IbkrAccount.model_validate(
+        {
+            "broker": IBKR_NAME,
+            "environment": Environment.PAPER,
+            "connection": CONNECTION,
+            "ibkr": {
+                "host": host,
+                "port": emulator.port,
+                "instruments": ["AAPL", "MSFT"],
+                "messages_per_second": 1000,
+                "absence_after_ms": ABSENCE_AFTER_MS,
+                **settings,
+            },
+        }
+    )
+    return InteractiveBrokersBroker(account, context)
+
+
 BINANCE = Venue(
     name="binance",
     symbol="BTC/USDT",
@@ -152,4 +190,23 @@ ALPACA = Venue(
     id_parameter="client_order_id",
     make=_alpaca,
 )
-VENUES: Mapping[str, Venue] = {venue.name: venue for venue in (BINANCE, ALPACA)}
+IBKR = Venue(
+    name="ibkr",
+    emulator="tws",
+    symbol="AAPL",
+    base_currency="",
+    quote_currency="USD",
+    price=Decimal(100),
+    tick=Decimal("0.01"),
+    lot=Decimal(1),
+    balances={"USD": "1000000"},
+    no_limits={"rate": 100_000},
+    queries=("positions", "open_orders"),
+    id_length=MAX_REF_LENGTH,
+    id_parameter="order_ref",
+    make=_ibkr,
+    transports=frozenset({"tws"}),
+    scenarios=OF_TWS,
+    found_by=("open_orders",),
+)
+VENUES: Mapping[str, Venue] = {venue.name: venue for venue in (BINANCE, ALPACA, IBKR)}

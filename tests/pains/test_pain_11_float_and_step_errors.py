@@ -12,8 +12,8 @@ from brokergate.domain.orders import OrderState
 from brokergate.domain.values import changed
 from tests.faults.house import House
 
-QUANTITIES = {"binance": "2.05324", "alpaca": "2053"}
-PRICES = {"binance": "9700.07", "alpaca": "97.07"}
+QUANTITIES = {"binance": "2.05324", "alpaca": "2053", "ibkr": "2053"}
+PRICES = {"binance": "9700.07", "alpaca": "97.07", "ibkr": "97.07"}
 
 
 def sized(house: House, name: str, quantity: Decimal, price: Decimal) -> PlaceOrder:
@@ -27,8 +27,8 @@ async def test_the_venue_gets_the_very_digits(house: House) -> None:
     await house.place(sized(house, "exact", quantity, price))
     (request,) = await house.asked("place", "exact")
     told = request["parameters"]
-    sent = (told.get("quantity", told.get("qty")), told.get("price", told.get("limit_price")))
-    assert sent == (f"{quantity}", f"{price}")
+    fields = ("quantity", "qty", "price", "limit_price", "limit")
+    assert {Decimal(told[field]) for field in fields if field in told} == {quantity, price}
     order = await house.becomes("exact", OrderState.NEW)
     assert (order.quantity, order.spec.limit_price) == (quantity, price)
 

@@ -18,6 +18,7 @@ SECTIONS = {
         "alpaca: {{rest_url: {url}, stream_url: {ws}/stream, data_url: {url}, data_stream_url: {ws},"
         " instruments: [AAPL], requests_per_minute: 10000}}"
     ),
+    "ibkr": "ibkr: {{port: {port}, instruments: [AAPL]}}",
 }
 PATIENCE_S = 60.0
 
@@ -29,11 +30,11 @@ async def test_an_order_of_the_moment_of_a_kill_is_known_afterwards(
     once, and its id is still taken."""
     await emulator.reset(venue.balances)
     file = tmp_path / "gateway.yaml"
-    section = SECTIONS[venue.name].format(url=emulator.url, ws=emulator.ws_url)
-    file.write_text(
-        f"accounts:\n  main:\n    broker: {venue.name}\n    {CONNECTION}\n    {section}\n"
-        f"    credentials: {{api_key: '{emulator.key}', api_secret: '{emulator.secret}'}}\n"
-    )
+    section = SECTIONS[venue.name].format(url=emulator.url, ws=emulator.ws_url, port=emulator.port)
+    text = f"accounts:\n  main:\n    broker: {venue.name}\n    {CONNECTION}\n    {section}\n"
+    if "rest" in venue.transports:
+        text += f"    credentials: {{api_key: '{emulator.key}', api_secret: '{emulator.secret}'}}\n"
+    file.write_text(text)
     server = ServerProcess(tmp_path, "--config", file)
     order = limit_order(venue.symbol, Side.BUY, venue.lot, venue.price * 97 / 100)
     try:

@@ -290,6 +290,7 @@ def quote(message: market_data_pb2.Quote) -> Quote:
         last_price=optional_decimal(message, "last_price"),
         event_time_ns=nanoseconds(message.event_time),
         receive_time_ns=nanoseconds(message.receive_time),
+        delayed=message.delayed,
     )
 
 

@@ -41,6 +41,8 @@ class Quote:
     last_price: Decimal | None
     event_time_ns: int
     receive_time_ns: int
+    delayed: bool = False
+    """Whether it is old, because the account has no subscription to a present one: not to be traded by."""
 
     @property
     def event_time(self) -> datetime:

@@ -116,7 +116,7 @@ class BrokerFactory:
         settings: dict[str, object] = {"broker": name} if configured is None else dict(configured)
         kind = BrokerRegistry.get(str(settings.get("broker")))
         settings.setdefault("environment", self._environment(kind, is_default=configured is None))
-        settings.setdefault(kind.name, {})
+        settings.setdefault(kind.name, self._known().address(kind.name) if configured is None else {})
         if configured is None and self._trading_enabled is not None:
             settings["trading"] = {"enabled": self._trading_enabled}
         try:

@@ -104,6 +104,9 @@ class ReadOnlyBroker(AbstractBroker):
     def last_quote(self, symbol: str) -> QuoteView | None:
         return self._broker.last_quote(symbol)
 
+    def problem_with(self, symbol: str) -> str:
+        return self._broker.problem_with(symbol)
+
     def book(self, symbol: str, depth: int) -> BookView | None:
         return self._broker.book(symbol, depth)
 

@@ -33,6 +33,7 @@ import registers the name."""
 _BUILT_IN: Mapping[str, str] = {
     "alpaca": "brokergate.adapters.alpaca.config:KIND",
     "binance": "brokergate.adapters.binance.config:KIND",
+    "ibkr": "brokergate.adapters.ibkr.config:KIND",
     "paper": "brokergate.adapters.paper.config:KIND",
 }
 """Where the kinds of our own brokers are."""

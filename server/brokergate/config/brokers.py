@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,17 @@ _name = re.compile(r"[a-z][a-z0-9_-]{0,31}", re.ASCII).fullmatch
 
 WORDS: Mapping[str, Environment] = {member.name.lower(): member for member in Environment if member}
 """The environments as a configuration writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A setting of an account that does not go with others: `key` is its path below the account."""
+
+    account: str
+    key: tuple[str, ...]
+    text: str
+    """What is wrong, beginning with a verb."""
+    way_out: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,9 @@ class BrokerKind:
     """Called with a complete set, as a mapping of names to `SecretStr`, or `package.module:name` of it: raises
     `ValueError` for what can be seen to be wrong without asking the broker. Its text ends in '; ' and the way out, and
     holds no credential."""
+    accounts_check: str | Callable[..., Any] | None = None
+    """Called with all accounts of the broker, their ids and `AccountConfig`s, each valid by itself, or
+    `package.module:name` of it: gives a `Conflict` for each setting that does not go with the others."""
 
     def __post_init__(self) -> None:
         if not _name(self.name):
@@ -76,6 +90,11 @@ class BrokerKind:
         check = None if self.credentials_check is None else _named(self.credentials_check)
         if check is not None and credentials:
             check(credentials)
+
+    def check_accounts(self, accounts: Mapping[str, Any]) -> Iterable[Conflict]:
+        """What of the broker's accounts does not go together."""
+        check = None if self.accounts_check is None else _named(self.accounts_check)
+        return () if check is None else tuple(check(accounts))
 
 
 def _named(reference: str | Callable[..., Any]) -> Callable[..., Any] | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Mapping as MappingOf
 
+from brokergate.config.accounts import AccountConfig
 from brokergate.config.brokers import WORDS, BrokerKind
 from brokergate.config.document import Mapping, Node, Path_, Scalar, render_path
 from brokergate.config.problems import Problem
@@ -80,6 +81,31 @@ def with_brokers_defaults(tree: Mapping, kinds: MappingOf[str, BrokerKind]) -> M
     return Mapping(
         tree.origin, tree.items | {"accounts": Mapping(accounts.origin, completed, accounts.keys)}, tree.keys
     )
+
+
+def conflicts(
+    accounts: MappingOf[str, AccountConfig], tree: Mapping, kinds: MappingOf[str, BrokerKind]
+) -> Iterator[Problem]:
+    """What does not go together between the accounts of a broker, as that says itself."""
+    for name, kind in kinds.items():
+        own = {account: config for account, config in accounts.items() if config.broker == name}
+        for conflict in kind.check_accounts(own):
+            path: Path_ = ("accounts", conflict.account, *conflict.key)
+            node = _deepest(tree, path)
+            written = shown(node) if node is not None else ""
+            text = f"{written} {conflict.text}".lstrip()
+            yield problem(path, tree if node is None else node, text, conflict.way_out)[1]
+
+
+def _deepest(tree: Mapping, path: Path_) -> Node | None:
+    """What is written at `path`, or around it."""
+    node: Node = tree
+    for key in path:
+        below = node.items.get(str(key)) if isinstance(node, Mapping) else None
+        if below is None:
+            return node
+        node = below
+    return node
 
 
 def wrong_environments(tree: Mapping, kinds: MappingOf[str, BrokerKind]) -> Iterator[Found]:

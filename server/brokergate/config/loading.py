@@ -23,7 +23,7 @@ from brokergate.config.environment import Expansion, read_env_file
 from brokergate.config.explain import explain
 from brokergate.config.filling import refused_credentials, with_credentials
 from brokergate.config.gateway import GatewayConfig, gateway_model
-from brokergate.config.kinds import named_kinds, with_brokers_defaults
+from brokergate.config.kinds import conflicts, named_kinds, with_brokers_defaults
 from brokergate.config.overrides import NO_OVERRIDES, Overrides, override
 from brokergate.config.problems import ConfigError, Problem
 
@@ -72,6 +72,7 @@ def load_config(
         problems += explain(model, expanded, details, expansion.failed)
     if config is not None and not problems:
         problems += refused_credentials(config.accounts, expanded, kinds)
+        problems += conflicts(config.accounts, expanded, kinds)
     if problems or config is None:
         raise ConfigError(_in_order(problems, files)) from None
     return config

@@ -23,6 +23,10 @@ _given: ContextVar[Found | None] = ContextVar("given", default=None)
 """What is read in place of the process's variables."""
 
 
+_LIVE_PORTS = frozenset({7496, 4001})
+"""Where a TWS and an IB Gateway with a live account listen, unless they were told otherwise."""
+
+
 class BrokerCredentials(BaseSettings):
     """The credentials of a default account for each broker, and of named accounts.
 
@@ -186,9 +190,18 @@ class BrokerCredentials(BaseSettings):
     def is_live(self, broker: str) -> bool:
         """Whether the broker's default account trades with real money; false where nothing says so."""
         default = DEFAULTS.get(broker)
+        if broker == "ibkr":
+            return self.ib_port in _LIVE_PORTS
         if default is None or default.flag is None:
             return False
         return not getattr(self, default.setting(default.flag))
+
+    def address(self, broker: str) -> dict[str, object]:
+        """Where the broker's default account is reached, by its settings' names: of a TWS alone, which asks for no
+        secret."""
+        if broker != "ibkr":
+            return {}
+        return {"host": self.ib_host, "port": self.ib_port, "client_id": self.ib_client_id}
 
 
 class _Variables(PydanticBaseSettingsSource):

@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType as E
-from brokergate.domain.fills import Fill
+from brokergate.domain.fills import Fill, FillKind
 from brokergate.domain.money import ZERO, add, multiply, subtract
 from brokergate.domain.orders import Order, OrderOrigin, OrderSpec, PendingAction, PendingActionKind
 from brokergate.domain.orders import OrderState as S
@@ -201,15 +201,17 @@ def trigger(order: Order, now_ns: int) -> Order:
     return changed(order, state=_next(order, E.TRIGGERED), triggered=True, update_time_ns=now_ns)
 
 
-def fill(order: Order, execution: Fill, now_ns: int) -> tuple[Order, E]:
+def fill(order: Order, execution: Fill, now_ns: int, corrected: Fill | None = None) -> tuple[Order, E]:
     """The order with `execution` counted, and which event that is. On an ended order it is a correction.
 
-    The filled quantity may pass the ordered one where a venue overfills: it is booked as it happened (law 7).
+    `corrected` is what a correction replaces, or a bust takes back. The filled quantity may pass the ordered one where
+    a venue overfills: it is booked as it happened (law 7).
     """
-    cum = add(order.cum_quantity, execution.quantity)
-    notional = add(
-        order.cum_notional, multiply(multiply(execution.price, execution.quantity), order.multiplier)
-    )
+    cum, notional = order.cum_quantity, order.cum_notional
+    if execution.kind is not FillKind.BUST:
+        cum, notional = add(cum, execution.quantity), add(notional, _notional(order, execution))
+    if corrected is not None:
+        cum, notional = subtract(cum, corrected.quantity), subtract(notional, _notional(order, corrected))
     leaves = subtract(order.quantity, cum)
     if order.ended:
         event, leaves = E.CORRECTED, ZERO
@@ -230,6 +232,10 @@ def fill(order: Order, execution: Fill, now_ns: int) -> tuple[Order, E]:
         ),
         event,
     )
+
+
+def _notional(order: Order, execution: Fill) -> Decimal:
+    return multiply(multiply(execution.price, execution.quantity), order.multiplier)
 
 
 def request(order: Order, action: PendingAction) -> Order:

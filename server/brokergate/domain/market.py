@@ -20,6 +20,8 @@ class QuoteView:
     event_time_ns: int
     receive_time_ns: int
     last_price: Decimal | None = None
+    delayed: bool = False
+    """Whether it is old because nobody pays for a present one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class TradeView:
     aggressor_side: Side
     event_time_ns: int
     receive_time_ns: int
+    delayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,11 @@ class Side(IntEnum):
     BUY = 1
     SELL = 2
 
+    @property
+    def opposite(self) -> Side:
+        """The other way."""
+        return Side.SELL if self is Side.BUY else Side.BUY
+
 
 class OrderType(IntEnum):
     """How an order finds its price (FIX tag 40)."""

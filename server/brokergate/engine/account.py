@@ -108,7 +108,10 @@ class Account:
         self.risk = None
         if policy.risk:
             day = journal.account_setting(account_id, DAY_SETTING)
-            self.risk = Risk(policy.risk, self.broker.quote, lambda: self.instruments, self.clock, day)
+            broker = self.broker
+            self.risk = Risk(
+                policy.risk, broker.quote, lambda: self.instruments, self.clock, day, broker.problem_with
+            )
             for position in positions:
                 self.risk.position(position)
         self.tracker = Tracker(
@@ -307,9 +310,10 @@ class Account:
             if not self.instruments:
                 self.check_connected()
             known = ", ".join(sorted(self.instruments)[:8])
+            problem = self.broker.problem_with(symbol) or f"it has {known}"
             raise GatewayError(
                 ErrorReason.INSTRUMENT_NOT_FOUND,
-                f"account {self.account_id!r} has no instrument {shorten(symbol)!r}; it has {known}",
+                f"account {self.account_id!r} has no instrument {shorten(symbol)!r}; {problem}",
                 violations=invalid_field(field, f"no instrument {shorten(symbol)!r}").violations,
             )
         return instrument

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from brokergate.domain.accounts import BrokerPosition, ValueSource
-from brokergate.domain.fills import Fill, Money
+from brokergate.domain.fills import Fill, FillKind, Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import ONE, ZERO, add, multiply, quotient, subtract, total
 from brokergate.domain.orders import Side
@@ -43,6 +43,16 @@ class _Lots:
         if self.entries and self.side > 0 and self.entries[-1][0] > quantity:
             self.entries[-1][0] = subtract(self.entries[-1][0], quantity)
             return True
+        return False
+
+    def take_back(self, side: Side, quantity: Decimal, cost: Decimal) -> bool:
+        """The newest lot of this quantity and cost is gone; false where there is none."""
+        if self.side != (1 if side is Side.BUY else -1):
+            return False
+        for index in reversed(range(len(self.entries))):
+            if self.entries[index] == [quantity, cost]:
+                del self.entries[index]
+                return True
         return False
 
     def close(self, quantity: Decimal) -> Decimal:
@@ -86,8 +96,12 @@ class DerivedPositions:
         self._positions[position.symbol] = position
         self._lots[position.symbol] = _Lots(position.quantity, position.cost)
 
-    def fill(self, fill: Fill, instrument: Instrument | None) -> BrokerPosition:
-        """The position after `fill`."""
+    def fill(
+        self, fill: Fill, instrument: Instrument | None, corrected: Fill | None = None
+    ) -> BrokerPosition:
+        """The position after `fill`; `corrected` is what a correction replaces or a bust takes back. Where that was
+        closed meanwhile, or closed something itself, it is traded back at its own price: what is held and the sum of
+        cost and gain are exact, how they part is not."""
         before = self._positions.get(fill.symbol)
         if before is None:
             before = BrokerPosition(
@@ -100,9 +114,12 @@ class DerivedPositions:
                 source=ValueSource.DERIVED,
             )
             self._lots[fill.symbol] = _Lots(ZERO, ZERO)
+        position = before if corrected is None else self._taken_back(before, corrected)
+        if fill.kind is not FillKind.BUST:
+            position = self._less_fees(self._traded(position, fill), fill, instrument)
+            position = changed(position, fees=_added(position.fees, fill.fees))
         position = changed(
-            self._less_fees(self._traded(before, fill), fill, instrument),
-            fees=_added(before.fees, fill.fees),
+            position,
             as_of_ns=fill.receive_time_ns,
             mark_price=None,
             unrealized_pnl=None,
@@ -110,6 +127,24 @@ class DerivedPositions:
         )
         self._positions[fill.symbol] = position
         return position
+
+    def fees(self, fill: Fill, fees: tuple[Money, ...]) -> BrokerPosition:
+        """The position after the fees of a booked execution became known."""
+        before = self._positions[fill.symbol]
+        position = changed(before, fees=_added(_added(before.fees, _negated(fill.fees)), fees))
+        self._positions[fill.symbol] = position
+        return position
+
+    def _taken_back(self, before: BrokerPosition, fill: Fill) -> BrokerPosition:
+        """The position as if `fill` had not been, with its fees."""
+        before = changed(before, fees=_added(before.fees, _negated(fill.fees)))
+        cost = multiply(multiply(fill.price, before.multiplier), fill.quantity)
+        if not self._lots[fill.symbol].take_back(fill.side, fill.quantity, cost):
+            return self._traded(before, changed(fill, side=fill.side.opposite))
+        signed = (subtract, add)[fill.side is Side.SELL]
+        return changed(
+            before, quantity=signed(before.quantity, fill.quantity), cost=signed(before.cost, cost)
+        )
 
     def _less_fees(
         self, position: BrokerPosition, fill: Fill, instrument: Instrument | None
@@ -144,6 +179,10 @@ class DerivedPositions:
         if lots.side < 0:
             held, cost = held.copy_negate() if held else ZERO, cost.copy_negate() if cost else ZERO
         return changed(before, quantity=held, cost=cost, realized_pnl=realized)
+
+
+def _negated(fees: tuple[Money, ...]) -> tuple[Money, ...]:
+    return tuple(Money(fee.amount.copy_negate(), fee.currency) for fee in fees)
 
 
 def _added(fees: tuple[Money, ...], more: tuple[Money, ...]) -> tuple[Money, ...]:

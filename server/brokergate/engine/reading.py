@@ -148,9 +148,11 @@ class Reading:
         account.instrument(symbol)
         shown = quote_of(account, symbol)
         if shown is None:
+            problem = account.broker.problem_with(symbol)
             raise GatewayError(
                 ErrorReason.NO_REFERENCE_PRICE,
-                f"account {account_id!r} has no quote of {symbol!r} yet; try again",
+                f"account {account_id!r} has no quote of {symbol!r}"
+                + (f": {problem}" if problem else " yet; try again"),
             )
         return shown
 

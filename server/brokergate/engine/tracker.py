@@ -20,12 +20,13 @@ from brokergate.domain.events import (
     ControlEventType,
     EventPayload,
     FillBooked,
+    FillFeesKnown,
     LedgerEntryBooked,
     OrderChanged,
     OrderEventType,
     PositionChanged,
 )
-from brokergate.domain.fills import Fill, FillOrigin
+from brokergate.domain.fills import Fill, FillKind, FillOrigin
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.money import ZERO, subtract
 from brokergate.domain.orders import Order, OrderSpec, OrderState, PendingActionKind, Side
@@ -40,6 +41,10 @@ from brokergate.ports.broker import (
 )
 from brokergate.ports.clock import Clock
 from brokergate.ports.journal import Journal
+
+FillKey = tuple[str, str, str]
+MAX_PAID = 100_000
+"""Executions that are known to need no look at their fees; the oldest are forgotten first."""
 
 
 class Exposure(Protocol):
@@ -102,7 +107,9 @@ class Tracker:
         # show them.
         self._ended: dict[str, Order] = {}
         self._ended_by_name: dict[tuple[str, str], Order] = {}
-        self._booked: set[tuple[str, str, str]] = set()
+        self._booked: dict[FillKey, Fill] = {}
+        self._paid: dict[FillKey, None] = {}
+        """Executions that were told again and whose fees are known."""
         self._newly_ended = self._newly_filled = 0
         for stored in journal.open_orders(account_id):
             self.hold(stored.order)
@@ -293,8 +300,12 @@ class Tracker:
     def _fill(self, report: FillReport, now_ns: int, payloads: list[EventPayload]) -> None:
         key = (report.symbol, report.broker_order_id, report.execution_id)
         if key in self._booked or self._journal.has_fill(self.account_id, key):
+            self._told_again(key, report, payloads)
             return
-        self._booked.add(key)
+        corrected = self._corrected(report)
+        if report.kind is FillKind.BUST and corrected is None:
+            self._log("a bust of an execution that was never booked", execution_id=report.execution_id)
+            return
         order = self._find(report.client_order_id, report.broker_order_id)
         booked = Fill(
             fill_id=self._journal.next_fill_id(self.account_id),
@@ -313,14 +324,11 @@ class Tracker:
             receive_time_ns=now_ns,
             fees_final=report.fees_final,
             origin=report.origin,
+            kind=FillKind.NORMAL if corrected is None else report.kind,
+            corrects_fill_id="" if corrected is None else corrected.fill_id,
         )
-        if self._risk is not None:
-            self._risk.filled(booked.symbol, booked.side, booked.quantity)
-        if self._derived is not None:
-            position = self._derived.fill(booked, self.instruments.get(booked.symbol))
-            self.holdings["position", booked.symbol] = PositionChanged(position)
-            if self._risk is not None:
-                self._risk.position(position)
+        self._booked[key] = booked
+        self._move(booked, corrected)
         if order is not None and report.origin is FillOrigin.LIVE:
             order = self._renewed_by(order, report, now_ns, payloads)
         _drop_overtaken(order, payloads)
@@ -329,9 +337,45 @@ class Tracker:
             # Somebody else's, of an order that was never seen open: it counts for the position all the same.
             self._log("fill without a known order", broker_order_id=report.broker_order_id)
             return
-        order, event = lifecycle.fill(order, booked, now_ns)
+        order, event = lifecycle.fill(order, booked, now_ns, corrected)
         self.hold(order)
         payloads.append(OrderChanged(event, order))
+
+    def _corrected(self, report: FillReport) -> Fill | None:
+        """The booked execution that a correction replaces or a bust takes back."""
+        for execution_id in report.corrects:
+            key = (report.symbol, report.broker_order_id, execution_id)
+            found = self._booked.get(key) or self._journal.find_fill(self.account_id, key)
+            if found is not None:
+                return found
+        return None
+
+    def _move(self, booked: Fill, corrected: Fill | None) -> None:
+        """Brings the position and the limits up to date with an execution."""
+        if self._risk is not None:
+            if corrected is not None:
+                self._risk.filled(corrected.symbol, corrected.side.opposite, corrected.quantity)
+            if booked.kind is not FillKind.BUST:
+                self._risk.filled(booked.symbol, booked.side, booked.quantity)
+        if self._derived is not None:
+            position = self._derived.fill(booked, self.instruments.get(booked.symbol), corrected)
+            self.holdings["position", booked.symbol] = PositionChanged(position)
+            if self._risk is not None:
+                self._risk.position(position)
+
+    def _told_again(self, key: FillKey, report: FillReport, payloads: list[EventPayload]) -> None:
+        """An execution that was booked without its fees has them now."""
+        if not report.fees_final or key in self._paid:
+            return
+        fill = self._booked.get(key) or self._journal.find_fill(self.account_id, key)
+        self._paid[key] = None
+        if len(self._paid) > MAX_PAID:
+            del self._paid[next(iter(self._paid))]
+        if fill is None or fill.fees_final:
+            return
+        payloads.append(FillFeesKnown(fill.fill_id, fill.order_id, fill.symbol, report.fees))
+        if self._derived is not None:
+            self.holdings["position", fill.symbol] = PositionChanged(self._derived.fees(fill, report.fees))
 
     def _order(self, report: OrderReport, now_ns: int, payloads: list[EventPayload]) -> None:
         order = self._find(report.client_order_id, report.broker_order_id)

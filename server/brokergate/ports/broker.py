@@ -24,7 +24,7 @@ from brokergate.domain.capabilities import Capabilities
 from brokergate.domain.errors import ErrorReason, GatewayError
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.faults import FaultPlan
-from brokergate.domain.fills import FillOrigin, Liquidity, Money
+from brokergate.domain.fills import FillKind, FillOrigin, Liquidity, Money
 from brokergate.domain.instruments import Instrument
 from brokergate.domain.market import BarView, BookView, MarketDatum, QuoteView
 from brokergate.domain.orders import Order, OrderSpec, OrderState, OrderType, Side, TimeInForce
@@ -52,7 +52,8 @@ class OrderReport:
 
 @value
 class FillReport:
-    """One execution as the venue tells it; fees positive are a cost."""
+    """One execution as the venue tells it; fees positive are a cost. One that was told with `fees_final` false is told
+    again, under its execution id, when its fees are known."""
 
     client_order_id: str
     broker_order_id: str
@@ -66,6 +67,11 @@ class FillReport:
     event_time_ns: int
     fees_final: bool = True
     origin: FillOrigin = FillOrigin.LIVE
+    kind: FillKind = FillKind.NORMAL
+    corrects: tuple[str, ...] = ()
+    """For CORRECTION and BUST: the execution ids under which it may have been told before, the latest first. The first
+    that was booked is what it replaces or takes back; where none was, a correction is an execution like any other, and
+    a bust nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +407,11 @@ class AbstractBroker(ABC):
         """The latest quote that there was, while `quote` gives none because the market is away: to be shown, as stale,
         and never to be traded by."""
         return None
+
+    def problem_with(self, symbol: str) -> str:
+        """Why there is no quote of `symbol`, or no such instrument, and the way out, where the venue said so (an
+        account that does not subscribe to the data, a symbol that stands for several contracts); '' otherwise."""
+        return ""
 
     @abstractmethod
     def book(self, symbol: str, depth: int) -> BookView | None:

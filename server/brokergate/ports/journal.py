@@ -18,6 +18,7 @@ from brokergate.domain.accounts import BrokerBalance, BrokerPosition
 from brokergate.domain.control import AuditRecord, Discrepancy
 from brokergate.domain.errors import GatewayError
 from brokergate.domain.events import EventKind, EventPayload
+from brokergate.domain.fills import Fill
 from brokergate.domain.orders import Order, OrderState
 from brokergate.domain.values import value
 from brokergate.ports.broker import VenueHistory, VenueSnapshot, VenueStep
@@ -275,6 +276,11 @@ class Journal(ABC):
     @abstractmethod
     def has_fill(self, account_id: str, key: tuple[str, str, str]) -> bool:
         """Whether the execution was booked (law 7); `key` is `Fill.key`."""
+
+    @abstractmethod
+    def find_fill(self, account_id: str, key: tuple[str, str, str]) -> Fill | None:
+        """The execution as it was booked, with the fees that were told of it later; those that are staged may be
+        missing."""
 
     @abstractmethod
     def list_fills(

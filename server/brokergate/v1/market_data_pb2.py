@@ -28,33 +28,33 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62rokergate/v1/market_data.proto\x12\rbrokergate.v1\x1a\x19\x62rokergate/v1/enums.proto\x1a\x1a\x62rokergate/v1/stream.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc5\x02\n\x05Quote\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x16\n\tbid_price\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x62id_quantity\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x16\n\task_price\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x61sk_quantity\x18\x05 \x01(\tH\x03\x88\x01\x01\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nlast_price\x18\x08 \x01(\tH\x04\x88\x01\x01\x42\x0c\n\n_bid_priceB\x0f\n\r_bid_quantityB\x0c\n\n_ask_priceB\x0f\n\r_ask_quantityB\r\n\x0b_last_price\"\xc7\x01\n\x05Trade\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\t\x12+\n\x0e\x61ggressor_side\x18\x04 \x01(\x0e\x32\x13.brokergate.v1.Side\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\",\n\tBookLevel\x12\r\n\x05price\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\"\xc8\x01\n\x04\x42ook\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12&\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x18.brokergate.v1.BookLevel\x12&\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x18.brokergate.v1.BookLevel\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x02\n\x03\x42\x61r\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\'\n\x04span\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nopen_price\x18\x03 \x01(\t\x12\x12\n\nhigh_price\x18\x04 \x01(\t\x12\x11\n\tlow_price\x18\x05 \x01(\t\x12\x13\n\x0b\x63lose_price\x18\x06 \x01(\t\x12\x0e\n\x06volume\x18\x07 \x01(\t\x12.\n\nevent_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x10MarketDataUpdate\x12%\n\x05quote\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.QuoteH\x00\x12%\n\x05trade\x18\x02 \x01(\x0b\x32\x14.brokergate.v1.TradeH\x00\x12#\n\x04\x62ook\x18\x03 \x01(\x0b\x32\x13.brokergate.v1.BookH\x00\x12!\n\x03\x62\x61r\x18\x04 \x01(\x0b\x32\x12.brokergate.v1.BarH\x00\x42\x06\n\x04\x64\x61ta\"U\n\x0fGetQuoteRequest\x12\x14\n\naccount_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08route_id\x18\x03 \x01(\tH\x00\x12\x0e\n\x06symbol\x18\x02 \x01(\tB\x08\n\x06target\"Z\n\x10GetQuoteResponse\x12#\n\x05quote\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.Quote\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\r\n\x05stale\x18\x03 \x01(\x08\"\xd1\x01\n\x17StreamMarketDataRequest\x12\x14\n\naccount_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08route_id\x18\x06 \x01(\tH\x00\x12\x0f\n\x07symbols\x18\x02 \x03(\t\x12,\n\x05kinds\x18\x03 \x03(\x0e\x32\x1d.brokergate.v1.MarketDataKind\x12\x12\n\nbook_depth\x18\x04 \x01(\x05\x12/\n\x0cmin_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06target\"\xa8\x01\n\x18StreamMarketDataResponse\x12\x30\n\x07updates\x18\x01 \x03(\x0b\x32\x1f.brokergate.v1.MarketDataUpdate\x12\x17\n\x0fskipped_updates\x18\x02 \x01(\x04\x12-\n\x07\x63losing\x18\x03 \x01(\x0b\x32\x1c.brokergate.v1.StreamClosing\x12\x12\n\naccount_id\x18\x04 \x01(\t*\x85\x01\n\x0eMarketDataKind\x12 \n\x1cMARKET_DATA_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16MARKET_DATA_KIND_QUOTE\x10\x01\x12\x1a\n\x16MARKET_DATA_KIND_TRADE\x10\x02\x12\x19\n\x15MARKET_DATA_KIND_BOOK\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x62rokergate/v1/market_data.proto\x12\rbrokergate.v1\x1a\x19\x62rokergate/v1/enums.proto\x1a\x1a\x62rokergate/v1/stream.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd6\x02\n\x05Quote\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x16\n\tbid_price\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x62id_quantity\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x16\n\task_price\x18\x04 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x61sk_quantity\x18\x05 \x01(\tH\x03\x88\x01\x01\x12.\n\nevent_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nlast_price\x18\x08 \x01(\tH\x04\x88\x01\x01\x12\x0f\n\x07\x64\x65layed\x18\t \x01(\x08\x42\x0c\n\n_bid_priceB\x0f\n\r_bid_quantityB\x0c\n\n_ask_priceB\x0f\n\r_ask_quantityB\r\n\x0b_last_price\"\xd8\x01\n\x05Trade\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\t\x12+\n\x0e\x61ggressor_side\x18\x04 \x01(\x0e\x32\x13.brokergate.v1.Side\x12.\n\nevent_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x64\x65layed\x18\x07 \x01(\x08\",\n\tBookLevel\x12\r\n\x05price\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\"\xc8\x01\n\x04\x42ook\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12&\n\x04\x62ids\x18\x02 \x03(\x0b\x32\x18.brokergate.v1.BookLevel\x12&\n\x04\x61sks\x18\x03 \x03(\x0b\x32\x18.brokergate.v1.BookLevel\x12.\n\nevent_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x02\n\x03\x42\x61r\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\'\n\x04span\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nopen_price\x18\x03 \x01(\t\x12\x12\n\nhigh_price\x18\x04 \x01(\t\x12\x11\n\tlow_price\x18\x05 \x01(\t\x12\x13\n\x0b\x63lose_price\x18\x06 \x01(\t\x12\x0e\n\x06volume\x18\x07 \x01(\t\x12.\n\nevent_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0creceive_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb0\x01\n\x10MarketDataUpdate\x12%\n\x05quote\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.QuoteH\x00\x12%\n\x05trade\x18\x02 \x01(\x0b\x32\x14.brokergate.v1.TradeH\x00\x12#\n\x04\x62ook\x18\x03 \x01(\x0b\x32\x13.brokergate.v1.BookH\x00\x12!\n\x03\x62\x61r\x18\x04 \x01(\x0b\x32\x12.brokergate.v1.BarH\x00\x42\x06\n\x04\x64\x61ta\"U\n\x0fGetQuoteRequest\x12\x14\n\naccount_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08route_id\x18\x03 \x01(\tH\x00\x12\x0e\n\x06symbol\x18\x02 \x01(\tB\x08\n\x06target\"Z\n\x10GetQuoteResponse\x12#\n\x05quote\x18\x01 \x01(\x0b\x32\x14.brokergate.v1.Quote\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\r\n\x05stale\x18\x03 \x01(\x08\"\xd1\x01\n\x17StreamMarketDataRequest\x12\x14\n\naccount_id\x18\x01 \x01(\tH\x00\x12\x12\n\x08route_id\x18\x06 \x01(\tH\x00\x12\x0f\n\x07symbols\x18\x02 \x03(\t\x12,\n\x05kinds\x18\x03 \x03(\x0e\x32\x1d.brokergate.v1.MarketDataKind\x12\x12\n\nbook_depth\x18\x04 \x01(\x05\x12/\n\x0cmin_interval\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationB\x08\n\x06target\"\xa8\x01\n\x18StreamMarketDataResponse\x12\x30\n\x07updates\x18\x01 \x03(\x0b\x32\x1f.brokergate.v1.MarketDataUpdate\x12\x17\n\x0fskipped_updates\x18\x02 \x01(\x04\x12-\n\x07\x63losing\x18\x03 \x01(\x0b\x32\x1c.brokergate.v1.StreamClosing\x12\x12\n\naccount_id\x18\x04 \x01(\t*\x85\x01\n\x0eMarketDataKind\x12 \n\x1cMARKET_DATA_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16MARKET_DATA_KIND_QUOTE\x10\x01\x12\x1a\n\x16MARKET_DATA_KIND_TRADE\x10\x02\x12\x19\n\x15MARKET_DATA_KIND_BOOK\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'brokergate.v1.market_data_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MARKETDATAKIND']._serialized_start=1950
-  _globals['_MARKETDATAKIND']._serialized_end=2083
+  _globals['_MARKETDATAKIND']._serialized_start=1984
+  _globals['_MARKETDATAKIND']._serialized_end=2117
   _globals['_QUOTE']._serialized_start=171
-  _globals['_QUOTE']._serialized_end=496
-  _globals['_TRADE']._serialized_start=499
-  _globals['_TRADE']._serialized_end=698
-  _globals['_BOOKLEVEL']._serialized_start=700
-  _globals['_BOOKLEVEL']._serialized_end=744
-  _globals['_BOOK']._serialized_start=747
-  _globals['_BOOK']._serialized_end=947
-  _globals['_BAR']._serialized_start=950
-  _globals['_BAR']._serialized_end=1206
-  _globals['_MARKETDATAUPDATE']._serialized_start=1209
-  _globals['_MARKETDATAUPDATE']._serialized_end=1385
-  _globals['_GETQUOTEREQUEST']._serialized_start=1387
-  _globals['_GETQUOTEREQUEST']._serialized_end=1472
-  _globals['_GETQUOTERESPONSE']._serialized_start=1474
-  _globals['_GETQUOTERESPONSE']._serialized_end=1564
-  _globals['_STREAMMARKETDATAREQUEST']._serialized_start=1567
-  _globals['_STREAMMARKETDATAREQUEST']._serialized_end=1776
-  _globals['_STREAMMARKETDATARESPONSE']._serialized_start=1779
-  _globals['_STREAMMARKETDATARESPONSE']._serialized_end=1947
+  _globals['_QUOTE']._serialized_end=513
+  _globals['_TRADE']._serialized_start=516
+  _globals['_TRADE']._serialized_end=732
+  _globals['_BOOKLEVEL']._serialized_start=734
+  _globals['_BOOKLEVEL']._serialized_end=778
+  _globals['_BOOK']._serialized_start=781
+  _globals['_BOOK']._serialized_end=981
+  _globals['_BAR']._serialized_start=984
+  _globals['_BAR']._serialized_end=1240
+  _globals['_MARKETDATAUPDATE']._serialized_start=1243
+  _globals['_MARKETDATAUPDATE']._serialized_end=1419
+  _globals['_GETQUOTEREQUEST']._serialized_start=1421
+  _globals['_GETQUOTEREQUEST']._serialized_end=1506
+  _globals['_GETQUOTERESPONSE']._serialized_start=1508
+  _globals['_GETQUOTERESPONSE']._serialized_end=1598
+  _globals['_STREAMMARKETDATAREQUEST']._serialized_start=1601
+  _globals['_STREAMMARKETDATAREQUEST']._serialized_end=1810
+  _globals['_STREAMMARKETDATARESPONSE']._serialized_start=1813
+  _globals['_STREAMMARKETDATARESPONSE']._serialized_end=1981
 # @@protoc_insertion_point(module_scope)

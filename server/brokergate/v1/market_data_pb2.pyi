@@ -67,6 +67,7 @@ class Quote(_message.Message):
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
     LAST_PRICE_FIELD_NUMBER: _builtins.int
+    DELAYED_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The instrument."""
     bid_price: _builtins.str
@@ -79,6 +80,8 @@ class Quote(_message.Message):
     """The size at the ask."""
     last_price: _builtins.str
     """The last trade's price, if there was one."""
+    delayed: _builtins.bool
+    """Whether it is old, by some 15 minutes, because the account has no subscription to a present one. Not to be traded by."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When, by the market's clock."""
@@ -98,10 +101,11 @@ class Quote(_message.Message):
         event_time: _timestamp_pb2.Timestamp | None = ...,
         receive_time: _timestamp_pb2.Timestamp | None = ...,
         last_price: _builtins.str | None = ...,
+        delayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price", "_ask_quantity", b"_ask_quantity", "_bid_price", b"_bid_price", "_bid_quantity", b"_bid_quantity", "_last_price", b"_last_price", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "event_time", b"event_time", "last_price", b"last_price", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price", "_ask_quantity", b"_ask_quantity", "_bid_price", b"_bid_price", "_bid_quantity", b"_bid_quantity", "_last_price", b"_last_price", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "event_time", b"event_time", "last_price", b"last_price", "receive_time", b"receive_time", "symbol", b"symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price", "_ask_quantity", b"_ask_quantity", "_bid_price", b"_bid_price", "_bid_quantity", b"_bid_quantity", "_last_price", b"_last_price", "ask_price", b"ask_price", "ask_quantity", b"ask_quantity", "bid_price", b"bid_price", "bid_quantity", b"bid_quantity", "delayed", b"delayed", "event_time", b"event_time", "last_price", b"last_price", "receive_time", b"receive_time", "symbol", b"symbol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__ask_price: _TypeAlias = _typing.Literal["ask_price"]  # noqa: Y015
     _WhichOneofArgType__ask_price: _TypeAlias = _typing.Literal["_ask_price", b"_ask_price"]  # noqa: Y015
@@ -138,6 +142,7 @@ class Trade(_message.Message):
     AGGRESSOR_SIDE_FIELD_NUMBER: _builtins.int
     EVENT_TIME_FIELD_NUMBER: _builtins.int
     RECEIVE_TIME_FIELD_NUMBER: _builtins.int
+    DELAYED_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The instrument."""
     price: _builtins.str
@@ -146,6 +151,8 @@ class Trade(_message.Message):
     """How much."""
     aggressor_side: _enums_pb2.Side.ValueType
     """Which side took; UNSPECIFIED where the market does not say."""
+    delayed: _builtins.bool
+    """Whether it is old, as a quote may be."""
     @_builtins.property
     def event_time(self) -> _timestamp_pb2.Timestamp:
         """When, by the market's clock."""
@@ -163,10 +170,11 @@ class Trade(_message.Message):
         aggressor_side: _enums_pb2.Side.ValueType = ...,
         event_time: _timestamp_pb2.Timestamp | None = ...,
         receive_time: _timestamp_pb2.Timestamp | None = ...,
+        delayed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["event_time", b"event_time", "receive_time", b"receive_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggressor_side", b"aggressor_side", "event_time", b"event_time", "price", b"price", "quantity", b"quantity", "receive_time", b"receive_time", "symbol", b"symbol"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aggressor_side", b"aggressor_side", "delayed", b"delayed", "event_time", b"event_time", "price", b"price", "quantity", b"quantity", "receive_time", b"receive_time", "symbol", b"symbol"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

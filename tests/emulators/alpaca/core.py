@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from brokergate.domain.fills import Liquidity
-from brokergate.ports.broker import Report
 from brokergate.sim.sessions import Hours, Outside
 from brokergate.sim.terms import AccountTerms
 from tests.emulators.alpaca.assets import OPENING, Assets
@@ -29,8 +28,6 @@ class AlpacaCore(VenueCore):
     """See the module. `tick` is called whenever time passes, before anything else happens."""
 
     def __init__(self, assets: Assets, balances: Mapping[str, Decimal], now_ns: int) -> None:
-        self._depth = 0
-        self._later: list[Callable[[], None]] = []
         super().__init__(
             [asset.instrument() for asset in assets],
             balances,
@@ -53,23 +50,6 @@ class AlpacaCore(VenueCore):
             finally:
                 self._ticking = False
         super().advance(now_ns)
-
-    def later(self, work: Callable[[], None]) -> None:
-        """Does something when all that the market has just told is told: what a fill brings about may not overtake the
-        fills beside it."""
-        if self._depth:
-            self._later.append(work)
-        else:
-            work()
-
-    def _take(self, reports: Sequence[Report]) -> None:
-        self._depth += 1
-        try:
-            super()._take(reports)
-        finally:
-            self._depth -= 1
-        while self._later and not self._depth:
-            self._later.pop(0)()
 
     def shortfall(self, order: VenueOrderState, instead_of: VenueOrderState | None = None) -> str:
         return ""

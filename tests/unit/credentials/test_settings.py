@@ -79,6 +79,14 @@ def test_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.has_binance()
     assert plain(found.default("ibkr")["port"]) == "4002"
     assert found.is_live("alpaca")
+    assert not found.is_live("ibkr")
+    assert found.address("ibkr") == {"host": "127.0.0.1", "port": 4002, "client_id": 1}
+    assert found.address("alpaca") == {}
+
+
+@pytest.mark.parametrize("port", ["7496", "4001"])
+def test_a_tws_is_live_by_its_port(port: str) -> None:
+    assert BrokerCredentials.of({"IB_PORT": port}).is_live("ibkr")
 
 
 def test_the_environment_hides_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

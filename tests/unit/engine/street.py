@@ -76,6 +76,7 @@ class Street(ScriptedBroker):
         """Orders that queries do not show yet."""
         self.asked_for: list[str] = []
         self.quotes: dict[str, QuoteView] = {}
+        self.problems: dict[str, str] = {}
 
     async def connect(self, state: RestoredState) -> None:
         self.told = asyncio.Queue()
@@ -152,6 +153,9 @@ class Street(ScriptedBroker):
 
     def quote(self, symbol: str) -> QuoteView | None:
         return self.quotes.get(symbol)
+
+    def problem_with(self, symbol: str) -> str:
+        return self.problems.get(symbol, "")
 
     def fill(self, client_order_id: str, quantity: str, *, ends: bool = False) -> FillReport:
         """Part of an order fills at the venue, at 100, told to nobody yet."""

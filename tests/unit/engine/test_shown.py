@@ -226,6 +226,17 @@ async def test_a_quote_that_never_was_is_none() -> None:
         assert caught.value.reason is ErrorReason.NO_REFERENCE_PRICE
 
 
+async def test_what_the_venue_said_of_a_symbol_is_said_with_it() -> None:
+    made, broker = await house()
+    broker.quotes.clear()
+    broker.problems = {"BTC/USDT": "not subscribed to; subscribe", "TWIN": "stands for 2 contracts"}
+    with pytest.raises(GatewayError, match="has no quote of 'BTC/USDT': not subscribed to; subscribe"):
+        made.gateway.get_quote("main", "BTC/USDT")
+    with pytest.raises(GatewayError, match="has no instrument 'TWIN'; stands for 2 contracts"):
+        made.gateway.get_instrument("main", "TWIN")
+    await end(made)
+
+
 async def test_a_symbol_that_is_not_there_is_told_even_while_the_broker_is_away() -> None:
     made, broker = await house()
     await away(made, broker)

@@ -109,11 +109,19 @@ class MarketDataHub:
         """The symbols that somebody listens to, or asked for lately."""
         return frozenset(self._listeners) | frozenset(self._asked)
 
-    def on_quote(self, quote: QuoteView) -> None:
-        """Takes a quote."""
+    @property
+    def listened(self) -> frozenset[str]:
+        """The symbols that somebody listens to."""
+        return frozenset(self._listeners)
+
+    def on_quote(self, quote: QuoteView, *, live: bool = True) -> None:
+        """Takes a quote. One that is not `live` is old, as delayed ones are: it is told and shown, never traded by."""
         if quote.last_price is None and (last := self._last.get(quote.symbol)) is not None:
             quote = replace(quote, last_price=last)
-        self._live.add(quote.symbol)
+        if live:
+            self._live.add(quote.symbol)
+        else:
+            self._live.discard(quote.symbol)
         self._quotes[quote.symbol] = quote
         self._tell(quote.symbol, quote)
 

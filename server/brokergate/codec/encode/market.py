@@ -23,6 +23,8 @@ def quote_fields(quote: QuoteView) -> Fields:
     ):
         if value is not None:
             fields[name] = decimal_text(value)
+    if quote.delayed:
+        fields["delayed"] = True
     return fields
 
 
@@ -40,6 +42,7 @@ def trade_fields(trade: TradeView) -> Fields:
         "aggressor_side": trade.aggressor_side,
         "event_time": timestamp_fields(trade.event_time_ns),
         "receive_time": timestamp_fields(trade.receive_time_ns),
+        "delayed": trade.delayed,
     }
 
 

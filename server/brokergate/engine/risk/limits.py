@@ -42,10 +42,11 @@ class Risk:
         instruments: Callable[[], Mapping[str, Instrument]],
         clock: Clock,
         day: str | None,
+        problem_with: Callable[[str], str] = lambda _: "",
     ) -> None:
         self._limits = limits
         self._instruments = instruments
-        self._prices = Prices(quote, instruments, clock, limits.quote_max_age_ns)
+        self._prices = Prices(quote, instruments, clock, limits.quote_max_age_ns, problem_with)
         self._exposure = Exposure(self._prices if limits.max_position_notional else None)
         self._collar = (
             Collar(limits.price_collar_percent, self._prices) if limits.price_collar_percent else None

@@ -30,8 +30,11 @@ class Prices:
         instruments: Callable[[], Mapping[str, Instrument]],
         clock: Clock,
         max_age_ns: int,
+        problem_with: Callable[[str], str],
     ) -> None:
+        """`problem_with` says why a symbol has no quote, where that is known, and the way out."""
         self._quote = quote
+        self._problem_with = problem_with
         self._instruments = instruments
         self._clock = clock
         self._max_age_ns = max_age_ns
@@ -42,7 +45,9 @@ class Prices:
         """The last quote. `NoReference` where there is none, or one older than the limits allow."""
         quote = self._quote(symbol)
         if quote is None:
-            raise NoReference(f"a quote of {symbol}, and there is none yet; wait for one")
+            problem = self._problem_with(symbol)
+            told = f": {problem}" if problem else " yet; wait for one"
+            raise NoReference(f"a quote of {symbol}, and there is none{told}")
         age_ns = self._clock.now_ns() - quote.receive_time_ns
         if age_ns > self._max_age_ns:
             raise NoReference(

@@ -75,6 +75,10 @@ ORDER_AT_OR_ABOVE = (
 HAS_FILL = """
 SELECT 1 FROM fills WHERE account = ? AND symbol = ? AND broker_order_id = ? AND execution_id = ?
 """
+FILL_BY_KEY = """
+SELECT e.position, e.body FROM fills f CROSS JOIN events e USING (position)
+WHERE f.account = ? AND f.symbol = ? AND f.broker_order_id = ? AND f.execution_id = ?
+"""
 _FILL = "SELECT e.position, e.body FROM fills f CROSS JOIN events e USING (position) WHERE"
 LIST_FILLS = f"{_FILL} f.position >= ? AND f.position < ? ORDER BY f.position DESC LIMIT ?"
 LIST_FILLS_OF_SYMBOL = f"""

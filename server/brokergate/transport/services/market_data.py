@@ -139,7 +139,11 @@ class MarketDataService:
 
 def _present(broker: AbstractBroker, symbols: Sequence[str]) -> Iterator[QuoteView | BookChanged]:
     for symbol in symbols:
-        if (quote := broker.quote(symbol)) is not None:
+        quote = broker.quote(symbol)
+        if quote is None and (last := broker.last_quote(symbol)) is not None and last.delayed:
+            # Nothing is traded by it, and it says of itself that it is old; another may be long in coming.
+            quote = last
+        if quote is not None:
             yield quote
         yield BookChanged(symbol, 0)
 

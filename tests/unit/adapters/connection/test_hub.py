@@ -135,6 +135,17 @@ def test_what_the_stream_no_longer_tells_is_stale(watched: Watched) -> None:
     assert hub.book("BTC/USDT", 5) is None
 
 
+def test_an_old_quote_is_told_and_shown_and_not_traded_by(watched: Watched) -> None:
+    """As a delayed one is. It takes the place of a fresh one that there was."""
+    heard: list[MarketDatum] = []
+    watched.hub.subscribe_market_data(["BTC/USDT"], heard.append)
+    watched.hub.on_quote(quote())
+    watched.hub.on_quote(quote(bid="99"), live=False)
+    assert heard == [quote(), quote(bid="99")]
+    assert watched.hub.quote("BTC/USDT") is None
+    assert watched.hub.last_quote("BTC/USDT") == quote(bid="99")
+
+
 def test_one_symbol_alone_may_be_lost(watched: Watched) -> None:
     """A book that missed an update is gone until it is joined again; the others are as they were."""
     watched.hub.on_quote(quote())

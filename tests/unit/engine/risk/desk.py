@@ -88,7 +88,15 @@ class Desk:
         self.clock = clock or StillClock()
         self.quotes: dict[str, QuoteView] = {}
         self.orders: dict[str, Order] = {}
-        self.risk = Risk(limits, self.quotes.get, lambda: INSTRUMENTS, self.clock, day)
+        self.problems: dict[str, str] = {}
+        self.risk = Risk(
+            limits,
+            self.quotes.get,
+            lambda: INSTRUMENTS,
+            self.clock,
+            day,
+            lambda of: self.problems.get(of, ""),
+        )
         self._made = 0
 
     def wait(self, seconds: float) -> None:

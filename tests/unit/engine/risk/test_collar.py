@@ -79,6 +79,9 @@ def test_without_a_fresh_quote_there_is_no_reference() -> None:
         ErrorReason.NO_REFERENCE_PRICE,
         "risk_limits.price_collar_percent needs a quote of BTC/USDT, and there is none yet; wait for one",
     )
+    at.problems["BTC/USDT"] = "not subscribed to; subscribe"
+    needs = "needs a quote of BTC/USDT, and there is none: not subscribed to; subscribe"
+    assert needs in refusal(at.place(spec(BUY, 1, "100"))).message
     at.quote(None, None)
     assert "its book is empty" in refusal(at.place(spec(BUY, 1, "100"))).message
     at.quote("99", "101")

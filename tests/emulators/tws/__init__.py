@@ -1,0 +1,1 @@
+"""An emulator of the TWS API: see `docs/emulator-tws.md`."""
