@@ -101,7 +101,9 @@ type Quote struct {
 	// When the gateway learned of it, by its own.
 	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
 	// The last trade's price, if there was one.
-	LastPrice     *string `protobuf:"bytes,8,opt,name=last_price,json=lastPrice,proto3,oneof" json:"last_price,omitempty"`
+	LastPrice *string `protobuf:"bytes,8,opt,name=last_price,json=lastPrice,proto3,oneof" json:"last_price,omitempty"`
+	// Whether it is old, by some 15 minutes, because the account has no subscription to a present one. Not to be traded by.
+	Delayed       bool `protobuf:"varint,9,opt,name=delayed,proto3" json:"delayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -192,6 +194,13 @@ func (x *Quote) GetLastPrice() string {
 	return ""
 }
 
+func (x *Quote) GetDelayed() bool {
+	if x != nil {
+		return x.Delayed
+	}
+	return false
+}
+
 // A trade between others.
 type Trade struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -206,7 +215,9 @@ type Trade struct {
 	// When, by the market's clock.
 	EventTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=event_time,json=eventTime,proto3" json:"event_time,omitempty"`
 	// When the gateway learned of it, by its own.
-	ReceiveTime   *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
+	ReceiveTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=receive_time,json=receiveTime,proto3" json:"receive_time,omitempty"`
+	// Whether it is old, as a quote may be.
+	Delayed       bool `protobuf:"varint,7,opt,name=delayed,proto3" json:"delayed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -281,6 +292,13 @@ func (x *Trade) GetReceiveTime() *timestamppb.Timestamp {
 		return x.ReceiveTime
 	}
 	return nil
+}
+
+func (x *Trade) GetDelayed() bool {
+	if x != nil {
+		return x.Delayed
+	}
+	return false
 }
 
 // One price of a book.
@@ -1021,7 +1039,7 @@ var File_brokergate_v1_market_data_proto protoreflect.FileDescriptor
 
 const file_brokergate_v1_market_data_proto_rawDesc = "" +
 	"\n" +
-	"\x1fbrokergate/v1/market_data.proto\x12\rbrokergate.v1\x1a\x19brokergate/v1/enums.proto\x1a\x1abrokergate/v1/stream.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x9e\x03\n" +
+	"\x1fbrokergate/v1/market_data.proto\x12\rbrokergate.v1\x1a\x19brokergate/v1/enums.proto\x1a\x1abrokergate/v1/stream.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb8\x03\n" +
 	"\x05Quote\x12\x16\n" +
 	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12 \n" +
 	"\tbid_price\x18\x02 \x01(\tH\x00R\bbidPrice\x88\x01\x01\x12&\n" +
@@ -1032,14 +1050,15 @@ const file_brokergate_v1_market_data_proto_rawDesc = "" +
 	"event_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12=\n" +
 	"\freceive_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x12\"\n" +
 	"\n" +
-	"last_price\x18\b \x01(\tH\x04R\tlastPrice\x88\x01\x01B\f\n" +
+	"last_price\x18\b \x01(\tH\x04R\tlastPrice\x88\x01\x01\x12\x18\n" +
+	"\adelayed\x18\t \x01(\bR\adelayedB\f\n" +
 	"\n" +
 	"_bid_priceB\x0f\n" +
 	"\r_bid_quantityB\f\n" +
 	"\n" +
 	"_ask_priceB\x0f\n" +
 	"\r_ask_quantityB\r\n" +
-	"\v_last_price\"\x87\x02\n" +
+	"\v_last_price\"\xa1\x02\n" +
 	"\x05Trade\x12\x16\n" +
 	"\x06symbol\x18\x01 \x01(\tR\x06symbol\x12\x14\n" +
 	"\x05price\x18\x02 \x01(\tR\x05price\x12\x1a\n" +
@@ -1047,7 +1066,8 @@ const file_brokergate_v1_market_data_proto_rawDesc = "" +
 	"\x0eaggressor_side\x18\x04 \x01(\x0e2\x13.brokergate.v1.SideR\raggressorSide\x129\n" +
 	"\n" +
 	"event_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\teventTime\x12=\n" +
-	"\freceive_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\"=\n" +
+	"\freceive_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x12\x18\n" +
+	"\adelayed\x18\a \x01(\bR\adelayed\"=\n" +
 	"\tBookLevel\x12\x14\n" +
 	"\x05price\x18\x01 \x01(\tR\x05price\x12\x1a\n" +
 	"\bquantity\x18\x02 \x01(\tR\bquantity\"\xf4\x01\n" +

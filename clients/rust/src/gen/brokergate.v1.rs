@@ -3687,6 +3687,9 @@ pub struct Quote {
     /// The last trade's price, if there was one.
     #[prost(string, optional, tag = "8")]
     pub last_price: ::core::option::Option<::prost::alloc::string::String>,
+    /// Whether it is old, by some 15 minutes, because the account has no subscription to a present one. Not to be traded by.
+    #[prost(bool, tag = "9")]
+    pub delayed: bool,
 }
 /// A trade between others.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -3709,6 +3712,9 @@ pub struct Trade {
     /// When the gateway learned of it, by its own.
     #[prost(message, optional, tag = "6")]
     pub receive_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether it is old, as a quote may be.
+    #[prost(bool, tag = "7")]
+    pub delayed: bool,
 }
 /// One price of a book.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
