@@ -300,7 +300,7 @@ type FillStream struct{ *resuming }
 
 // Fills streams executions as they are booked, each once. A broker may correct one or take it back: its Kind says so.
 // A connection that breaks, falls silent or is closed by a gateway that restarts is made anew, after the last cursor.
-// Close ends it, and so does its context.
+// It connects with the first Next; Close ends it, and so does its context.
 func (client *Client) Fills(ctx context.Context, from From) *FillStream {
 	stream := newResuming(ctx, client, from)
 	stream.open = func(ctx context.Context, cursor string) (func() (message, error), error) {

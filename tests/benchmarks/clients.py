@@ -31,6 +31,7 @@ from tools.clients import LANGUAGES, ROOT, Language, language
 
 PARTS = 10
 TIMEOUT_S = 600.0
+_SHOWN = ("cpu", "cpu_count", "load_average", "python", "grpcio")
 FLAT_RATIO, FLAT_MIB = 1.1, 16.0
 """Memory is flat where the second half of the parts takes at most so much more than the first, by either."""
 
@@ -176,6 +177,7 @@ def main() -> int:
                 f"| {'yes' if figures.flat else 'NO'} |"
             )
         print(f"\n{fills:,} fills; the source alone sends {found[0].fills_per_s:,.0f} a second.")
+        print(", ".join(f"{name} {value}" for name, value in describe(1).items() if name in _SHOWN))
     return 0 if all(figures.flat for figures in found) else 1
 
 

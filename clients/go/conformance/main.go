@@ -33,7 +33,8 @@ type step struct {
 	ServerName                 string `json:"server_name"`
 	TimeoutMs                  int    `json:"timeout_ms"`
 	CancelAfterMs              int    `json:"cancel_after_ms"`
-	Count, Take                int
+	Count                      *int
+	Take                       int
 	Text, RPC, Request         string
 	Requests                   []string
 	AccountID                  string `json:"account_id"`
@@ -104,6 +105,10 @@ func answer(line []byte) (said object) {
 	var typed *brokergate.Error
 	if !errors.As(err, &typed) {
 		return object{"failed": fmt.Sprintf("%T: %v", err, err)}
+	}
+	if given.CancelAfterMs > 0 && errors.Is(err, context.Canceled) {
+		// The caller who gave up asks for no more.
+		return object{"error": object{"code": "CANCELLED"}}
 	}
 	return object{"error": told(typed)}
 }
@@ -203,7 +208,7 @@ func show(step) (object, error) {
 }
 
 func newIDs(given step) (object, error) {
-	ids := make([]string, given.Count)
+	ids := make([]string, *given.Count)
 	for index := range ids {
 		ids[index] = brokergate.NewID()
 	}
@@ -518,7 +523,7 @@ func take(given step) (object, error) {
 	seen := object{}
 	var last item
 taking:
-	for given.Count == 0 || count < given.Count {
+	for given.Count == nil || count < *given.Count {
 		if caughtUp {
 			live = stream.items.CaughtUp()
 		}

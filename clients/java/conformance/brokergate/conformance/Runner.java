@@ -118,7 +118,8 @@ public final class Runner {
         try {
             answer.add("ok", act(step));
         } catch (GatewayException error) {
-            answer.add("error", told(error));
+            boolean gaveUp = step.has("cancel_after_ms") && error.code() == Status.Code.CANCELLED;
+            answer.add("error", gaveUp ? object("code", "CANCELLED") : told(error));
         } catch (InterruptedException | IOException | RuntimeException bug) {
             bug.printStackTrace();
             answer.addProperty("failed", bug.toString());
@@ -463,12 +464,12 @@ public final class Runner {
         long end = System.nanoTime() + Duration.ofMillis(step.number("timeout_ms", 20_000)).toNanos();
         boolean untilCaughtUp = step.text("until").equals("caught_up");
         boolean summary = step.flag("summary");
-        long wanted = step.number("count", 0);
+        long wanted = step.number("count", Long.MAX_VALUE);
         JsonArray items = new JsonArray();
         JsonObject seen = new JsonObject();
         Object last = null;
         long count = 0;
-        while (wanted == 0 || count < wanted) {
+        while (count < wanted) {
             if (untilCaughtUp && stream.items.caughtUp()) {
                 seen.addProperty("caught_up", true);
                 break;

@@ -321,14 +321,14 @@ public final class Gateway implements AutoCloseable {
     }
 
     /**
-     * Executions as they are booked, for ever, each once. A broker may correct one or take it back: its kind says so. Fees
-     * that come later are in {@link #events}.
+     * Executions as they are booked, for ever, each once. It connects at once, and waits for nothing. A broker may correct
+     * an execution or take it back: its kind says so. Fees that come later are in {@link #events}.
      */
     public ResumingStream<Fill> fills(From from) {
         return connection.opened(new Streams.Fills(connection, from));
     }
 
-    /** All that is journalled, for ever, each once; an item that has caught up parts what was before from what is live. */
+    /** All that is journalled, likewise; an item that has caught up parts what was before from what is live. */
     public ResumingStream<EventItem> events(From from) {
         return connection.opened(new Streams.Events(connection, from));
     }
@@ -396,6 +396,8 @@ public final class Gateway implements AutoCloseable {
             streams.add(stream);
             if (closed) {
                 stream.close();
+            } else {
+                stream.connect();
             }
             return stream;
         }

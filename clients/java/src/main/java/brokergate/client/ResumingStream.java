@@ -149,7 +149,7 @@ public abstract class ResumingStream<T> implements AutoCloseable {
             }
             long now = System.nanoTime();
             if (call == null && now - resumeAt >= 0) {
-                connect(now);
+                connect();
             }
             long wait = Math.min((call == null ? resumeAt : silentAt) - now, end - now);
             Signal signal = signals.poll(Math.max(wait, 0), TimeUnit.NANOSECONDS);
@@ -176,11 +176,11 @@ public abstract class ResumingStream<T> implements AutoCloseable {
         }
     }
 
-    private void connect(long now) {
+    final void connect() {
         if (connections++ > 0) {
             reconnects++;
         }
-        silentAt = now + OPEN_TIMEOUT_NANOS;
+        silentAt = System.nanoTime() + OPEN_TIMEOUT_NANOS;
         try {
             // The stream outlives what its reader does at the moment.
             call = Context.ROOT.call(() -> open(cursor));
