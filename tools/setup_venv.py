@@ -70,7 +70,8 @@ def main() -> None:
     run(*pip, "--editable", f"{ROOT}[dev]")
     if sys.argv[2:] == ["--ib-async"]:
         run(python, "-m", "pip", "uninstall", "--quiet", "--yes", *IB_INSYNC)
-        run(*pip, "--no-deps", *IB_ASYNC)
+        # What was there before has lost files that both had.
+        run(*pip, "--no-deps", "--force-reinstall", *IB_ASYNC)
     print(f"setup: {venv} is ready")
 
 

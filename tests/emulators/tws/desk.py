@@ -19,6 +19,8 @@ from tests.emulators.tws.translating import FORCES, LIMITED, TRIGGERED, TYPES, m
 
 D = Decimal
 NO_CONTRACT = "No security definition has been found for the request"
+GREATEST = D(10) ** 12
+"""Of sizes and prices."""
 FUNDS = (
     "We are unable to accept your order. Your Available Funds are insufficient to cover the change in margin. "
     "Initial margin needed: {needed} USD, available: {available} USD."
@@ -204,6 +206,8 @@ class Desk:
             raise Refusal(201, "Order rejected - reason:Parent order is being cancelled.")
 
     def _check_size(self, asked: Asked, listed: Listed) -> None:
+        if max(asked.quantity, asked.limit or D(0), asked.aux or D(0)) > GREATEST:
+            raise Refusal(321, "Error validating request.-'bF' : cause - A size or a price is out of range")
         if asked.quantity <= 0:
             raise Refusal(434, "The order size cannot be zero.")
         if asked.quantity % listed.size_increment:

@@ -113,9 +113,7 @@ class Mishaps:
     def _tell_again(self, told: TwsExecution) -> None:
         venue = self._venue
         for session in venue.hears(told.order):
-            time = venue.time_of(told.shown_ns)
-            fields = frames.execution(session.version, -1, told, told.order.order_id, time)
-            session.tell(ORDERS, "execDetails", fields)
+            session.tell(ORDERS, "execDetails", venue.execution_fields(session, -1, told))
             session.tell(ORDERS, "commissionReport", frames.commission(told))
 
     # Actions

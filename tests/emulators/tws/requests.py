@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from tests.emulators.tws.venue import Tws
 
 Work = Callable[[], None]
+Understood = tuple[dict[str, Any], int, Work]
+"""What is logged of a message, the id that an error about it carries, and what it does."""
+Handler = Callable[[Session, Reader], Understood]
 _MANUAL_CANCEL_TIME = 169
 _BOND_ISSUER = 176
 IN_USE = "Unable to connect as the client id is already in use. Retry with a unique client id."
@@ -26,9 +29,7 @@ class Requests:
 
     def __init__(self, venue: Tws) -> None:
         self._venue = venue
-        self._table: dict[
-            int, tuple[str, str, Callable[[Session, Reader], tuple[dict[str, Any], int, Work]]]
-        ] = {
+        self._table: dict[int, tuple[str, str, Handler]] = {
             1: ("subscribe", "reqMktData", self._market_data),
             2: ("unsubscribe", "cancelMktData", self._cancel_market_data),
             3: ("place", "placeOrder", self._place),
@@ -46,16 +47,16 @@ class Requests:
             59: ("market_data_type", "reqMarketDataType", self._market_data_type),
             61: ("positions", "reqPositions", self._positions),
             62: ("account", "reqAccountSummary", self._account_summary),
-            63: ("account", "cancelAccountSummary", self._cancel_by_id("summaries")),
+            63: ("account", "cancelAccountSummary", self._cancel_by_id(versioned=True)),
             64: ("positions", "cancelPositions", self._cancel_positions),
             71: ("logon", "startApi", self._start),
             76: ("account", "reqAccountUpdatesMulti", self._account_updates_multi),
-            77: ("account", "cancelAccountUpdatesMulti", self._cancel_by_id("")),
+            77: ("account", "cancelAccountUpdatesMulti", self._cancel_by_id(versioned=True)),
             91: ("market_rule", "reqMarketRule", self._market_rule),
             92: ("pnl", "reqPnL", self._pnl),
-            93: ("pnl", "cancelPnL", self._cancel_by_id("pnl")),
+            93: ("pnl", "cancelPnL", self._cancel_by_id(versioned=False)),
             94: ("pnl", "reqPnLSingle", self._pnl_single),
-            95: ("pnl", "cancelPnLSingle", self._cancel_by_id("pnl")),
+            95: ("pnl", "cancelPnLSingle", self._cancel_by_id(versioned=False)),
             81: ("instruments", "reqMatchingSymbols", self._matching_symbols),
             99: ("completed_orders", "reqCompletedOrders", self._completed_orders),
         }
@@ -97,7 +98,7 @@ class Requests:
 
     # The session
 
-    def _start(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _start(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         client_id = reader.integer()
         return (
@@ -106,18 +107,18 @@ class Requests:
             lambda: self._venue.logon(session, client_id),
         )
 
-    def _ids(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _ids(self, session: Session, reader: Reader) -> Understood:
         return {}, -1, lambda: session.write([9, 1, self._venue.desk.next_id(session.client_id or 0)])
 
-    def _managed_accounts(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _managed_accounts(self, session: Session, reader: Reader) -> Understood:
         return {}, -1, lambda: session.write([15, 1, ",".join(self._venue.accounts)])
 
-    def _current_time(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _current_time(self, session: Session, reader: Reader) -> Understood:
         return {}, -1, lambda: session.write([49, 1, self._venue.clock.shown_ns() // 1_000_000_000])
 
     # Orders
 
-    def _place(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _place(self, session: Session, reader: Reader) -> Understood:
         asked = read_order(reader, session.version)
         parameters = {
             "order_id": asked.order_id,
@@ -142,7 +143,7 @@ class Requests:
             return parameters, asked.order_id, lambda: self._venue.show_margins(session, asked)
         return parameters, asked.order_id, lambda: self._venue.place(session, asked)
 
-    def _cancel(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _cancel(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         order_id = reader.integer()
         order = self._venue.desk.find(session.client_id or 0, order_id)
@@ -153,16 +154,16 @@ class Requests:
         }
         return parameters, order_id, lambda: self._venue.cancel(session, order_id)
 
-    def _global_cancel(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _global_cancel(self, session: Session, reader: Reader) -> Understood:
         return {}, -1, self._venue.desk.cancel_all
 
-    def _open_orders(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _open_orders(self, session: Session, reader: Reader) -> Understood:
         return {}, -1, lambda: self._venue.show_open(session, everybody=False)
 
-    def _all_open_orders(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _all_open_orders(self, session: Session, reader: Reader) -> Understood:
         return {}, -1, lambda: self._venue.show_open(session, everybody=True)
 
-    def _auto_open_orders(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _auto_open_orders(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         binds = reader.flag()
 
@@ -171,11 +172,11 @@ class Requests:
 
         return {"auto_bind": binds}, -1, work
 
-    def _completed_orders(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _completed_orders(self, session: Session, reader: Reader) -> Understood:
         api_only = reader.flag()
         return {"api_only": api_only}, -1, lambda: self._venue.show_completed(session, api_only=api_only)
 
-    def _executions(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _executions(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         request_id, client_id = reader.integer(), reader.integer()
         account, since = reader.text(), reader.text()
@@ -192,7 +193,7 @@ class Requests:
 
     # Accounts
 
-    def _account_updates(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _account_updates(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         wanted, account = reader.flag(), reader.text()
 
@@ -201,7 +202,7 @@ class Requests:
 
         return {"subscribe": wanted, "account": account}, -1, work
 
-    def _account_updates_multi(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _account_updates_multi(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         request_id, account = reader.integer(), reader.text()
 
@@ -210,7 +211,7 @@ class Requests:
 
         return {"account": account}, request_id, work
 
-    def _account_summary(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _account_summary(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         request_id, group, tags = reader.integer(), reader.text(), reader.text()
 
@@ -219,13 +220,13 @@ class Requests:
 
         return {"group": group, "tags": tags}, request_id, work
 
-    def _positions(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _positions(self, session: Session, reader: Reader) -> Understood:
         return {}, -1, lambda: self._venue.telling.positions(session)
 
-    def _cancel_positions(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _cancel_positions(self, session: Session, reader: Reader) -> Understood:
         return {}, -1, lambda: self._venue.telling.forget_positions(session)
 
-    def _pnl(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _pnl(self, session: Session, reader: Reader) -> Understood:
         request_id, account = reader.integer(), reader.text()
         return (
             {"account": account},
@@ -233,7 +234,7 @@ class Requests:
             lambda: self._venue.telling.pnl(session, request_id, self._account(account)),
         )
 
-    def _pnl_single(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _pnl_single(self, session: Session, reader: Reader) -> Understood:
         request_id, account = reader.integer(), reader.text()
         reader.skip(1)
         con_id = reader.integer()
@@ -250,7 +251,7 @@ class Requests:
 
     # Contracts and the market
 
-    def _contract_details(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _contract_details(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         request_id, wanted = reader.integer(), read_wanted(reader)
         parameters = {"con_id": wanted.con_id, "symbol": wanted.symbol, "security": wanted.security}
@@ -267,7 +268,7 @@ class Requests:
 
         return parameters, request_id, work
 
-    def _matching_symbols(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _matching_symbols(self, session: Session, reader: Reader) -> Understood:
         request_id, pattern = reader.integer(), reader.text()
 
         def work() -> None:
@@ -280,7 +281,7 @@ class Requests:
 
         return {"pattern": pattern}, request_id, work
 
-    def _market_rule(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _market_rule(self, session: Session, reader: Reader) -> Understood:
         number = reader.integer()
 
         def work() -> None:
@@ -291,7 +292,7 @@ class Requests:
 
         return {"rule": number}, -1, work
 
-    def _market_data(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _market_data(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         request_id, wanted = reader.integer(), read_wanted(reader)
         reader.skip(1)
@@ -308,20 +309,21 @@ class Requests:
             lambda: self._venue.tape.subscribe(session, request_id, wanted, snapshot=snapshot),
         )
 
-    def _cancel_market_data(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _cancel_market_data(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         request_id = reader.integer()
         return {}, request_id, lambda: self._venue.tape.unsubscribe(session, request_id)
 
-    def _market_data_type(self, session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
+    def _market_data_type(self, session: Session, reader: Reader) -> Understood:
         reader.skip(1)
         kind = reader.integer()
         return {"type": kind}, -1, lambda: self._venue.tape.choose(session, kind)
 
-    def _cancel_by_id(self, what: str) -> Callable[[Session, Reader], tuple[dict[str, Any], int, Work]]:
-        def handler(session: Session, reader: Reader) -> tuple[dict[str, Any], int, Work]:
-            if what == "summaries":
-                reader.skip(1)
+    def _cancel_by_id(self, *, versioned: bool) -> Handler:
+        """For the end of a subscription; some of these messages have a version before the request's id."""
+
+        def handler(session: Session, reader: Reader) -> Understood:
+            reader.skip(int(versioned))
             request_id = reader.integer()
             return {}, request_id, lambda: self._venue.telling.forget(session, request_id)
 

@@ -28,8 +28,8 @@ from tests.emulators.tws.wire import (
 if TYPE_CHECKING:
     from tests.emulators.tws.venue import Tws
 
-ORDERS, MARKET = "orders", "market"
-"""What faults call the two kinds of frames that nobody asked for."""
+ORDERS = "orders"
+"""What faults call the frames that tell of orders without being asked."""
 LINGER_S = 5.0
 """How long a client that was sent away may stay."""
 MAX_UNREAD = 10_000_000

@@ -88,6 +88,9 @@ async def test_what_fills_by_a_change_counts_for_the_new_total(raw: Raw, venue: 
     [
         ({"limit": "180.001"}, 110),
         ({"quantity": 0}, 434),
+        ({"quantity": "1e299"}, 321),
+        ({"limit": "1e299"}, 321),
+        ({"limit": "-1"}, 321),
         ({"quantity": "0.5"}, 10243),
         ({"type": "REL"}, 387),
         ({"tif": "XXX"}, 321),

@@ -266,7 +266,8 @@ class Tws(VenueEmulator):
             if order.transmitted and (everybody or mine) and order.created_ns <= before_ns:
                 if order.external and session.binds_orders and order.order_id == 0:
                     order.order_id = -order.number
-                self._show(session, order, session.write)
+                for _, fields in self._order_fields(session, order):
+                    session.write(fields)
         session.write([53, 1])
 
     def show_completed(self, session: Session, *, api_only: bool) -> None:
@@ -298,7 +299,7 @@ class Tws(VenueEmulator):
                 and wanted["side"] in ("", order.asked.action)
             )
             if fits and since_ns <= told.time_ns <= before_ns and told.shown_ns >= shown_since_ns:
-                self._show_execution(session, request_id, told, session.write)
+                session.write(self.execution_fields(session, request_id, told))
                 if session in self._hearers(order):
                     session.write(frames.commission(told))
         session.write([55, 1, request_id])
@@ -318,17 +319,13 @@ class Tws(VenueEmulator):
 
     def changed(self, order: TwsOrder) -> None:
         for session in self._hearers(order):
-            self._show(session, order, lambda fields, to=session: to.tell(ORDERS, _NAMES[fields[0]], fields))  # type: ignore[misc]
+            for name, fields in self._order_fields(session, order):
+                session.tell(ORDERS, name, fields)
 
     def executed(self, execution: TwsExecution) -> None:
         execution.shown_ns = self.clock.shown_ns()
         for session in self._hearers(execution.order):
-            self._show_execution(
-                session,
-                -1,
-                execution,
-                lambda fields, to=session: to.tell(ORDERS, "execDetails", fields),  # type: ignore[misc]
-            )
+            session.tell(ORDERS, "execDetails", self.execution_fields(session, -1, execution))
 
     def settled(self, execution: TwsExecution) -> None:
         late = self.faults.take(LATE_COMMISSION)
@@ -365,16 +362,15 @@ class Tws(VenueEmulator):
         names = dict.fromkeys((order.client_id, self.master_client))
         return [self.sessions[name] for name in names if name is not None and name in self.sessions]
 
-    def _show(self, session: Session, order: TwsOrder, write: Callable[[list[Field]], None]) -> None:
-        fee = order.commission if order.status == "Filled" and not order.executions else ""
-        write(frames.open_order(session.version, order, order.order_id, _NO_MARGINS, fee))
-        write(frames.order_status(order, order.order_id))
+    def _order_fields(self, session: Session, order: TwsOrder) -> list[tuple[str, list[Field]]]:
+        """The two messages that show an order, with their names."""
+        opened = frames.open_order(session.version, order, order.order_id, _NO_MARGINS, "")
+        return [("openOrder", opened), ("orderStatus", frames.order_status(order, order.order_id))]
 
-    def _show_execution(
-        self, session: Session, request_id: int, told: TwsExecution, write: Callable[[list[Field]], None]
-    ) -> None:
-        order_id = told.order.order_id
-        write(frames.execution(session.version, request_id, told, order_id, self.time_of(told.shown_ns)))
+    def execution_fields(self, session: Session, request_id: int, told: TwsExecution) -> list[Field]:
+        """An execution as a client is told of it; -1 for one that happens now."""
+        time = self.time_of(told.shown_ns)
+        return frames.execution(session.version, request_id, told, told.order.order_id, time)
 
     # What only this venue can be told
 
@@ -383,4 +379,3 @@ class Tws(VenueEmulator):
 
 
 _NO_MARGINS: list[Field] = [UNSET] * 9
-_NAMES: dict[Any, str] = {5: "openOrder", 3: "orderStatus"}

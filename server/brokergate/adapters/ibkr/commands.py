@@ -107,7 +107,7 @@ class Commands:
 
     async def _place(self, order: Order, listed: Listed, wanted: IbOrder, lane: Lane) -> Outcome | Meaning:
         try:
-            await self._line.turn(lane, "an order")
+            await self._turn(lane, "an order")
             known = self._desk.placed(order, self._line.take_id())
             self._line.place(known.order_id, listed.contract, wanted)
         except (NotSent, RateLimitError) as error:
@@ -117,6 +117,13 @@ class Commands:
             # The id is another order's.
             self._desk.forget(known)
         return answer
+
+    async def _turn(self, lane: Lane, what: str) -> None:
+        """As the line's; and nothing is sent that TWS would keep back until nobody knows when. Raises `NotSent`, and
+        `RateLimitError`."""
+        await self._line.turn(lane, what)
+        if away := self._line.away:
+            raise NotSent(f"TWS has lost its connection to its venue, and nothing was sent ({away})")
 
     def _written(self, order: Order, listed: Listed) -> IbOrder:
         """The order as TWS takes it. `ValueError` for a number that its protocol cannot carry."""
@@ -167,7 +174,7 @@ class Commands:
         try:
             wanted = [self._written(order, listed) for order in orders]
             for _ in orders:
-                await self._line.turn(Lane.NEW, "a group of orders")
+                await self._turn(Lane.NEW, "a group of orders")
         except ValueError as error:
             return [Rejected(ErrorReason.INVALID_FIELD, str(error)) for _ in orders]
         except (NotSent, RateLimitError) as error:
@@ -221,7 +228,7 @@ class Commands:
             wanted = _relinked(
                 self._written(changed(order, spec=spec, quantity=command.quantity), listed), known
             )
-            await self._line.turn(Lane.NEW, "a change of an order")
+            await self._turn(Lane.NEW, "a change of an order")
             waiting: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
             self._line.place(known.order_id, listed.contract, wanted)
         except ValueError as error:

@@ -41,6 +41,10 @@ MOMENTS = 4
 """Parts of a second that get an equal share of its messages: TWS counts over any second of its own clock."""
 FOR_CANCELS = 5
 """Of a second's messages, for cancels alone."""
+AWAY_NS = 120 * NS_PER_S
+"""How long a connection over which TWS says nothing of it is taken for one of a TWS that is away from its venue."""
+SETTLES_NS = 10 * NS_PER_S
+"""After it is back: until what it had kept back is in its lists."""
 _ENDINGS = frozenset({Means.LOST, Means.RESTORED, Means.RESTORED_ANEW})
 
 
@@ -92,6 +96,11 @@ class Line:
         self._next_id = 1
         self.market = MarketLines(self, settings.market_data_lines, settings.market_data_type)
         """The market data of everybody who shares the line."""
+        self._cut = ""
+        """What TWS said of having lost its own venue, until it says that it has found it again."""
+        self._cut_anew = False
+        """Whether it said so over the connection that is being made."""
+        self._opened_ns = self._restored_ns = -AWAY_NS
         self._given_up = False
         """Whether the connection that stands takes nobody more."""
         self._held = False
@@ -163,7 +172,7 @@ class Line:
             # TWS takes no two connections by one client id.
             await self._ending.gone.wait()
         socket = TwsSocket(self._hear, self._lost, self.settings.time_zone)
-        self._said = None
+        self._said, self._cut_anew = None, False
         settings = self.settings
         try:
             await socket.connect(settings.host, settings.port, settings.client_id, settings.timeout_s)
@@ -185,10 +194,13 @@ class Line:
             raise
         self._socket, self._held, self._said = socket, True, None
         self._given_up = False
+        self._opened_ns = self._clock.monotonic_ns()
         self._next_id = max(self._next_id, socket.next_id)
         try:
             # An order id that comes again would change the order that has it: TWS forgets which it gave out.
             await self.ask.open_orders()
+            if self._cut_anew:
+                raise TemporaryConnectionError(f"TWS at {settings.place} is away from its venue: {self._cut}")
         except BaseException as error:
             self._socket = None
             await socket.close()
@@ -257,6 +269,19 @@ class Line:
         if self._socket is None:
             raise NotSent("there is no connection to TWS; nothing was sent")
         return self._socket
+
+    @property
+    def away(self) -> str:
+        """What TWS said of having lost its own venue: it takes orders meanwhile, shows them to nobody, and sends them
+        when it is back. Empty where it has not, or said that it is back; and after a while on a connection where it
+        says neither, since the word may have come while there was none."""
+        recent = self._clock.monotonic_ns() - self._opened_ns < AWAY_NS
+        return self._cut if recent else ""
+
+    @property
+    def settled(self) -> bool:
+        """Whether what TWS had kept back while it was away is in its lists by now."""
+        return not self.away and self._clock.monotonic_ns() - self._restored_ns >= SETTLES_NS
 
     def take_id(self) -> int:
         """An id for a request or an order: TWS tells errors of both by it, so that no two have the same."""
@@ -327,6 +352,7 @@ class Line:
             "TWS says", code=shown.code, text=shown.text[:400], id=shown.request_id, means=means.means.value
         )
         if means.means in _ENDINGS:
+            self._note_ending(means)
             self.fail(TemporaryConnectionError(str(means.error), code=str(shown.code)))
         elif question is not None:
             if means.means is not Means.NOTICE:
@@ -336,6 +362,13 @@ class Line:
             self.market.hear(shown)
         elif not self.market.hear(shown):
             self._tell(shown)
+
+    def _note_ending(self, means: Meaning) -> None:
+        """TWS has lost its own venue, or found it again."""
+        if means.means is Means.LOST:
+            self._cut, self._cut_anew = str(means.error), True
+        else:
+            self._cut, self._restored_ns = "", self._clock.monotonic_ns()
 
     def _about_connection(self, shown: frames.ErrorShown, means: Meaning) -> None:
         if means.means is Means.THROTTLED:

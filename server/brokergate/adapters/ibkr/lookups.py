@@ -50,6 +50,8 @@ class Lookups:
             return Failed(str(error))
         if executed:
             return Failed("TWS tells executions of the order and does not show how it stands")
+        if not self._line.settled:
+            return Failed("TWS is away from its venue, or was just now, and does not show what it keeps back")
         if order.create_time_ns < midnight_ns(self._clock.now_ns(), self._zone):
             return Failed("TWS tells of the present day alone, and the order is older")
         return Absent()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
 
 from brokergate.adapters.factory import BrokerFactory
+from brokergate.adapters.ibkr.library import LIBRARIES
 from brokergate.credentials import BrokerCredentials
 from brokergate.domain.accounts import Environment
 from brokergate.domain.errors import (
@@ -214,3 +216,22 @@ async def test_the_default_account_is_where_its_variables_say() -> None:
         assert {entry["parameters"]["client_id"] for entry in log if entry["kind"] == "logon"} == {9}
     finally:
         elsewhere.close()
+
+
+async def test_without_a_library_the_error_says_what_to_install(
+    venue: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in LIBRARIES:
+        monkeypatch.setitem(sys.modules, name, None)
+    error = await failure(Account(venue.port))
+    assert isinstance(error, FinalError)
+    assert "pip install 'brokergate[ib]'" in str(error)
+
+
+async def test_a_message_that_nobody_asked_for_is_passed_over(venue: Emulator) -> None:
+    """What a later TWS may say beside what its protocol has."""
+    async with Account(venue.port) as account:
+        socket = account.broker._line.live()
+        socket._client.decoder.interpret(["999", "1", "news of some kind"])
+        await account.broker.list_open_orders()
+        assert account.ended is None

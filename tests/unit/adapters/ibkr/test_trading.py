@@ -167,6 +167,24 @@ async def test_a_connection_that_is_cut_leaves_the_order_unknown_and_absent(venu
         assert await account.broker.find_order(placed) == Absent()
 
 
+async def test_while_tws_is_away_nothing_is_sent_and_absence_is_not_proven(
+    venue: Emulator, account: Account
+) -> None:
+    """It takes orders meanwhile, shows them to nobody, and sends them when it is back."""
+    await venue.fault("connectivity", state="lost")
+    await account.until(lambda: account.ended)
+    await account.again()
+    placed, outcome = await account.place()
+    assert isinstance(outcome, Rejected)
+    assert outcome.reason is ErrorReason.NOT_SENT
+    assert isinstance(await account.broker.find_order(placed), Failed)
+    await venue.fault("connectivity", state="restored")
+    await account.until(lambda: account.ended)
+    await account.again()
+    assert isinstance((await account.place("c2"))[1], Accepted)
+    assert [order.client_order_id for order in await account.broker.list_open_orders()] == ["c2"]
+
+
 async def test_of_an_order_of_another_day_absence_is_not_proven(account: Account) -> None:
     old = replace(account.order(), create_time_ns=account.house.clock.now_ns() - 26 * 3600 * 10**9)
     assert isinstance(await account.broker.find_order(old), Failed)
