@@ -142,8 +142,8 @@ impl Caller {
         };
         match timeout_at(end, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
-            // tonic keeps the deadline as well, and calls it by another name.
-            Ok(Err(_)) if Instant::now() >= end => Err(late()),
+            // tonic keeps the deadline as well, a little early, and calls it by another name.
+            Ok(Err(status)) if Instant::now() >= end || status.message() == "Timeout expired" => Err(late()),
             Ok(Err(status)) => Err(status.into()),
             Err(_) => Err(late()),
         }
