@@ -143,7 +143,8 @@ def test_without_its_cure_the_trap_is_seen(cure: Cure, tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "--no-cov", "-x", "-p", "no:cacheprovider"),
-            *("--timeout", "120", "-k", cure.which, cure.tests),
+            # What hangs without its cure is ended, with the same status as what fails.
+            *("--timeout", "60", "--timeout-method", "thread", "-k", cure.which, cure.tests),
         ],
         cwd=ROOT,
         env=environment({"PYTHONPATH": f"{server}:{ROOT / 'clients' / 'python'}"}),
@@ -152,4 +153,3 @@ def test_without_its_cure_the_trap_is_seen(cure: Cure, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == FAILED, done.stdout[-3000:] + done.stderr[-1000:]
-    assert " failed" in done.stdout
