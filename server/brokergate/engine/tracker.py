@@ -330,7 +330,7 @@ class Tracker:
         self._booked[key] = booked
         self._move(booked, corrected)
         if order is not None and report.origin is FillOrigin.LIVE:
-            order = self._renewed_by(order, report, now_ns, payloads)
+            order = self._renewed_by(order, report.broker_order_id, now_ns, payloads)
         _drop_overtaken(order, payloads)
         payloads.append(FillBooked(booked))
         if order is None:
@@ -397,6 +397,8 @@ class Tracker:
             return
         # Any later word of the venue proves that it took the order.
         order = self.acknowledged(order, report.broker_order_id, payloads)
+        if kind in (OrderEventType.TRIGGERED, OrderEventType.CANCELED, OrderEventType.EXPIRED):
+            order = self._renewed_by(order, report.broker_order_id, now_ns, payloads)
         if kind is OrderEventType.TRIGGERED:
             order = lifecycle.trigger(order, now_ns)
         elif kind is OrderEventType.CANCELED:
@@ -436,18 +438,21 @@ class Tracker:
         )
 
     def _renewed_by(
-        self, order: Order, report: FillReport, now_ns: int, payloads: list[EventPayload]
+        self, order: Order, broker_order_id: str, now_ns: int, payloads: list[EventPayload]
     ) -> Order:
-        """A fill under an id that the order never had proves the replace under way, whose own report did not come."""
+        """A fill, a trigger or an end under an id that the order never had proves the replace under way, whose own
+        report did not come yet."""
         if (
             order.state not in (OrderState.NEW, OrderState.PARTIALLY_FILLED)
             or order.action(PendingActionKind.REPLACE) is None
-            or not (order.broker_order_id and report.broker_order_id)
-            or self.named(order, report.broker_order_id)
+            or not (order.broker_order_id and broker_order_id)
+            or self.named(order, broker_order_id)
         ):
             return order
-        order = self._replaced(order, report.broker_order_id, now_ns)
-        return self.moved(OrderEventType.REPLACED, order, payloads, "told by a fill of its new generation")
+        order = self._replaced(order, broker_order_id, now_ns)
+        return self.moved(
+            OrderEventType.REPLACED, order, payloads, "told by what became of its new generation"
+        )
 
     @staticmethod
     def _replaced(order: Order, broker_order_id: str, now_ns: int) -> Order:

@@ -83,6 +83,25 @@ async def test_a_fill_of_the_new_generation_proves_the_replace_whose_report_was_
         assert now.state is OrderState.PARTIALLY_FILLED
 
 
+@pytest.mark.parametrize("end", [OrderEventType.CANCELED, OrderEventType.EXPIRED])
+@pytest.mark.parametrize(("name", "generation", "quantity"), [("B1-2", 2, "3"), ("B1", 1, "1"), ("", 1, "1")])
+async def test_the_end_of_the_new_generation_proves_the_replace_whose_report_comes_late(
+    end: OrderEventType, name: str, generation: int, quantity: str
+) -> None:
+    """The venue names what ended: what it replaced before that, or what was to be replaced. Where it names nothing, the
+    replace is not proven."""
+    async with living() as house:
+        renews(house)
+        await house.gateway.place_order(place("a"))
+        await house.gateway.replace_order(larger("3"), request("r1"))
+        await tell(house, OrderReport(end, "a", name, 1))
+        await tell(house, replaced("B1-2"))
+        now = house.order("a")
+        assert now.ended
+        assert (now.generation, now.quantity, now.pending) == (generation, Decimal(quantity), ())
+        assert house.order_events().count("REPLACED") == generation - 1
+
+
 @pytest.mark.parametrize("end", [OrderState.PARTIALLY_FILLED, OrderState.FILLED, OrderState.CANCELED])
 async def test_a_replace_under_way_at_a_crash_is_proven_by_what_the_venue_shows_later(
     end: OrderState,
