@@ -86,6 +86,7 @@ func (client *Client) unary(
 	deadline, _ := ctx.Deadline()
 	var waits pauses
 	lost := false
+	var before *Error
 	for {
 		failed := invoke(ctx, method, message, answer, conn, options...)
 		if failed == nil {
@@ -94,6 +95,11 @@ func (client *Client) unary(
 		err := fromRPC(failed)
 		err.cause = client.ended(ctx)
 		lost = lost || err.answerWasLost()
+		if before != nil && err.isLate() {
+			before.addAskedAgain(err.cause)
+			before.OutcomeUnknown = lost && id != ""
+			return before
+		}
 		err.RequestID = id
 		// Any other error is the gateway's final word on the id, after it has looked the id up.
 		err.OutcomeUnknown = lost && id != "" && err.leavesOpen()
@@ -107,6 +113,7 @@ func (client *Client) unary(
 		if err.cause = client.sleep(ctx, pause); err.cause != nil {
 			return err
 		}
+		before = err
 	}
 }
 

@@ -136,6 +136,15 @@ func (err *Error) invitesRepeat() bool {
 	return err.cause == nil && err.Code != codes.DeadlineExceeded && (err.Code == codes.Unavailable || err.answerWasLost())
 }
 
+// isLate says whether this is no more than a deadline that passed.
+func (err *Error) isLate() bool { return err.Code == codes.DeadlineExceeded && err.ReasonName == "" }
+
+// addAskedAgain makes this the error of a call whose next attempt the deadline ended: it says more than a deadline does.
+func (err *Error) addAskedAgain(cause error) {
+	err.Message += "; asked again, and no answer came before the deadline"
+	err.cause = cause
+}
+
 // leavesOpen says whether this error tells nothing of what an earlier attempt did: it came before the id was looked up.
 func (err *Error) leavesOpen() bool {
 	return err.Code == codes.Unauthenticated || err.Code == codes.PermissionDenied || err.Code == codes.Unavailable ||

@@ -138,6 +138,7 @@ void Gateway::repeat(google::protobuf::Message& request, const CallOptions& opti
   const auto wall_deadline = std::chrono::system_clock::now() + timeout;
   Backoff backoff;
   bool lost = false;
+  std::optional<Error> before;
   const auto fail = [&](Error error) {
     error.id = id;
     // Any other error is the gateway's final word on the id, after it has looked the id up.
@@ -158,10 +159,16 @@ void Gateway::repeat(google::protobuf::Message& request, const CallOptions& opti
     if (status.ok()) return;
     const Error error = Error::of(status);
     lost = lost || error.answer_was_lost();
+    if (before && error.code == grpc::DEADLINE_EXCEEDED && error.reason_name.empty()) {
+      // What went wrong before says more than that time ran out.
+      before->message += "; asked again, and no answer came before the deadline";
+      fail(*before);
+    }
     if (!error.invites_repeat()) fail(error);
     const auto again = Clock::now() + backoff.next(error.retry_after);
     if (again >= deadline && !options.stop.stop_requested()) fail(error);
     if (!pause(options.stop, again)) break;
+    before = error;
   }
   fail(given_up);
 }

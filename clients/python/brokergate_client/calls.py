@@ -35,6 +35,11 @@ def answer_was_lost(error: GatewayError) -> bool:
     return not_ours and (error.code == grpc.StatusCode.UNAVAILABLE or error.code in _LOST_CODES)
 
 
+def is_late(error: GatewayError) -> bool:
+    """Whether this is no more than a deadline that passed."""
+    return error.code == grpc.StatusCode.DEADLINE_EXCEEDED and error.reason == ErrorReason.UNSPECIFIED
+
+
 def invites_repeat(error: GatewayError) -> bool:
     """Whether the same call may succeed now or later: its answer was lost, or the gateway says UNAVAILABLE."""
     if isinstance(error, ClosedError):
@@ -100,6 +105,7 @@ class Caller:
         deadline = self.monotonic() + timeout_s
         backoff = self.new_backoff()
         lost = False
+        before: GatewayError | None = None
         while True:
             remaining_s = max(deadline - self.monotonic(), 0.0)
             try:
@@ -113,7 +119,14 @@ class Caller:
                     raise
                 pause_s = backoff.next_s(error.retry_after_s)
                 if self.monotonic() + pause_s >= deadline:
-                    raise
+                    if before is None or not is_late(error):
+                        raise
+                    # What went wrong before says more than that time ran out.
+                    before.add_asked_again()
+                    before.outcome_unknown = error.outcome_unknown
+                    raise before from error
+                if not is_late(error):
+                    before = error
                 log.info("%s; asking again in %.1f s", error, pause_s)
             await self.sleep(pause_s)
 

@@ -61,6 +61,11 @@ class GatewayError(Exception):
         self.request_id = ""
         self.outcome_unknown = False
 
+    def add_asked_again(self) -> None:
+        """Make this the error of a call whose next attempt the deadline ended."""
+        self.message += "; asked again, and no answer came before the deadline"
+        self.args = (self.message,)
+
     def __str__(self) -> str:
         name = self.code.name if self.reason_name == ErrorReason.UNSPECIFIED.name else self.reason_name
         text = f"{name}: {self.message}"

@@ -70,6 +70,11 @@ fn maybe_done(error: &Error) -> bool {
     error.code == Code::DeadlineExceeded || error.reason == ErrorReason::OutcomeUnknown || was_lost(error)
 }
 
+/// Whether this is no more than a deadline that passed: an error before it says more.
+fn is_late(error: &Error) -> bool {
+    error.code == Code::DeadlineExceeded && error.reason_name.is_empty()
+}
+
 /// Whether the same call may succeed now or later.
 pub(crate) fn invites_repeat(error: &Error) -> bool {
     error.code == Code::Unavailable || was_lost(error)
@@ -108,12 +113,18 @@ impl Caller {
         let end = Instant::now() + self.deadline;
         let mut backoff = Backoff::default();
         let mut maybe = false;
+        let mut before: Option<Error> = None;
         loop {
             let error = match self.attempt(path, message.clone(), end).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             maybe |= maybe_done(&error);
+            if is_late(&error)
+                && let Some(before) = before
+            {
+                return Err(before.asked_again().of(id, maybe && !id.is_empty()));
+            }
             let unknown = maybe && !id.is_empty() && leaves_open(&error);
             let error = error.of(id, unknown);
             if !invites_repeat(&error) {
@@ -124,6 +135,7 @@ impl Caller {
                 return Err(error);
             }
             sleep(pause).await;
+            before = Some(error);
         }
     }
 

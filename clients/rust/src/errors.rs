@@ -104,6 +104,12 @@ impl Error {
         error
     }
 
+    /// The same error, of a call whose next attempt the deadline ended.
+    pub(crate) fn asked_again(mut self) -> Self {
+        self.0.message.push_str("; asked again, and no answer came before the deadline");
+        self
+    }
+
     /// The same error, of a call with this id.
     pub(crate) fn of(mut self, id: &str, outcome_unknown: bool) -> Self {
         self.0.id = id.to_owned();
@@ -140,10 +146,11 @@ impl From<Status> for Error {
         let mut message =
             if status.message().is_empty() { "no message".to_owned() } else { status.message().to_owned() };
         let mut code = status.code();
-        // tonic says "transport error" and keeps to itself what it was; of a TLS handshake that failed also which code.
+        // tonic says "transport error" and keeps to itself what it was. To a TLS handshake that failed it gives the code of
+        // whatever broke first: UNKNOWN, or CANCELLED where the call was still waiting for the connection.
         let mut source = error::Error::source(&status);
         while let Some(cause) = source {
-            if code == Code::Unknown && cause.is::<tonic::transport::Error>() {
+            if matches!(code, Code::Unknown | Code::Cancelled) && cause.is::<tonic::transport::Error>() {
                 code = Code::Unavailable;
             }
             let text = cause.to_string();

@@ -45,6 +45,11 @@ function maybeDone(error: GatewayError): boolean {
   return unknown || wasLost(error);
 }
 
+/** Whether this is no more than a deadline that passed. */
+function isLate(error: GatewayError): boolean {
+  return error.code === Code.DEADLINE_EXCEEDED && error.reasonName === "";
+}
+
 /** Whether the same call may succeed now or later. */
 export function invitesRepeat(error: GatewayError): boolean {
   return error.code === Code.UNAVAILABLE || wasLost(error);
@@ -190,6 +195,7 @@ export class Caller {
     const end = performance.now() + deadlineMs;
     const backoff = new Backoff();
     let maybe = false;
+    let before: GatewayError | undefined;
     for (;;) {
       let error: GatewayError;
       try {
@@ -198,6 +204,8 @@ export class Caller {
         error = fromServiceError(caught);
       }
       maybe ||= maybeDone(error);
+      // What went wrong before says more than that time ran out.
+      if (before && isLate(error)) throw before.askedAgain().of(id, maybe && id !== "");
       const leavesOpen = maybeDone(error) || OPEN_CODES.has(error.code);
       error = error.of(id, maybe && id !== "" && leavesOpen);
       if (this.closed || signal?.aborted || !invitesRepeat(error)) throw error;
@@ -206,6 +214,7 @@ export class Caller {
       await sleep(pauseMs, undefined, { signal }).catch(() => {
         throw new GatewayError(Code.CANCELLED, "the caller gave up").of(id, maybe && id !== "");
       });
+      before = error;
     }
   }
 

@@ -57,6 +57,11 @@ export class GatewayError extends Error {
     this.outcomeUnknown = outcomeUnknown;
   }
 
+  /** The same error, of a call whose next attempt the deadline ended. */
+  askedAgain(): GatewayError {
+    return new GatewayError(this.code, `${this.text}; asked again, and no answer came before the deadline`, this);
+  }
+
   /** The same error, of a call with this id. */
   of(id: string, outcomeUnknown: boolean): GatewayError {
     return id === "" ? this : new GatewayError(this.code, this.text, this, id, outcomeUnknown);

@@ -143,6 +143,17 @@ async def test_a_mute_gateway_is_asked_several_times_within_the_deadline() -> No
     assert script.now_s - 1000 <= 25
 
 
+async def test_a_deadline_that_passes_in_a_repeat_tells_what_went_wrong_before() -> None:
+    """Not that time ran out, which says nothing; and what the late attempt did stays unknown."""
+    script = Script([refused(UNAVAILABLE, ErrorReason.RECOVERING), *(lost(DEADLINE) for _ in range(9))])
+    with pytest.raises(
+        GatewayError, match=r"RECOVERING: .*; asked again, and no answer came before the deadline"
+    ) as caught:
+        await script.call(timeout_s=25)
+    assert caught.value.outcome_unknown
+    assert len(script.requests) > 2
+
+
 async def test_a_read_has_no_unknown_outcome() -> None:
     """Nothing was to be done, so nothing can have been."""
     with pytest.raises(GatewayError) as caught:

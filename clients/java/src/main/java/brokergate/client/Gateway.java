@@ -221,6 +221,7 @@ public final class Gateway implements AutoCloseable {
         }
         Pauses pauses = new Pauses();
         boolean lost = false;
+        GatewayException before = null;
         while (true) {
             GatewayException error;
             try {
@@ -231,6 +232,9 @@ public final class Gateway implements AutoCloseable {
                 error = GatewayException.of(failed);
             }
             lost = lost || error.answerWasLost();
+            if (before != null && error.isLate()) {
+                throw before.askedAgain().about(id, lost && !id.isEmpty());
+            }
             // Any other error is the gateway's final word on the id, after it has looked the id up.
             error.about(id, lost && !id.isEmpty() && error.leavesOpen());
             if (!error.invitesRepeat()) {
@@ -243,6 +247,7 @@ public final class Gateway implements AutoCloseable {
             }
             connection.pause(pause);
             connection.expectWanted(error);
+            before = error;
         }
     }
 

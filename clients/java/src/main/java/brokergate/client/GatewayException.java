@@ -179,6 +179,17 @@ public final class GatewayException extends RuntimeException {
         return this;
     }
 
+    /** Whether this is no more than a deadline that passed: an error before it says more. */
+    boolean isLate() {
+        return code == Status.Code.DEADLINE_EXCEEDED && reasonName.isEmpty();
+    }
+
+    /** The same error, of a call whose next attempt the deadline ended. */
+    GatewayException askedAgain() {
+        String message = getMessage() + "; asked again, and no answer came before the deadline";
+        return new GatewayException(code, reason, reasonName, message, violations, metadata, retryDelay, this);
+    }
+
     /** Whether the gateway may have done what was asked although this error came. */
     boolean answerWasLost() {
         if (code == Status.Code.DEADLINE_EXCEEDED || reason == ErrorReason.ERROR_REASON_OUTCOME_UNKNOWN) {
