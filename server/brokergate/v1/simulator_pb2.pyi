@@ -480,7 +480,7 @@ class PushMarketDataRequest(_message.Message):
     """The account; required in the first message, absent or the same in the others."""
     @_builtins.property
     def updates(self) -> _containers.RepeatedCompositeFieldContainer[_market_data_pb2.MarketDataUpdate]:
-        """In order of their `event_time`, at most 1000. A book replaces the whole book."""
+        """In order of their `event_time`, at most 1000. A book replaces the whole book. None may be `delayed`."""
 
     def __init__(
         self,

@@ -192,6 +192,7 @@ _CONTROLS: Final[Mapping[str, Form]] = {
 _VOLUME: Final = ABOVE_ZERO.but(Wrong("above 10^18", "1000000000000000001"), right=("0.5", "6561000"))
 _SECONDS: Final = ABOVE_ZERO.but(Wrong("above 10^6", "1000000.1"), right=("0.075", "23400"))
 
+_NOT_DELAYED: Final = Form((Wrong("old", True),), right=(False,))
 _LATENCY: Final = NOT_NEGATIVE.but(Wrong("above a minute", "60000.001"), without=("empty",))
 
 _SIMULATOR: Final[Mapping[str, Form]] = {
@@ -317,12 +318,14 @@ _SIMULATOR: Final[Mapping[str, Form]] = {
     "Quote.event_time": TIME,
     "Quote.receive_time": anything("the gateway sets its own"),
     "Quote.last_price": ABOVE_ZERO,
+    "Quote.delayed": _NOT_DELAYED,
     "Trade.symbol": TRADED,
     "Trade.price": PRICE.but(MISSING, without=("empty",)),
     "Trade.quantity": QUANTITY.but(MISSING, without=("empty",)),
     "Trade.aggressor_side": choice(0, 1, 2, unspecified=True),
     "Trade.event_time": TIME,
     "Trade.receive_time": anything("the gateway sets its own"),
+    "Trade.delayed": _NOT_DELAYED,
     "Book.symbol": TRADED,
     "Book.bids": Form(
         (

@@ -42,6 +42,8 @@ TOMBSTONES = ("t-1", "c-1", "t-none")
 SETTINGS = ("watermark", "stop")
 HAS_ROUTES = hasattr(port, "Routed")
 """Whether this release keeps which account a route chose (schema 3)."""
+HAS_LATER_FEES = hasattr(Journal, "find_fill")
+"""Whether this release shows the fees of an execution that were told after it (schema 4)."""
 HAS_AUDIT = hasattr(port, "AuditFilter")
 """Whether this release keeps the audit, disagreements, refusals and what a venue keeps (schema 2)."""
 
@@ -59,6 +61,8 @@ def write(journal: Journal) -> None:
         _later(journal)
     if HAS_ROUTES:
         _routed(journal)
+    if HAS_LATER_FEES:
+        _priced_later(journal)
 
 
 def _trade(trader: Trader) -> None:
@@ -169,6 +173,18 @@ def _routed(journal: Journal) -> None:
         port.Routed("us", "aside"),
     ]
     journal.stage("other", trader.now_ns, [OrderChanged(OrderEventType.INTENT, order)], records)
+    journal.flush()
+
+
+def _priced_later(journal: Journal) -> None:
+    """What schema 4 brought."""
+    trader = Trader(journal, "other", START_NS + 3 * 10**10)
+    for name in ("dear", "free", "unknown"):
+        fill = changed(trader.execution(trader.place(name, "AAPL"), f"X-{name}"), fees=(), fees_final=False)
+        trader.stage(events.FillBooked(fill))
+        fees = (Money(Decimal("1.25"), "USD"),) if name == "dear" else ()
+        if name != "unknown":
+            trader.stage(events.FillFeesKnown(fill.fill_id, fill.order_id, "AAPL", fees))
     journal.flush()
 
 

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
+from random import Random
 
 import pytest
 
+from brokergate.codec.encode.fill import encode_fill
 from brokergate.domain import lifecycle
 from brokergate.domain.accounts import ConnectionState, LedgerEntry, LedgerEntryKind
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import (
     ConnectionChanged,
     EventKind,
+    FillBooked,
     FillFeesKnown,
     LedgerEntryBooked,
     OrderChanged,
     OrderEventType,
 )
-from brokergate.domain.fills import Money
+from brokergate.domain.fills import Fill, Money
 from brokergate.domain.orders import Order, OrderState, PendingAction, PendingActionKind
+from brokergate.domain.values import changed
 from brokergate.journal.sqlite import commits, ring
+from brokergate.journal.sqlite.journal import SqliteJournal
 from brokergate.ports.journal import FillFilter, Journal, OrderFilter, RequestDone, StoredAnswer, Tombstone
 from brokergate.v1 import account_pb2, fill_pb2
 from tests.unit.journal.trading import PRINT, START_NS, Trader
@@ -238,6 +244,47 @@ def test_answers_tombstones_and_settings(journal: Journal, trader: Trader) -> No
     assert journal.is_tombstoned("paper", "t-1")
     assert not journal.is_tombstoned("paper", "t-2")
     assert journal.settings("account/") == {"account/b": "2"}
+
+
+def test_fees_that_are_told_later_are_shown(tmp_path: Path) -> None:
+    """A fill is listed and found with the fees that came after it, also after a restart; the last word counts."""
+    journal = SqliteJournal(tmp_path / "journal.db", Random(1).getrandbits, "boot")
+    journal.open_account("paper")
+    trader = Trader(journal)
+    fills = [
+        changed(trader.execution(trader.place(f"c-{n}"), f"X-{n}"), fees=(), fees_final=False)
+        for n in range(3)
+    ]
+    trader.stage(*(FillBooked(fill) for fill in fills))
+
+    def shown() -> list[tuple[list[str], bool]]:
+        """What the list says, newest first, once it is found that the look-ups agree with it."""
+        rows = journal.list_fills("paper", FillFilter(), None, 9)
+        listed = [fill_pb2.Fill.FromString(body) for _, body in rows]
+        found = [journal.find_fill("paper", fill.key) for fill in fills[::-1]]
+        assert [encode_fill(fill) for fill in found if fill is not None] == listed
+        return [([fee.amount for fee in fill.fees], fill.fees_final) for fill in listed]
+
+    def tell(fill: Fill, *amounts: str) -> None:
+        fees = tuple(Money(Decimal(amount), "USD") for amount in amounts)
+        trader.stage(FillFeesKnown(fill.fill_id, fill.order_id, fill.symbol, fees))
+
+    unknown: tuple[list[str], bool] = ([], False)
+    assert shown() == [unknown, unknown, unknown]
+    tell(fills[0], "1.25", "0.01")
+    journal.flush()
+    found = journal.find_fill("paper", fills[0].key)
+    assert found is not None
+    assert [fee.amount for fee in found.fees] == [Decimal("1.25"), Decimal("0.01")]
+    tell(fills[1])
+    assert shown() == [unknown, ([], True), (["1.25", "0.01"], True)]
+    tell(fills[0], "1.5")
+    assert shown() == [unknown, ([], True), (["1.5"], True)]
+    journal.close()
+    journal = SqliteJournal(journal.path, Random(1).getrandbits, "boot")
+    journal.open_account("paper")
+    assert shown() == [unknown, ([], True), (["1.5"], True)]
+    journal.close()
 
 
 KINDS = [

@@ -872,7 +872,7 @@ type PushMarketDataRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The account; required in the first message, absent or the same in the others.
 	AccountId string `protobuf:"bytes,1,opt,name=account_id,json=accountId,proto3" json:"account_id,omitempty"`
-	// In order of their `event_time`, at most 1000. A book replaces the whole book.
+	// In order of their `event_time`, at most 1000. A book replaces the whole book. None may be `delayed`.
 	Updates       []*MarketDataUpdate `protobuf:"bytes,2,rep,name=updates,proto3" json:"updates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

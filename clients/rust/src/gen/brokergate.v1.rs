@@ -4177,7 +4177,7 @@ pub struct PushMarketDataRequest {
     /// The account; required in the first message, absent or the same in the others.
     #[prost(string, tag = "1")]
     pub account_id: ::prost::alloc::string::String,
-    /// In order of their `event_time`, at most 1000. A book replaces the whole book.
+    /// In order of their `event_time`, at most 1000. A book replaces the whole book. None may be `delayed`.
     #[prost(message, repeated, tag = "2")]
     pub updates: ::prost::alloc::vec::Vec<MarketDataUpdate>,
 }

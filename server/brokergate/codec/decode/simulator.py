@@ -336,6 +336,7 @@ def _quote(out: Violations, path: str, quote: market_data_pb2.Quote, receive_tim
     bid, ask = sides["bid_price"], sides["ask_price"]
     if bid is not None and ask is not None and bid >= ask > ZERO:
         out.add(f"{path}.bid_price", f"must be below ask_price, {quote.ask_price}", quote.bid_price)
+    _present(out, path, quote)
     return QuoteView(
         symbol(out, f"{path}.symbol", quote.symbol),
         bid,
@@ -348,7 +349,14 @@ def _quote(out: Violations, path: str, quote: market_data_pb2.Quote, receive_tim
     )
 
 
+def _present(out: Violations, path: str, datum: market_data_pb2.Quote | market_data_pb2.Trade) -> None:
+    """What is said not to be traded by would be traded by."""
+    if datum.delayed:
+        out.add(f"{path}.delayed", "would be traded by as if it were of the present; leave it out if that is meant", "true")
+
+
 def _trade(out: Violations, path: str, trade: market_data_pb2.Trade, receive_time_ns: int) -> TradeView:
+    _present(out, path, trade)
     return TradeView(
         symbol(out, f"{path}.symbol", trade.symbol),
         positive(out, f"{path}.price", trade.price),

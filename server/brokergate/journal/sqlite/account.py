@@ -5,12 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 
 from brokergate.codec.encode.event import EventEncoder
-from brokergate.codec.restore import restore_balance, restore_fill, restore_order, restore_position
+from brokergate.codec.restore import (
+    restore_balance,
+    restore_fill,
+    restore_money,
+    restore_order,
+    restore_position,
+)
 from brokergate.domain.events import (
     BalanceChanged,
     EventKind,
     EventPayload,
     FillBooked,
+    FillFeesKnown,
     OrderChanged,
     OrderEventType,
     PositionChanged,
@@ -84,6 +91,11 @@ def payload_of(event: event_pb2.Event, multiplier: Decimal) -> EventPayload | No
             return PositionChanged(restore_position(event.position.position, multiplier))
         case "balance":
             return BalanceChanged(restore_balance(event.balance.balance))
+        case "fill_fees":
+            told = event.fill_fees
+            fees = tuple(restore_money(fee) for fee in told.fees)
+            # Its symbol is beside its body; no view asks for it.
+            return FillFeesKnown(told.fill_id, told.order_id, "", fees)
         case _:
             return None
 

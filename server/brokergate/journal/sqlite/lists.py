@@ -17,7 +17,7 @@ from brokergate.journal.sqlite.opened import Opened, first_at, stored_order
 from brokergate.journal.sqlite.schema import SEQUENCE_MASK
 from brokergate.journal.sqlite.writer import COMMAND_BITS
 from brokergate.ports.journal import AuditFilter, FillFilter, OrderFilter, StoredOrder
-from brokergate.v1 import event_pb2, order_pb2, trading_control_pb2
+from brokergate.v1 import event_pb2, fill_pb2, order_pb2, trading_control_pb2
 
 
 class Lists(Opened):
@@ -83,9 +83,19 @@ class Lists(Opened):
         else:
             rows = self._store.rows(queries.LIST_FILLS, bounds)
         return [
-            (position & SEQUENCE_MASK, event_pb2.Event.FromString(body).fill.fill.SerializeToString())
+            (position & SEQUENCE_MASK, self._fill_bytes(account, event_pb2.Event.FromString(body).fill.fill))
             for position, body in rows
         ]
+
+    def _fill_bytes(self, account: Account, fill: fill_pb2.Fill) -> bytes:
+        """With the fees that were told later."""
+        if not fill.fees_final:
+            row = self._store.row(queries.LATER_FEES, (account.number, fill.fill_id))
+            if row is not None:
+                del fill.fees[:]
+                fill.fees.extend(event_pb2.Event.FromString(row[0]).fill_fees.fees)
+                fill.fees_final = True
+        return fill.SerializeToString()
 
     def list_ledger_entries(
         self, account_id: str, kinds: frozenset[int], before: int | None, limit: int

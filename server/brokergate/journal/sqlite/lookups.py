@@ -9,7 +9,6 @@ import json
 from collections.abc import Sequence
 
 from brokergate.codec.restore import restore_fill, restore_money
-from brokergate.domain.events import EventKind
 from brokergate.domain.fills import Fill
 from brokergate.domain.values import changed
 from brokergate.journal.sqlite import queries
@@ -22,10 +21,6 @@ from brokergate.journal.sqlite.venue import split_steps
 from brokergate.ports.broker import VenueHistory
 from brokergate.ports.journal import StoredAnswer, StoredOrder
 from brokergate.v1 import event_pb2
-
-FEES_PAGE = 16
-"""Events of fees that are looked through at first, and four times as many each time: fees come soon after their
-execution, or late."""
 
 
 class Lookups(Opened):
@@ -131,28 +126,26 @@ class Lookups(Opened):
 
     def find_fill(self, account_id: str, key: tuple[str, str, str]) -> Fill | None:
         account = self._accounts[account_id]
-        found = account.views.fills.get(key)
-        if found is None:
+        staged = account.views.fills.get(key)
+        if staged is not None:
+            _, fill = staged
+        else:
             row = self._store.row(queries.FILL_BY_KEY, (account.number, *key))
             if row is None:
                 return None
-            event = event_pb2.Event.FromString(row[1])
-            found = row[0] & SEQUENCE_MASK, restore_fill(event.fill.fill)
-        sequence, fill = found
-        return fill if fill.fees_final else self._with_later_fees(account_id, sequence, fill)
+            fill = restore_fill(event_pb2.Event.FromString(row[0]).fill.fill)
+        return fill if fill.fees_final else self._with_later_fees(account, fill)
 
-    def _with_later_fees(self, account_id: str, sequence: int, fill: Fill) -> Fill:
-        name, limit, kinds = fill.fill_id.encode(), FEES_PAGE, frozenset({EventKind.FILL_FEES})
-        while stored := self.read(account_id, sequence, limit, kinds):
-            for each in stored:
-                if name in each.body:
-                    told = event_pb2.Event.FromString(each.body).fill_fees
-                    if told.fill_id == fill.fill_id:
-                        return changed(
-                            fill, fees=tuple(restore_money(fee) for fee in told.fees), fees_final=True
-                        )
-            sequence, limit = stored[-1].sequence, 4 * limit
-        return fill
+    def _with_later_fees(self, account: Account, fill: Fill) -> Fill:
+        sequence = account.views.later_fees.get(fill.fill_id)
+        if sequence is None:
+            row = self._store.row(queries.LATER_FEES, (account.number, fill.fill_id))
+        else:
+            row = self._store.row(queries.EVENT_BODY, (account.base | sequence,))
+        if row is None:
+            return fill
+        fees = event_pb2.Event.FromString(row[0]).fill_fees.fees
+        return changed(fill, fees=tuple(restore_money(fee) for fee in fees), fees_final=True)
 
     def counts(self, account_id: str) -> tuple[int, int]:
         views = self._accounts[account_id].views

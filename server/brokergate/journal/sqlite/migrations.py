@@ -121,7 +121,17 @@ CREATE TABLE routed (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = {1: _VERSION_1, 2: _VERSION_2, 3: _VERSION_3}
+# The last event that told the fees of an execution that was booked without them.
+_VERSION_4 = """
+CREATE TABLE later_fees (
+    account INTEGER NOT NULL,
+    fill_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (account, fill_id)
+) WITHOUT ROWID;
+"""
+
+MIGRATIONS = {1: _VERSION_1, 2: _VERSION_2, 3: _VERSION_3, 4: _VERSION_4}
 """What each version of the schema adds to the one before it."""
 
 SCHEMA_VERSION = max(MIGRATIONS)

@@ -19,6 +19,7 @@ from brokergate.domain.events import (
     EventKind,
     EventPayload,
     FillBooked,
+    FillFeesKnown,
     OrderChanged,
     PositionChanged,
 )
@@ -66,6 +67,8 @@ class AccountViews:
         self.by_client: dict[str, int] = {}
         self.by_broker: dict[str, int] = {}
         self.fills: dict[FillKey, tuple[int, Fill]] = {}
+        self.later_fees: dict[str, int] = {}
+        """Of an execution, by its id, the event that told its fees."""
         self.changed_positions: set[str] = set()
         self.changed_balances: set[str] = set()
 
@@ -84,6 +87,8 @@ class AccountViews:
         elif isinstance(payload, BalanceChanged):
             self.balances[payload.balance.currency] = payload.balance
             self.changed_balances.add(payload.balance.currency)
+        elif isinstance(payload, FillFeesKnown):
+            self.later_fees[payload.fill_id] = sequence
 
     def _apply_order(self, time_ns: int, order: Order, number: int) -> None:
         row = self.orders.get(number)
@@ -132,6 +137,10 @@ class AccountViews:
                 for key, (sequence, fill) in self.fills.items()
             ],
         )
+        connection.executemany(
+            "INSERT OR REPLACE INTO later_fees VALUES (?, ?, ?)",
+            [(account, fill_id, base | sequence) for fill_id, sequence in self.later_fees.items()],
+        )
         connection.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?)", self._holdings())
         connection.execute("UPDATE accounts SET indexed = ? WHERE number = ?", (indexed, account))
 
@@ -153,5 +162,6 @@ class AccountViews:
         self.by_client.clear()
         self.by_broker.clear()
         self.fills.clear()
+        self.later_fees.clear()
         self.changed_positions.clear()
         self.changed_balances.clear()

@@ -418,7 +418,7 @@ export type PushMarketDataRequest = Message<"brokergate.v1.PushMarketDataRequest
   accountId: string;
 
   /**
-   * In order of their `event_time`, at most 1000. A book replaces the whole book.
+   * In order of their `event_time`, at most 1000. A book replaces the whole book. None may be `delayed`.
    *
    * @generated from field: repeated brokergate.v1.MarketDataUpdate updates = 2;
    */
