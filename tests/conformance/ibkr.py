@@ -117,13 +117,15 @@ class Ibkr(Subject):
         return await command
 
     async def settle(self) -> None:
-        """The answer to a question comes behind all that was told before it."""
-        try:
-            await self._broker._line.ask.current_time()
-        except NotSent:
-            return
-        for _ in range(TURNS):
-            await asyncio.sleep(0)
+        """The answer to a question comes behind all that was told before it. What was told may make the adapter ask
+        (how an order ended): the second answer comes behind that one's."""
+        for _ in range(2):
+            try:
+                await self._broker._line.ask.current_time()
+            except NotSent:
+                return
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
 
     def now_ns(self) -> int:
         return time.time_ns() + round(self._passed_s * 1e9)
