@@ -93,6 +93,8 @@ class Account:
         """What the broker took by its answer, whose outcome was still to be told then, and when: monotonic."""
         self.under_way: set[str] = set()
         """The orders of which something is being sent, or is about to be: silence about them proves nothing yet."""
+        self.beyond_proof: set[str] = set()
+        """The orders of which the broker said that it can tell nothing, now or later."""
         self._telling = False
         self.load()
 
@@ -372,13 +374,17 @@ class Account:
 
     @property
     def unprovable(self) -> set[str]:
-        """The symbols of orders whose outcome is unknown, at a broker whose silence proves nothing (law 3)."""
-        if self.broker.in_process or self.broker.capabilities.absence_after_ms is not None:
+        """The symbols of orders whose outcome is unknown, and of which the broker's silence proves nothing (law 3)."""
+        if self.broker.in_process:
             return set()
+        uncertain = self.tracker.uncertain
+        provable = self.broker.capabilities.absence_after_ms is not None
         return {
             order.spec.symbol
-            for order in self.tracker.uncertain.values()
-            if (action := order.action(PendingActionKind.NEW)) is not None and action.uncertain
+            for order_id in (self.beyond_proof if provable else uncertain)
+            if (order := uncertain.get(order_id)) is not None
+            and (action := order.action(PendingActionKind.NEW)) is not None
+            and action.uncertain
         }
 
     def position(self, symbol: str) -> Decimal:

@@ -104,7 +104,7 @@ class Resolver:
             if order.order_id in account.tracker.uncertain:
                 await self.ask(order)
         provable = account.broker.capabilities.absence_after_ms is not None
-        return not (account.tracker.uncertain and provable)
+        return not provable or account.beyond_proof >= set(account.tracker.uncertain)
 
     async def ask(self, order: Order) -> None:
         """Asks for one order, and takes the answer as the evidence that it is."""
@@ -114,6 +114,7 @@ class Resolver:
             result: FindResult = await account.broker.find_order(order)
         except Exception as error:  # noqa: BLE001 - the port allows none; a failed query is no answer (law 4)
             result = Failed(repr(error))
+        self._note_beyond(order, result)
         now = account.tracker.open.get(order.order_id)
         if isinstance(result, Found) and now is not None and _more_filled(result.order, now):
             # Fills come before the state that they made.
@@ -130,6 +131,14 @@ class Resolver:
         account.stage(payloads)
         if again is not None:
             await self._cancel_again(again)
+
+    def _note_beyond(self, order: Order, result: FindResult) -> None:
+        """Remembers whether the broker can tell of it at all."""
+        beyond = self._account.beyond_proof
+        beyond.discard(order.order_id)
+        if isinstance(result, Failed) and result.for_good:
+            beyond &= set(self._account.tracker.uncertain)
+            beyond.add(order.order_id)
 
     def _absence_counts(self, order: Order, kind: PendingActionKind, asked_ns: int) -> bool:
         """Whether a complete query that began at `asked_ns` would show what was sent of this kind."""
@@ -300,7 +309,8 @@ class Resolver:
         once where nothing is uncertain."""
         wait_s = FIRST_WAIT_S
         while not await self.once():
-            if all(self._disputed(order) for order in self._account.tracker.uncertain.values()):
+            uncertain = self._account.tracker.uncertain
+            if all(self._disputed(order) or name in self._account.beyond_proof for name, order in uncertain.items()):
                 return
             await self._account.clock.sleep(wait_s)
             wait_s = min(2 * wait_s, LAST_WAIT_S)

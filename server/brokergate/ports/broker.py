@@ -203,6 +203,8 @@ class Failed:
     """Nobody knows: the query failed, or its answer does not cover the time of sending (law 4)."""
 
     message: str
+    for_good: bool = False
+    """Whether no later answer would know either: then evidence of another kind ends the order, or a person."""
 
 
 FindResult = Found | Absent | Failed

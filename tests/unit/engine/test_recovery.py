@@ -16,7 +16,7 @@ from brokergate.domain.errors import ErrorReason, GatewayError, TemporaryConnect
 from brokergate.domain.fills import FillOrigin
 from brokergate.domain.orders import Order, OrderOrigin, OrderState, OrderType, Side
 from brokergate.domain.policy import AccountPolicy
-from brokergate.ports.broker import Outcome, Unknown, VenueOrder
+from brokergate.ports.broker import Failed, FindResult, Outcome, Unknown, VenueOrder
 from tests.unit.adapters.paper.hand_clock import settle
 from tests.unit.engine.street import House, Street, living, place, position, request
 
@@ -151,6 +151,32 @@ async def test_silence_that_proves_nothing_freezes_the_instrument_alone() -> Non
             request("r1"),
         )
         assert house.order("a").state is OrderState.REJECTED
+        assert (await house.gateway.place_order(place("d"))).order.state is OrderState.NEW
+
+
+async def test_an_order_of_which_nobody_can_tell_any_more_keeps_its_instrument_and_not_the_account() -> None:
+    """A broker that tells of its present day alone, and an order that was under way when the gateway died days ago: the
+    account is served, the order's instrument waits for a person."""
+    async with living() as house:
+        house.broker.place = lost
+        await house.gateway.place_order(place("a"))
+        house.broker.place = house.broker.works
+
+        async def too_old(order: Order) -> FindResult:
+            return Failed("it is of another day", for_good=True)
+
+        house.broker.find_order = too_old  # type: ignore[method-assign]
+        await house.again(5)
+        assert house.connected()
+        assert house.order("a").uncertain
+        blocked = await house.gateway.place_order(place("b"))
+        assert blocked.order.reject_reason is ErrorReason.INSTRUMENT_FROZEN
+        other = await house.gateway.place_order(place("c", symbol="ETH/USDT"))
+        assert other.order.state is OrderState.NEW
+        never = ResolveOrder(
+            "main", OrderRef(client_order_id="a"), OrderResolution.NEVER_PLACED, None, "", "asked"
+        )
+        await house.gateway.resolve_order(never, request("r1"))
         assert (await house.gateway.place_order(place("d"))).order.state is OrderState.NEW
 
 

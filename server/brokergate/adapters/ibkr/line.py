@@ -44,7 +44,7 @@ FOR_CANCELS = 5
 AWAY_NS = 120 * NS_PER_S
 """How long a connection over which TWS says nothing of it is taken for one of a TWS that is away from its venue."""
 SETTLES_NS = 10 * NS_PER_S
-"""After it is back: until what it had kept back is in its lists."""
+"""After it is back, or was connected to: until all that it has is in its lists."""
 _ENDINGS = frozenset({Means.LOST, Means.RESTORED, Means.RESTORED_ANEW})
 
 
@@ -282,6 +282,11 @@ class Line:
     def settled(self) -> bool:
         """Whether what TWS had kept back while it was away is in its lists by now."""
         return not self.away and self._clock.monotonic_ns() - self._restored_ns >= SETTLES_NS
+
+    @property
+    def steady(self) -> bool:
+        """Whether TWS has had the time since it was connected to, to show all that it has."""
+        return self._clock.monotonic_ns() - self._opened_ns >= SETTLES_NS
 
     def take_id(self) -> int:
         """An id for a request or an order: TWS tells errors of both by it, so that no two have the same."""

@@ -16,11 +16,13 @@ from brokergate.adapters.ibkr.times import midnight_ns, time_ns, wire_time
 from brokergate.adapters.ibkr.values import WireError
 from brokergate.domain.errors import BrokerError, ErrorReason, RecoverableError
 from brokergate.domain.money import ZERO, add, multiply, subtract
-from brokergate.domain.orders import Order, OrderState, Side
+from brokergate.domain.orders import Order, OrderOrigin, OrderState, Side, TimeInForce
 from brokergate.ports.broker import Absent, Failed, FillPage, FindResult, Found, VenueOrder
 from brokergate.ports.clock import Clock
 from brokergate.resilience.lanes import Lane
 
+_OF_A_DAY = frozenset(TimeInForce) - {TimeInForce.GTC, TimeInForce.GTD, TimeInForce.UNSPECIFIED}
+"""Times in force that no order outlives its session with."""
 RAN_OUT = ("end of day", "expire")
 """What TWS's words have of an order that ran out. In another language it is told as cancelled, which it is as well."""
 
@@ -53,8 +55,46 @@ class Lookups:
         if not self._line.settled:
             return Failed("TWS is away from its venue, or was just now, and does not show what it keeps back")
         if order.create_time_ns < midnight_ns(self._clock.now_ns(), self._zone):
-            return Failed("TWS tells of the present day alone, and the order is older")
+            return self._of_another_day(order)
         return Absent()
+
+    def _of_another_day(self, order: Order) -> FindResult:
+        """An order of before that works no more, at a TWS that tells of the present day alone how one ended. One that
+        TWS never showed may have filled then: that nobody can tell. One that had its time is over, and what it filled
+        the position tells; one that should work is missing."""
+        if order.state is OrderState.PENDING_NEW:
+            return Failed(
+                "TWS tells of the present day alone, and the order is older; look for it in IB's statements, and say "
+                "by ResolveOrder what became of it",
+                for_good=True,
+            )
+        until_ns = order.spec.expire_time_ns
+        ran_out = order.spec.time_in_force in _OF_A_DAY or (
+            until_ns is not None and until_ns <= self._clock.now_ns()
+        )
+        if not ran_out and order.origin is not OrderOrigin.EXTERNAL:
+            return Absent()
+        if not self._line.steady:
+            return Failed("TWS was only just connected to, and may not show all that works")
+        return Found(self._over(order))
+
+    def _over(self, order: Order) -> VenueOrder:
+        """An order whose time is over, as far as it is known here."""
+        return VenueOrder(
+            client_order_id=order.client_order_id,
+            broker_order_id=order.broker_order_id,
+            symbol=order.spec.symbol,
+            side=order.spec.side,
+            type=order.spec.type,
+            quantity=order.quantity,
+            cum_quantity=order.cum_quantity,
+            state=OrderState.EXPIRED,
+            update_time_ns=self._clock.now_ns(),
+            limit_price=order.spec.limit_price,
+            stop_price=order.spec.stop_price,
+            time_in_force=order.spec.time_in_force,
+            message="TWS works it no more, and tells nothing of the day that it was of",
+        )
 
     async def shown(self, perm_id: int) -> VenueOrder | None:
         """An order by TWS's own number, working or ended; None where neither list has it. Raises a `BrokerError`."""

@@ -27,7 +27,7 @@ from brokergate.ports.broker import (
     Report,
     RestoredState,
 )
-from brokergate.ports.clock import SystemClock
+from brokergate.ports.clock import Clock, SystemClock
 from brokergate.resilience.metrics import BrokerMetrics
 from tests.emulators.client import Emulator
 from tests.unit.adapters.ibkr.shapes import spec
@@ -56,11 +56,32 @@ def restored(orders: Sequence[Order] = ()) -> RestoredState:
     return RestoredState(open_orders=orders, positions=(), balances=(), fills=0, orders=0)
 
 
+class LaterClock:
+    """A clock by which it may be later than it is."""
+
+    later_ns = 0
+
+    def __init__(self) -> None:
+        self._true = SystemClock()
+
+    def now_ns(self) -> int:
+        """The true time and so much more."""
+        return self._true.now_ns() + self.later_ns
+
+    def monotonic_ns(self) -> int:
+        """Likewise."""
+        return self._true.monotonic_ns() + self.later_ns
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleeps for as long as it says."""
+        await self._true.sleep(seconds)
+
+
 class House:
     """What accounts of one process share."""
 
-    def __init__(self) -> None:
-        self.clock = SystemClock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
         self.connections = ConnectionManager(self.clock)
         self.log: list[tuple[str, dict[str, object]]] = []
 

@@ -13,7 +13,15 @@ import pytest
 from brokergate.domain.errors import ErrorReason
 from brokergate.domain.events import OrderEventType
 from brokergate.domain.fills import FillKind, Money
-from brokergate.domain.orders import Order, OrderState, OrderType, ProtectiveLeg, Side, TimeInForce
+from brokergate.domain.orders import (
+    Order,
+    OrderOrigin,
+    OrderState,
+    OrderType,
+    ProtectiveLeg,
+    Side,
+    TimeInForce,
+)
 from brokergate.ports.broker import (
     Absent,
     Accepted,
@@ -27,7 +35,7 @@ from brokergate.ports.broker import (
     Unknown,
 )
 from tests.emulators.client import Emulator
-from tests.unit.adapters.ibkr.house import FIRST, Account, emulator, sent
+from tests.unit.adapters.ibkr.house import FIRST, Account, House, LaterClock, emulator, sent
 from tests.unit.adapters.ibkr.shapes import spec
 
 D = Decimal
@@ -187,7 +195,30 @@ async def test_while_tws_is_away_nothing_is_sent_and_absence_is_not_proven(
 
 async def test_of_an_order_of_another_day_absence_is_not_proven(account: Account) -> None:
     old = replace(account.order(), create_time_ns=account.house.clock.now_ns() - 26 * 3600 * 10**9)
-    assert isinstance(await account.broker.find_order(old), Failed)
+    found = await account.broker.find_order(old)
+    assert isinstance(found, Failed)
+    assert found.for_good
+
+
+async def test_an_order_of_another_day_that_works_no_more_has_run_out_or_is_missed(venue: Emulator) -> None:
+    """The gateway was away while the day ended, and TWS has forgotten what ended with it."""
+    clock = LaterClock()
+    account = Account(venue.port, house=House(clock))
+    async with account:
+        yesterday_ns = clock.now_ns() - 26 * 3600 * 10**9
+        day = replace(
+            account.order(), state=OrderState.NEW, broker_order_id="77", create_time_ns=yesterday_ns
+        )
+        lasting = replace(day, spec=spec(limit_price=D(90), time_in_force=TimeInForce.GTC))
+        assert isinstance(await account.broker.find_order(day), Failed)
+        clock.later_ns = 60 * 10**9
+        found = await account.broker.find_order(day)
+        assert isinstance(found, Found)
+        assert (found.order.state, found.order.cum_quantity) == (OrderState.EXPIRED, 0)
+        assert isinstance(await account.broker.find_order(lasting), Absent)
+        assert isinstance(
+            await account.broker.find_order(replace(lasting, origin=OrderOrigin.EXTERNAL)), Found
+        )
 
 
 @pytest.mark.parametrize(
