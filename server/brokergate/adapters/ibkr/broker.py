@@ -84,10 +84,12 @@ class InteractiveBrokersBroker(AbstractBroker):
         self._desk.load(state.open_orders)
         try:
             await self._line.join(self._desk)
-            self._desk.account = accounts.chosen(
+            account = accounts.chosen(
                 self._settings.account, self._line.accounts, self.environment, self._context.account_id
             )
             await self._listing.load()
+            # Before, it takes nothing: a fill has its symbol and its price from the listing.
+            self._desk.account = account
             # The desk learns from it which orders there are, now that it knows whose it is.
             await self._line.ask.open_orders()
         except BaseException as error:

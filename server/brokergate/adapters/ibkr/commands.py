@@ -218,17 +218,19 @@ class Commands:
         known = await self._known(order)
         if not isinstance(known, Known):
             return known
-        if known.shown is not None and command.quantity <= known.shown.filled:
-            return Rejected(ErrorReason.REPLACE_BELOW_FILLED, f"{known.shown.filled} is filled already")
-        if known.changing is not None:
-            return Rejected(ErrorReason.REPLACE_PENDING, "another change of the order is under way")
         listed = self._contracts.get(spec.symbol)
         assert listed is not None
         try:
-            wanted = _relinked(
-                self._written(changed(order, spec=spec, quantity=command.quantity), listed), known
-            )
+            wanted = self._written(changed(order, spec=spec, quantity=command.quantity), listed)
             await self._turn(Lane.NEW, "a change of an order")
+            # Meanwhile it may have filled, or ended: its id is then nobody's, or another's.
+            if not self._desk.works(known):
+                return await self._missing(order)
+            if known.shown is not None and command.quantity <= known.shown.filled:
+                return Rejected(ErrorReason.REPLACE_BELOW_FILLED, f"{known.shown.filled} is filled already")
+            if known.changing is not None:
+                return Rejected(ErrorReason.REPLACE_PENDING, "another change of the order is under way")
+            wanted = _relinked(wanted, known)
             waiting: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
             self._line.place(known.order_id, listed.contract, wanted)
         except ValueError as error:
@@ -259,6 +261,12 @@ class Commands:
             known = self._desk.find(order)
         if known is None:
             return await self._missing(order)
+        if not known.order_id:
+            return Rejected(
+                ErrorReason.UNSUPPORTED,
+                "the order was placed in TWS itself, which lets no program change it; cancel it there, or all orders "
+                "at once",
+            )
         if known.client_id != self._line.settings.client_id:
             return Rejected(
                 ErrorReason.UNSUPPORTED,
@@ -285,13 +293,18 @@ class Commands:
         if not isinstance(known, Known):
             return known
         answer = await self._cancel(known, lane)
+        if answer is None:
+            return await self._missing(order)
         if not isinstance(answer, Meaning):
             return answer
         return _refused(answer) if answer.means is Means.KEPT else await self._looked_at(order, answer)
 
-    async def _cancel(self, known: Known, lane: Lane) -> Outcome | Meaning:
+    async def _cancel(self, known: Known, lane: Lane) -> Outcome | Meaning | None:
+        """None where it ended while the cancel waited for its turn, and nothing was sent."""
         try:
             await self._line.turn(lane, "a cancel")
+            if not self._desk.works(known):
+                return None
             self._line.send("cancelOrder", known.order_id)
         except (NotSent, RateLimitError) as error:
             return self._not_sent(error)
@@ -317,7 +330,7 @@ class Commands:
         lane = Lane.CANCEL_EMERGENCY
         known = [self._desk.find(order) for order in orders]
         own = self._line.settings.client_id
-        foreign = any(each is not None and each.client_id != own for each in known)
+        foreign = any(each is not None and (each.client_id != own or not each.order_id) for each in known)
         working: frozenset[str] = frozenset()
         if len(orders) >= MANY or foreign:
             working = await self._cancel_everything(orders, lane)

@@ -115,9 +115,22 @@ class Desk:
             return found
         return self._by_name.get(order.client_order_id)
 
+    def works(self, known: Known) -> bool:
+        """Whether it is one that this connection has, and has not ended: what was found before a wait may not be."""
+        return not known.ended and self._by_id.get((known.client_id, known.order_id)) is known
+
+    def _told_of(self, client_id: int, order_id: int, perm_id: int) -> Known | None:
+        """The order that a message is about: by TWS's own number, and by a client's id only where the number is not
+        known yet. Ids come again, and orders of TWS's own windows have none."""
+        if perm_id and (found := self._by_perm.get(perm_id)) is not None:
+            return found
+        found = self._by_id.get((client_id, order_id))
+        return found if found is not None and (not perm_id or not found.perm_id) else None
+
     def _add(self, client_id: int, order_id: int, client_order_id: str) -> Known:
         known = Known(client_id, order_id, client_order_id)
-        self._by_id[client_id, order_id] = known
+        if order_id:
+            self._by_id[client_id, order_id] = known
         if client_order_id:
             self._by_name[client_order_id] = known
         return known
@@ -150,7 +163,7 @@ class Desk:
         order = shown.order
         if order.account != self.account:
             return
-        known = self._by_id.get((order.client_id, order.order_id)) or self._by_perm.get(order.perm_id)
+        known = self._told_of(order.client_id, order.order_id, order.perm_id)
         if known is None:
             if state(shown.status, shown.filled) in ENDED:
                 return
@@ -187,7 +200,7 @@ class Desk:
         known.told = order
 
     def _status(self, frame: frames.StatusShown) -> None:
-        known = self._by_id.get((frame.client_id, frame.order_id)) or self._by_perm.get(frame.perm_id)
+        known = self._told_of(frame.client_id, frame.order_id, frame.perm_id)
         if known is None:
             return
         self._number(known, frame.perm_id)
@@ -278,7 +291,8 @@ class Desk:
             group = known.shown.order.oca_group
             own = known.client_id == self._client_id and known.order_id > 0
             self._remember_end(*([known.order_id] if own else []), *([group] if group else []))
-        self._by_id.pop((known.client_id, known.order_id), None)
+        if self._by_id.get((known.client_id, known.order_id)) is known:
+            del self._by_id[known.client_id, known.order_id]
         self._by_perm.pop(known.perm_id, None)
         if self._by_name.get(known.client_order_id) is known:
             del self._by_name[known.client_order_id]
@@ -304,8 +318,8 @@ class Desk:
     def _execution(self, shown: frames.ExecutionShown) -> None:
         if shown.account != self.account:
             return
-        known = self._by_id.get((shown.client_id, shown.order_id))
-        if known is not None and known.perm_id in (0, shown.perm_id):
+        known = self._told_of(shown.client_id, shown.order_id, shown.perm_id)
+        if known is not None:
             self._number(known, shown.perm_id)
             if not known.acknowledged:
                 known.acknowledged = True

@@ -16,7 +16,7 @@ from brokergate.adapters.ibkr.times import midnight_ns, time_ns, wire_time
 from brokergate.adapters.ibkr.values import WireError
 from brokergate.domain.errors import BrokerError, ErrorReason, RecoverableError
 from brokergate.domain.money import ZERO, add, multiply, subtract
-from brokergate.domain.orders import Order, OrderOrigin, OrderState, Side, TimeInForce
+from brokergate.domain.orders import ENDED, Order, OrderOrigin, OrderState, Side, TimeInForce
 from brokergate.ports.broker import Absent, Failed, FillPage, FindResult, Found, VenueOrder
 from brokergate.ports.clock import Clock
 from brokergate.resilience.lanes import Lane
@@ -142,9 +142,11 @@ class Lookups:
     async def open_orders(self, lane: Lane = Lane.QUERY) -> Sequence[VenueOrder]:
         """Everything that works for the account, whoever placed it. Raises a `BrokerError`."""
         try:
-            return [self._view(shown, self._state(shown)) for shown in await self._working(lane)]
+            told = [self._view(shown, self._state(shown)) for shown in await self._working(lane)]
         except WireError as error:
             raise RecoverableError(f"TWS shows an order that cannot be read: {error}") from None
+        # What ends while TWS is asked is told beside its answer.
+        return [order for order in told if order.state not in ENDED]
 
     def set_aside(self, shown: Sequence[VenueOrder]) -> Mapping[str, Decimal]:
         """What open purchases come to, by currency."""

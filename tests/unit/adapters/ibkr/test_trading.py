@@ -35,7 +35,7 @@ from brokergate.ports.broker import (
     Unknown,
 )
 from tests.emulators.client import Emulator
-from tests.unit.adapters.ibkr.house import FIRST, Account, House, LaterClock, emulator, sent
+from tests.unit.adapters.ibkr.house import FIRST, Account, House, LaterClock, emulator, restored, sent
 from tests.unit.adapters.ibkr.shapes import spec
 
 D = Decimal
@@ -500,3 +500,91 @@ async def test_it_runs_on_a_loop_that_the_policy_does_not_know(venue: Emulator) 
             return runner.run(trade())
 
     assert isinstance(await asyncio.to_thread(run), Accepted)
+
+
+async def test_what_fills_while_the_instruments_are_looked_up_is_told_once_and_by_its_symbol(
+    venue: Emulator,
+) -> None:
+    """A fill that is heard before it is known what its contract is called would be another one, by another name and
+    price, when the list tells it again."""
+    names: dict[str, object] = {"instruments": None, "contracts": {"APPLE": {"con_id": 265598}}}
+    async with Account(venue.port, **names) as before:  # type: ignore[arg-type]
+        placed, outcome = await before.place(symbol="APPLE")
+        assert isinstance(outcome, Accepted)
+    await venue.fault("arrives_late", on="instruments", seconds=0.5, how="hang")
+    account = Account(venue.port, state=restored([placed]), **names)  # type: ignore[arg-type]
+    connecting = asyncio.create_task(account.connect())
+    while len(await sent(venue, "instruments")) < 2:
+        pass
+    await venue.trade("AAPL", D(89), D(50), "sell")
+    await connecting
+    try:
+        page = await account.broker.list_fills("")
+        told = [*account.fills().values(), *page.fills]
+        assert {(fill.symbol, fill.execution_id) for fill in told} == {("APPLE", page.fills[0].execution_id)}
+    finally:
+        await account.close()
+        await account.house.connections.close()
+
+
+async def test_orders_of_tws_own_windows_are_told_apart(venue: Emulator, account: Account) -> None:
+    """They have no id but their number: one is not what became of the other."""
+    for quantity in (3, 4):
+        await venue.add_order("AAPL", "buy", quantity, "80", account=FIRST, client_order_id=f"by hand {quantity}")
+    for _ in range(2):
+        assert [order.quantity for order in await account.broker.list_open_orders()] == [D(3), D(4)]
+    await account.place()
+    await account.until(lambda: account.of(OrderEventType.ACKNOWLEDGED))
+    assert not account.of(OrderEventType.REPLACED, "")
+
+
+async def test_an_order_of_tws_own_windows_is_neither_changed_nor_placed_once_more(venue: Emulator) -> None:
+    """Client 0 is told of them with its own client id and no order id: a change would be a new order."""
+    async with Account(venue.port, client_id=0) as account:
+        await venue.add_order("AAPL", "buy", 3, "80", account=FIRST)
+        (shown,) = await account.broker.list_open_orders()
+        by_hand = replace(
+            account.order(""), broker_order_id=shown.broker_order_id, state=OrderState.NEW, quantity=D(3)
+        )
+        changing = await account.broker.replace_order(change(by_hand, 3, "81"))
+        cancelling = await account.broker.cancel_order(by_hand)
+        assert isinstance(changing, Rejected)
+        assert isinstance(cancelling, Rejected)
+        assert (changing.reason, cancelling.reason) == (ErrorReason.UNSUPPORTED,) * 2
+        assert await sent(venue, "place") == await sent(venue, "cancel") == []
+        assert len(await venue.orders()) == 1
+
+
+@pytest.mark.parametrize("command", ["change", "cancel"])
+async def test_a_command_that_waited_for_its_turn_is_not_sent_for_an_order_that_ended_meanwhile(
+    venue: Emulator, command: str
+) -> None:
+    """Trap 11: what was right when it was asked for may be another order's when it is sent."""
+    async with Account(venue.port, messages_per_second=5, request_timeout_ms=5_000) as account:
+        placed, _ = await account.place()
+        busy = [asyncio.create_task(account.broker.list_open_orders()) for _ in range(1)]
+        doing = asyncio.create_task(
+            account.broker.replace_order(change(placed, 12, "91"))
+            if command == "change"
+            else account.broker.cancel_order(placed)
+        )
+        await asyncio.sleep(0)
+        await venue.trade("AAPL", D(89), D(50), "sell")
+        outcome = await doing
+        await asyncio.gather(*busy, return_exceptions=True)
+        assert isinstance(outcome, Rejected)
+        assert outcome.reason is ErrorReason.ORDER_ENDED
+        assert await sent(venue, "replace") == await sent(venue, "cancel") == []
+        assert len(await sent(venue, "place")) == 1
+
+
+async def test_an_order_that_ends_while_tws_is_asked_what_works_is_not_listed(
+    venue: Emulator, account: Account
+) -> None:
+    await account.place()
+    await venue.fault("arrives_late", on="open_orders", seconds=0.4, how="hang")
+    asking = asyncio.create_task(account.broker.list_open_orders())
+    while (await venue.injected()).get("arrives_late") is None:
+        pass
+    await venue.trade("AAPL", D(89), D(50), "sell")
+    assert await asking == []
