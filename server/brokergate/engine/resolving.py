@@ -310,7 +310,10 @@ class Resolver:
         wait_s = FIRST_WAIT_S
         while not await self.once():
             uncertain = self._account.tracker.uncertain
-            if all(self._disputed(order) or name in self._account.beyond_proof for name, order in uncertain.items()):
+            if all(
+                self._disputed(order) or name in self._account.beyond_proof
+                for name, order in uncertain.items()
+            ):
                 return
             await self._account.clock.sleep(wait_s)
             wait_s = min(2 * wait_s, LAST_WAIT_S)

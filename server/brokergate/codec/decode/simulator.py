@@ -352,7 +352,11 @@ def _quote(out: Violations, path: str, quote: market_data_pb2.Quote, receive_tim
 def _present(out: Violations, path: str, datum: market_data_pb2.Quote | market_data_pb2.Trade) -> None:
     """What is said not to be traded by would be traded by."""
     if datum.delayed:
-        out.add(f"{path}.delayed", "would be traded by as if it were of the present; leave it out if that is meant", "true")
+        out.add(
+            f"{path}.delayed",
+            "would be traded by as if it were of the present; leave it out if that is meant",
+            "true",
+        )
 
 
 def _trade(out: Violations, path: str, trade: market_data_pb2.Trade, receive_time_ns: int) -> TradeView:

@@ -530,7 +530,9 @@ async def test_what_fills_while_the_instruments_are_looked_up_is_told_once_and_b
 async def test_orders_of_tws_own_windows_are_told_apart(venue: Emulator, account: Account) -> None:
     """They have no id but their number: one is not what became of the other."""
     for quantity in (3, 4):
-        await venue.add_order("AAPL", "buy", quantity, "80", account=FIRST, client_order_id=f"by hand {quantity}")
+        await venue.add_order(
+            "AAPL", "buy", quantity, "80", account=FIRST, client_order_id=f"by hand {quantity}"
+        )
     for _ in range(2):
         assert [order.quantity for order in await account.broker.list_open_orders()] == [D(3), D(4)]
     await account.place()
