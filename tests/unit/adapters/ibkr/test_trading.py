@@ -214,7 +214,7 @@ async def test_an_order_of_another_day_that_works_no_more_has_run_out_or_is_miss
         clock.later_ns = 60 * 10**9
         found = await account.broker.find_order(day)
         assert isinstance(found, Found)
-        assert (found.order.state, found.order.cum_quantity) == (OrderState.EXPIRED, 0)
+        assert (found.order.state, found.order.cum_quantity) == (OrderState.EXPIRED, D(0))
         assert isinstance(await account.broker.find_order(lasting), Absent)
         assert isinstance(
             await account.broker.find_order(replace(lasting, origin=OrderOrigin.EXTERNAL)), Found
