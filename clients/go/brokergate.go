@@ -187,6 +187,10 @@ func Connect(address string, options ...Option) (*Client, error) {
 	} else {
 		dial = append(dial, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	}
+	if isLoopback(address) {
+		// A proxy that the environment names would be another machine, and get the token.
+		dial = append(dial, grpc.WithNoProxy())
+	}
 	if set.token != nil {
 		if set.tls == nil && !set.plaintextToken && !isLoopback(address) {
 			return nil, refused("token", fmt.Sprintf("does not go to %s over plaintext, where everybody on the way can read "+
@@ -220,17 +224,18 @@ func (client *Client) Close() error {
 	return client.conn.Close()
 }
 
+// One host and a port: `dns://` may name first who is asked for the name, and that is not where the call goes.
+var oneHost = regexp.MustCompile(`\A(?:(?:dns|passthrough|ipv4|ipv6):)?/*(?:\[([^\]]*)\]|([^:/]*))(?::[\w-]+)?\z`)
+
 func isLoopback(address string) bool {
 	if strings.HasPrefix(address, "unix:") || strings.HasPrefix(address, "unix-abstract:") {
 		return true
 	}
-	for _, scheme := range []string{"dns:", "passthrough:", "ipv4:", "ipv6:"} {
-		address = strings.TrimLeft(strings.TrimPrefix(address, scheme), "/")
+	found := oneHost.FindStringSubmatch(address)
+	if found == nil {
+		return false
 	}
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = strings.Trim(address, "[]")
-	}
+	host := found[1] + found[2]
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

@@ -18,6 +18,13 @@ STEP_TIMEOUT_S = 60.0
 """No step takes this long: the longest deadline of a scenario is well below it."""
 
 
+# Of an environment that sends everything to a proxy, which nobody answers at: what is on this machine needs none, and a
+# token on its way to it is no proxy's business.
+PROXY = dict.fromkeys(
+    ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
+) | dict.fromkeys(("no_proxy", "no_grpc_proxy", "NO_PROXY"), "")
+
+
 class RunnerProcess:
     """The runner of a language; `with` ends it. What it writes to stderr is in `log`."""
 
@@ -31,7 +38,7 @@ class RunnerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env=environment(),
+            env=environment(PROXY),
             text=True,
             encoding="utf-8",
         )

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <ostream>
 #include <random>
+#include <regex>
 #include <sstream>
 
 #include <grpcpp/generic/generic_stub.h>
@@ -26,18 +27,13 @@ constexpr int kLargestAnswer = 16 * 1024 * 1024;
 constexpr milliseconds kShortestSpan{100}, kLongestSpan{2000};
 
 /// Whether what goes to `address` stays on this machine.
-bool is_loopback(std::string address) {
+bool is_loopback(const std::string& address) {
   if (address.starts_with("unix:") || address.starts_with("unix-abstract:")) return true;
-  for (const std::string scheme : {"dns:", "ipv4:", "ipv6:"}) {
-    if (address.starts_with(scheme)) address.erase(0, scheme.size());
-  }
-  address.erase(0, address.find_first_not_of('/'));
-  std::string host;
-  if (address.starts_with("[")) {
-    host = address.substr(1, address.find(']') - 1);
-  } else {
-    host = address.substr(0, address.find(':'));
-  }
+  // One host and a port: `ipv4:` may hold a list, and `dns://` names first who is asked for the name.
+  static const std::regex one_host(R"((?:(?:dns|ipv4|ipv6):)?/*(?:\[([^\]]*)\]|([^:/,]*))(?::[\w-]+)?)");
+  std::smatch found;
+  if (!std::regex_match(address, found, one_host)) return false;
+  std::string host = found[1].matched ? found[1] : found[2];
   std::transform(host.begin(), host.end(), host.begin(), [](unsigned char c) { return std::tolower(c); });
   in_addr v4{};
   in6_addr v6{};
@@ -96,6 +92,8 @@ Connection::Connection(const std::string& address, const Options& options)
   arguments.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
   // Two clients in one process do not share a connection, and so not its fate.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  // gRPC would go by way of the proxy that the environment names, and the token with it.
+  if (is_loopback(address)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kLargestAnswer);
   arguments.SetUserAgentPrefix(options.client_name);
   if (options.tls && !options.tls->server_name.empty()) arguments.SetSslTargetNameOverride(options.tls->server_name);

@@ -92,6 +92,9 @@ def is_loopback(address: str) -> bool:
 def open_channel(address: str, tls: Tls | None, client_name: str) -> grpc.aio.Channel:
     """A channel to `address`, which connects when it is first used; `client_name` begins its `user-agent`."""
     options: tuple[tuple[str, int | str], ...] = (*OPTIONS, ("grpc.primary_user_agent", client_name))
+    if is_loopback(address):
+        # gRPC would go by way of the proxy that the environment names, and the token with it.
+        options = (*options, ("grpc.enable_http_proxy", 0))
     if tls is None:
         return grpc.aio.insecure_channel(address, options)
     if tls.server_name is not None:

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, time::Duration};
 
+use http::uri::Authority;
 use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity},
@@ -156,10 +157,9 @@ fn is_loopback(address: &str) -> bool {
     if address.starts_with("unix:") {
         return true;
     }
-    let host = match address.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((host, _)) => host,
-        None => address.rsplit_once(':').map_or(address, |(host, _)| host),
-    };
+    // As it will be read to connect: of `localhost:1@elsewhere` the host is elsewhere.
+    let Ok(authority) = address.parse::<Authority>() else { return false };
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
     host.parse::<IpAddr>().map_or_else(|_| host.eq_ignore_ascii_case("localhost"), |ip| ip.is_loopback())
 }
 
@@ -172,7 +172,9 @@ mod tests {
         for address in ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "LocalHost:1", "unix:/run/x"] {
             assert!(is_loopback(address), "{address}");
         }
-        for address in ["10.0.0.1:1", "[::2]:1", "localhost.example:1", "127.0.0.1.example:1", "gateway:1"] {
+        for address in
+            ["10.0.0.1:1", "[::2]:1", "localhost.example:1", "localhost:1@gateway", "[::1]@gateway:1", "gateway:1"]
+        {
             assert!(!is_loopback(address), "{address}");
         }
     }

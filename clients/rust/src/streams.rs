@@ -5,7 +5,9 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    fmt,
     ops::Deref,
+    pin::Pin,
     time::Duration,
 };
 
@@ -302,11 +304,33 @@ struct Resuming<R> {
     pages: State,
 }
 
-#[derive(Debug)]
 enum Connection {
     None,
-    Paused { until: Instant },
-    Open { answers: Box<tonic::Streaming<StreamEventsResponse>>, silent_at: Instant },
+    Paused {
+        until: Instant,
+    },
+    /// Kept over one that stops waiting: else who asks again every few milliseconds would never be connected.
+    Opening {
+        call: Pin<Box<dyn Future<Output = Result<Answers>> + Send>>,
+        silent_at: Instant,
+    },
+    Open {
+        answers: Box<Answers>,
+        silent_at: Instant,
+    },
+}
+
+type Answers = tonic::Streaming<StreamEventsResponse>;
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str(match self {
+            Self::None => "None",
+            Self::Paused { .. } => "Paused",
+            Self::Opening { .. } => "Opening",
+            Self::Open { .. } => "Open",
+        })
+    }
 }
 
 impl<R: StreamRequest> Resuming<R> {
@@ -386,17 +410,17 @@ impl<R: StreamRequest> Resuming<R> {
             let mut request = self.request.clone();
             let start = if self.cursor.is_empty() { self.start.clone() } else { Start::After(self.cursor.clone()) };
             request.begin(&start, self.heartbeat);
-            let silent_at = Instant::now() + OPEN_TIMEOUT;
-            let opening = self.caller.streaming(R::PATH, tokio_stream::once(request));
-            let answers = timeout_at(silent_at, opening).await.map_err(|_| silence())??;
-            self.connection = Connection::Open { answers: Box::new(answers), silent_at };
+            let caller = self.caller.clone();
+            let call = Box::pin(async move { caller.streaming(R::PATH, tokio_stream::once(request)).await });
+            self.connection = Connection::Opening { call, silent_at: Instant::now() + OPEN_TIMEOUT };
+        }
+        if let Connection::Opening { call, silent_at } = &mut self.connection {
+            be_patient(silent_at, self.heartbeat);
+            let answers = Box::new(timeout_at(*silent_at, call).await.map_err(|_| silence())??);
+            self.connection = Connection::Open { answers, silent_at: *silent_at };
         }
         let Connection::Open { answers, silent_at } = &mut self.connection else { return Err(silence()) };
-        let now = Instant::now();
-        if now > *silent_at {
-            // Nobody was waiting when it passed: what has come meanwhile counts, and a peer that lives speaks soon.
-            *silent_at = now + self.heartbeat;
-        }
+        be_patient(silent_at, self.heartbeat);
         let answer = timeout_at(*silent_at, answers.message()).await.map_err(|_| silence())??;
         *silent_at = Instant::now() + self.heartbeat * MISSED_HEARTBEATS;
         answer.ok_or_else(|| Error::new(Code::Unavailable, "the gateway ended the stream"))
@@ -461,6 +485,14 @@ impl<R: StreamRequest> Resuming<R> {
             ErrorReason::SlowConsumer => true,
             _ => invites_repeat(error),
         }
+    }
+}
+
+/// Nobody was waiting when it passed: what has come meanwhile counts, and a peer that lives speaks soon.
+fn be_patient(silent_at: &mut Instant, heartbeat: Duration) {
+    let now = Instant::now();
+    if now > *silent_at {
+        *silent_at = now + heartbeat;
     }
 }
 

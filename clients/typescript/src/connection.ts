@@ -71,6 +71,8 @@ export function openChannel(address: string, options: ConnectOptions): Client {
     "grpc.max_receive_message_length": MAX_RECEIVE_BYTES,
     // Two clients in one process do not share a connection, and so not its fate.
     "grpc.use_local_subchannel_pool": 1,
+    // gRPC would go by way of the proxy that the environment names, and the token with it.
+    ...(isLoopback(address) ? { "grpc.enable_http_proxy": 0 } : {}),
     ...(tls?.serverName === undefined
       ? {}
       : { "grpc.ssl_target_name_override": tls.serverName, "grpc.default_authority": tls.serverName }),

@@ -160,7 +160,8 @@ public abstract class ResumingStream<T> implements AutoCloseable {
                 } else if (now - end >= 0) {
                     return null;
                 }
-            } else if (signal.connection != connections) {
+            } else if (signal.connection != connections || call == null) {
+                // Of a connection that was left: what comes after a StreamClosing, or after its silence was noticed.
                 continue;
             } else if (signal.said == null) {
                 lost(signal.end == null ? unavailable("the gateway ended the stream") : GatewayException.of(signal.end));

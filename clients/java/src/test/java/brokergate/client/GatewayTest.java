@@ -456,6 +456,24 @@ class GatewayTest {
     }
 
     @Test
+    void whatComesAfterTheGatewayClosedAStreamIsNotHeard() throws Exception {
+        Fake fake = new Fake();
+        int connections = 20;
+        for (int number = 1; number <= connections; number++) {
+            StreamFillsResponse closing =
+                    StreamFillsResponse.newBuilder()
+                            .setCursor("closed " + number)
+                            .setClosing(StreamClosing.newBuilder().setReason(ErrorReason.ERROR_REASON_SHUTTING_DOWN))
+                            .build();
+            fake.streams.add(Stream.stays(opening(1), batch(number), closing, batch(100 + number)));
+        }
+        ResumingStream<Fill> fills = connected(serving(fake)).fills(From.after("kept", "a"));
+        for (int number = 1; number <= connections; number++) {
+            assertEquals("e" + number, fills.next().eventId());
+        }
+    }
+
+    @Test
     void theCursorOfSeveralAccountsIsThatOfTheMessageBefore() throws Exception {
         Fake fake = new Fake();
         fake.streams.add(Stream.stays(opening(1), batch(1, 2), batch(3, 4)));
