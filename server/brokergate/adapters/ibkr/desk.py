@@ -324,7 +324,8 @@ class Desk:
             if not known.acknowledged:
                 known.acknowledged = True
                 known.settle(known.placing, None)
-        self.outbox.add((self.executions.told(shown),))
+        if (fill := self.executions.told(shown)) is not None:
+            self.outbox.add((fill,))
 
     # What is refused
 

@@ -55,10 +55,14 @@ class Executions:
         """Those of which the fees are not known yet."""
         self._paid: dict[str, tuple[Money, ...]] = {}
         """What those cost that TWS still tells."""
+        self._before: frozenset[str] = frozenset()
+        """Digests of those that were there before the account, as far as TWS still tells them."""
 
-    def told(self, shown: ExecutionShown) -> FillReport:
-        """One execution as it happened."""
+    def told(self, shown: ExecutionShown) -> FillReport | None:
+        """One execution as it happened; None for the correction of one that is not the gateway's to tell."""
         self._number(shown.execution_id)
+        if self._was_before(shown.execution_id):
+            return None
         fill = self._report(shown, FillOrigin.LIVE)
         if not fill.fees_final:
             self._fills[fill.execution_id] = fill
@@ -89,20 +93,25 @@ class Executions:
         digests = {each.execution_id: _digest(each.execution_id) for each in shown}
         self._forget(digests)
         fills = []
+        # A correction that was told when what it corrects was not stands for itself: told after it, that would count
+        # beside it.
+        overtaken = {before for each in shown for before in corrected(each.execution_id)}
+        self._before = mark.before
         for each in sorted(shown, key=lambda execution: (execution.time_ns, execution.execution_id)):
             number = self._number(each.execution_id)
-            if digests[each.execution_id] in mark.before:
+            if self._was_before(each.execution_id):
                 continue
             # One whose fees were not known when it was told is told again, now that they are.
             late = each.execution_id in self._fills and each.execution_id in self._paid
-            if number > known or late:
+            if late or (number > known and each.execution_id not in overtaken):
                 fill = self._report(each, FillOrigin.BACKFILL)
                 if fill.fees_final:
                     self._fills.pop(each.execution_id, None)
                 else:
                     self._fills[each.execution_id] = fill
                 fills.append(fill)
-        before = mark.before & frozenset(digests.values()) if watermark else frozenset(digests.values())
+        still = frozenset(digests.values()) | {_digest(each) for each in overtaken}
+        before = mark.before & still if watermark else still
         written = f"{self._process}:{self._count}|{','.join(sorted(before))}"
         return FillPage(fills, written, complete=True)
 
@@ -111,6 +120,12 @@ class Executions:
             self._count += 1
             self._numbers[execution_id] = self._count
         return self._numbers[execution_id]
+
+    def _was_before(self, execution_id: str) -> bool:
+        """Whether it, or what it corrects, was there before the account: its position has it."""
+        if not self._before:
+            return False
+        return any(_digest(each) in self._before for each in (execution_id, *corrected(execution_id)))
 
     def _forget(self, told: dict[str, str]) -> None:
         """Drops those that TWS does not tell any more: they are of another day."""

@@ -88,6 +88,7 @@ def test_another_process_tells_all_but_what_was_there_before_the_account() -> No
 def test_one_whose_fees_come_late_is_told_again_with_them() -> None:
     executions = desk()
     live = executions.told(execution(1, request_id=-1))
+    assert live is not None
     assert not live.fees_final
     paid = executions.paid(cost(1))
     assert paid is not None
@@ -99,7 +100,9 @@ def test_one_whose_fees_come_late_is_told_again_with_them() -> None:
 def test_fees_that_were_heard_first_come_with_it() -> None:
     executions = desk()
     executions.paid(cost(1))
-    assert executions.told(execution(1)).fees_final
+    live = executions.told(execution(1))
+    assert live is not None
+    assert live.fees_final
 
 
 def test_fees_that_the_list_brings_are_told_for_what_was_told_without() -> None:
@@ -121,8 +124,38 @@ def test_a_fee_that_is_not_known_is_not_nothing() -> None:
 def test_a_correction_names_what_it_was_told_as_before() -> None:
     third = execution(1, execution_id="0000e0d5.00000001.01.03")
     fill = desk().told(third)
+    assert fill is not None
     assert fill.kind is FillKind.CORRECTION
     assert fill.corrects == ("0000e0d5.00000001.01.02", "0000e0d5.00000001.01.01")
+
+
+def second(number: int) -> ExecutionShown:
+    """The correction of an execution."""
+    return execution(number, execution_id=f"0000e0d5.{number:08x}.01.02", price=D(99))
+
+
+def test_what_was_corrected_before_it_was_told_is_told_as_it_is_now() -> None:
+    """The correction was heard first, and counts for itself: told after it, the first word would count once more."""
+    executions = desk()
+    mark = executions.page("", [], []).watermark
+    live = executions.told(second(1))
+    assert live is not None
+    page = executions.page(mark, [execution(1), second(1)], [])
+    assert [fill.price for fill in page.fills] == [D(99)]
+    anew = desk(2).page(mark, [execution(1), second(1)], [])
+    assert [fill.price for fill in anew.fills] == [D(99)]
+
+
+def test_the_correction_of_what_was_there_before_the_account_is_not_told() -> None:
+    """The account's first position has it; a fill of the whole quantity would count it twice."""
+    executions = desk()
+    mark = executions.page("", [execution(1)], []).watermark
+    page = executions.page(mark, [execution(1), second(1), execution(2)], [])
+    assert ids(page) == [2]
+    assert executions.told(second(1)) is None
+    # Neither where TWS tells of the correction alone, and the process is another one.
+    alone = executions.page(page.watermark, [second(1), execution(2)], [])
+    assert ids(desk(2).page(alone.watermark, [second(1), execution(2)], [])) == [2]
 
 
 @pytest.mark.parametrize("execution_id", ["", "0000e0d5.00000001.01.01", "x", "1.y"])
