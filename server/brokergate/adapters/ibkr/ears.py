@@ -166,8 +166,8 @@ class Ears:
         account: str,
     ) -> None:
         """What a position is worth."""
-        gain = number_or_none(unrealized, "unrealizedPNL")
-        self._hear(frames.MarkShown(account, contract.conId, number(price, "marketPrice"), gain))
+        gain, mark = number_or_none(unrealized, "unrealizedPNL"), number_or_none(price, "marketPrice")
+        self._hear(frames.MarkShown(account, contract.conId, mark, gain))
 
     def accountDownloadEnd(self, account: str) -> None:
         """All that the account has was shown."""

@@ -105,7 +105,7 @@ class MarkShown:
 
     account: str
     con_id: int
-    price: Decimal
+    price: Decimal | None
     unrealized: Decimal | None
 
 

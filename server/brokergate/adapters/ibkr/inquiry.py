@@ -69,9 +69,11 @@ class Inquiry:
         return [frame for frame in told if isinstance(frame, frames.OrderShown)]
 
     async def positions(self) -> list[frames.PositionShown]:
-        """What every account of the login holds. Raises a `BrokerError`."""
+        """What every account of the login holds: of what changes meanwhile, and is told beside the answer, the last
+        word. Raises a `BrokerError`."""
         told = await self._unnumbered(POSITIONS, "positions", "reqPositions")
-        return [frame for frame in told if isinstance(frame, frames.PositionShown)]
+        shown = [frame for frame in told if isinstance(frame, frames.PositionShown)]
+        return list({(frame.account, frame.contract.con_id): frame for frame in shown}.values())
 
     async def current_time(self, timeout_s: float | None = None) -> int:
         """TWS's clock, in seconds. Raises a `BrokerError`."""

@@ -58,7 +58,9 @@ class Ticks:
         return self.data_type == LIVE and not self.cut
 
     def take(self, kind: int, price: Decimal | None, size: Decimal | None) -> News:
-        """Takes a price and its size, or a size."""
+        """Takes a price and its size, or a size; one below zero is none."""
+        if size is not None and size < ZERO:
+            size = None
         if kind >= _FIRST_DELAYED and kind in _DELAYED_KINDS:
             if not self.delayed:
                 self.data_type = DELAYED

@@ -235,3 +235,14 @@ async def test_a_message_that_nobody_asked_for_is_passed_over(venue: Emulator) -
         socket._client.decoder.interpret(["999", "1", "news of some kind"])
         await account.broker.list_open_orders()
         assert account.ended is None
+
+
+async def test_a_position_without_a_price_is_no_message_that_cannot_be_read(venue: Emulator) -> None:
+    """Of what does not trade TWS writes the number that stands for none: the account is not lost for that."""
+    unset = "1.7976931348623157E308"
+    contract = ["265598", "AAPL", "STK", "", "0", "0", "", "NASDAQ", "USD", "AAPL", "NMS"]
+    async with Account(venue.port) as account:
+        socket = account.broker._line.live()
+        socket._client.decoder.interpret(["7", "8", *contract, "1", unset, unset, "90", unset, unset, FIRST])
+        await account.broker.list_open_orders()
+        assert account.ended is None

@@ -122,6 +122,14 @@ def test_what_is_not_there_is_no_price(price: str, size: str | None) -> None:
     assert (ticks.bid, ticks.bid_size) == (None, None)
 
 
+def test_a_size_below_nothing_is_none() -> None:
+    ticks = Ticks()
+    ticks.take(BID, D("99.5"), D(-1))
+    ticks.take(ASK, D("99.6"), D(7))
+    ticks.take(ASK_SIZE, None, D(-1))
+    assert (ticks.bid, ticks.bid_size, ticks.ask, ticks.ask_size) == (D("99.5"), None, D("99.6"), None)
+
+
 def test_the_first_last_price_is_no_trade_and_the_next_are() -> None:
     ticks = Ticks()
     assert ticks.take(LAST, D(100), D(10)) is News.QUOTE

@@ -590,3 +590,18 @@ async def test_an_order_that_ends_while_tws_is_asked_what_works_is_not_listed(
         pass
     await venue.trade("AAPL", D(89), D(50), "sell")
     assert await asking == []
+
+
+async def test_a_position_that_changes_while_tws_is_asked_is_listed_once_and_as_it_is(
+    venue: Emulator, account: Account
+) -> None:
+    """TWS goes on telling positions that change, beside its answer."""
+    await account.market("c1")
+    await account.until(lambda: account.filled("c1"))
+    assert [position.quantity for position in await account.broker.get_positions()] == [D(10)]
+    await venue.fault("arrives_late", on="positions", seconds=0.4, how="hang")
+    asking = asyncio.create_task(account.broker.get_positions())
+    while (await venue.injected()).get("arrives_late") is None:
+        pass
+    await account.market("c2", 5)
+    assert [position.quantity for position in await asking] == [D(15)]
