@@ -6,6 +6,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log"
 	"net"
@@ -17,11 +18,13 @@ import (
 	"strings"
 	"time"
 
+	"connectrpc.com/connect"
 	"connectrpc.com/vanguard"
 	"google.golang.org/genproto/googleapis/api/annotations"
-	_ "google.golang.org/genproto/googleapis/rpc/errdetails" // shows the details of errors in words
+	"google.golang.org/genproto/googleapis/rpc/errdetails" // also shows the details of errors in words
 	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
@@ -59,8 +62,8 @@ func newHandler(settings settings) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	transcoder, err := vanguard.NewTranscoder(services,
-		vanguard.WithRules(restRules()...), vanguard.WithUnknownHandler(page))
+	transcoder, err := vanguard.NewTranscoder(services, vanguard.WithRules(restRules()...),
+		vanguard.WithCodec(newStrictJSON), vanguard.WithUnknownHandler(page))
 	if err != nil {
 		return nil, err
 	}
@@ -73,6 +76,7 @@ func newBackend(settings settings) (http.Handler, error) {
 		return nil, fmt.Errorf("the gateway %s is on another machine: give --ca, so that tokens go there encrypted", settings.gateway)
 	}
 	target := &url.URL{Scheme: "http", Host: settings.gateway}
+	streamsFromClients := clientStreams()
 	transport := &http.Transport{
 		Protocols: new(http.Protocols),
 		// A gateway that has gone without a word is found.
@@ -90,7 +94,12 @@ func newBackend(settings settings) (http.Handler, error) {
 		transport.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	}
 	return &httputil.ReverseProxy{
-		Rewrite:       func(request *httputil.ProxyRequest) { request.SetURL(target) },
+		Rewrite: func(request *httputil.ProxyRequest) {
+			request.SetURL(target)
+			if !streamsFromClients[request.Out.URL.Path] {
+				request.Out.Body = &withMessage{ReadCloser: request.Out.Body}
+			}
+		},
 		Transport:     transport,
 		FlushInterval: -1,
 		ErrorHandler:  unavailable,
@@ -114,14 +123,68 @@ func rootsOf(ca string) (*x509.CertPool, error) {
 	return roots, nil
 }
 
-// unavailable answers as gRPC does where the gateway cannot be reached, and says no more of it than that.
+// unavailable answers as gRPC does where the gateway cannot be reached, and says no more of it than that; or where nothing was
+// sent to it.
 func unavailable(writer http.ResponseWriter, request *http.Request, err error) {
-	if request.Context().Err() == nil {
+	code, message := codes.Unavailable, "the gateway cannot be reached"
+	if errors.Is(err, errNoMessage) {
+		code, message = codes.InvalidArgument, errNoMessage.Error()
+	} else if request.Context().Err() == nil {
 		log.Printf("%s: %v", request.URL.Path, err)
 	}
 	writer.Header().Set("Content-Type", "application/grpc")
-	writer.Header().Set("Grpc-Status", fmt.Sprint(int(codes.Unavailable)))
-	writer.Header().Set("Grpc-Message", "the gateway cannot be reached")
+	writer.Header().Set("Grpc-Status", fmt.Sprint(int(code)))
+	writer.Header().Set("Grpc-Message", message)
+}
+
+var errNoMessage = errors.New("the call has no message")
+
+// withMessage fails where a body ends before it has begun: vanguard ends one so whose request it could not read, and a gateway
+// never answers a call that ends without a message.
+type withMessage struct {
+	io.ReadCloser
+	begun bool
+}
+
+func (body *withMessage) Read(into []byte) (int, error) {
+	count, err := body.ReadCloser.Read(into)
+	body.begun = body.begun || count > 0
+	if err == io.EOF && !body.begun {
+		err = errNoMessage
+	}
+	return count, err
+}
+
+// strictJSON refuses what the contract does not have. Vanguard's own passes over it: an order whose `timeInForce` or `reduceOnly`
+// is misspelt would be placed without it.
+type strictJSON struct{ *vanguard.JSONCodec }
+
+func newStrictJSON(types vanguard.TypeResolver) vanguard.Codec {
+	codec := vanguard.NewJSONCodec(types)
+	codec.UnmarshalOptions.DiscardUnknown = false
+	return strictJSON{codec}
+}
+
+func (codec strictJSON) Unmarshal(text []byte, message proto.Message) error {
+	return malformed(codec.JSONCodec.Unmarshal(text, message))
+}
+
+func (codec strictJSON) UnmarshalField(text []byte, message proto.Message, field protoreflect.FieldDescriptor) error {
+	return malformed(codec.JSONCodec.UnmarshalField(text, message, field))
+}
+
+// malformed is the error of a request that cannot be read, with the contract's reason.
+func malformed(err error) error {
+	if err == nil {
+		return nil
+	}
+	refused := connect.NewError(connect.CodeInvalidArgument, err)
+	reason := brokergatev1.ErrorReason_ERROR_REASON_MALFORMED_MESSAGE.String()
+	info := &errdetails.ErrorInfo{Domain: "brokergate", Reason: strings.TrimPrefix(reason, "ERROR_REASON_")}
+	if detail, failed := connect.NewErrorDetail(info); failed == nil {
+		refused.AddDetail(detail)
+	}
+	return refused
 }
 
 // serviceNames are the contract's services, and health.
@@ -136,6 +199,24 @@ func serviceNames() []string {
 			return true
 		})
 	return names
+}
+
+// clientStreams are the paths of the methods whose clients may end without a message.
+func clientStreams() map[string]bool {
+	paths := map[string]bool{}
+	protoregistry.GlobalFiles.RangeFilesByPackage(
+		brokergatev1.File_brokergate_v1_order_proto.Package(),
+		func(file protoreflect.FileDescriptor) bool {
+			for index := range file.Services().Len() {
+				service := file.Services().Get(index)
+				for each := range service.Methods().Len() {
+					method := service.Methods().Get(each)
+					paths[fmt.Sprintf("/%s/%s", service.FullName(), method.Name())] = method.IsStreamingClient()
+				}
+			}
+			return true
+		})
+	return paths
 }
 
 // restRules are the paths of REST, for what is asked for most; everything else is a POST of JSON to a method's path.
@@ -208,12 +289,12 @@ func guard(next http.Handler, hosts []string) http.Handler {
 
 // ownNames are those by which a browser of this machine asks.
 func ownNames(address string) []string {
-	_, port, err := net.SplitHostPort(address)
+	own, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return nil
 	}
 	var names []string
-	for _, host := range []string{"127.0.0.1", "localhost", "::1"} {
+	for _, host := range []string{own, "127.0.0.1", "localhost", "::1"} {
 		names = append(names, net.JoinHostPort(host, port))
 	}
 	return names

@@ -96,6 +96,18 @@ func TestItListensOnThisMachineAlone(t *testing.T) {
 	}
 }
 
+func TestItAnswersByTheAddressThatItListensOn(t *testing.T) {
+	for _, address := range []string{"127.0.0.2:50080", "[::1]:50080", "localhost:50080"} {
+		handler, err := newHandler(settings{address: address, gateway: "127.0.0.1:1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ask(handler, "GET", "http://"+address+"/", nil).Code; got != 200 {
+			t.Errorf("%s: %d", address, got)
+		}
+	}
+}
+
 func TestAFolderIsServedInPlaceOfThePage(t *testing.T) {
 	folder := t.TempDir()
 	if err := os.WriteFile(filepath.Join(folder, "index.html"), []byte("mine"), 0o600); err != nil {

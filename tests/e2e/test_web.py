@@ -151,6 +151,45 @@ def test_connect(web: str) -> None:
     assert error["details"][0]["debug"]["reason"] == "INSTRUMENT_NOT_FOUND"
 
 
+def test_a_request_that_cannot_be_read_places_nothing(web: str) -> None:
+    """It is refused at once, with the reason, by REST and by Connect; nothing in it is passed over."""
+    good = market("unread")
+    order = good["order"]
+    bodies = [
+        [],
+        good | {"reduceOnly": True},
+        good | {"order": order | {"quantity": 0.1}},
+        good | {"order": order | {"limitPrise": "1000"}},
+        good | {"order": order | {"timeInForce": "IOC"}},
+    ]
+    paths = {
+        "/v1/accounts/paper/orders": None,
+        "/brokergate.v1.OrderService/PlaceOrder": JSON,
+    }
+    for path, headers in paths.items():
+        for body in bodies:
+            status, error = ask(web, path, body, headers=headers)
+            assert status == 400, (path, body, error)
+            assert error["code"] == ("invalid_argument" if headers else 3)
+            (info,) = error["details"]
+            assert (info if headers is None else info["debug"])["reason"] == "MALFORMED_MESSAGE"
+    assert ask(web, "/v1/accounts/paper/orders/unread")[0] == 404
+    status, error = ask(web, "/v1/accounts/paper/orders?openOnlly=true")
+    assert status >= 400
+    assert "openOnlly" in error["message"]
+
+
+def test_a_call_without_a_message(web: str) -> None:
+    """Is refused; the gateway would never answer it."""
+    with grpc.insecure_channel(web) as channel:
+        call: grpc.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(
+            "/brokergate.v1.AccountService/ListAccounts"
+        )
+        with pytest.raises(grpc.RpcError) as refused:
+            call(iter(()), timeout=PATIENCE_S)
+    assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
 def test_the_lines_of_the_readme_work_as_pasted(server: ServerProcess) -> None:
     """From top to bottom, beside a fresh gateway."""
     text = (WEB.folder / "README.md").read_text("utf-8")
