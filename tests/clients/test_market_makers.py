@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from tools.clients import LANGUAGES, ROOT, Language
 
 WORK_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
+GONE_TIMEOUT_S = 60.0
+"""Longer than the deadlines, one after the other, of the calls that it may be at."""
+
 PAPER = {"account_id": "paper"}
 
 
@@ -42,6 +46,19 @@ def has_worked(server: ServerProcess) -> bool:
     return len(sides) == 2 and replaced and "fills" in ask(server, "OrderService/ListFills")
 
 
+def market_maker(language: Language, server: ServerProcess, output: Path) -> subprocess.Popen[bytes]:
+    """One that runs, and writes to `output`."""
+    with output.open("wb") as log:
+        return subprocess.Popen(
+            [*language.market_maker, "--address", server.address],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+        )
+
+
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
 @pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
 def test_a_market_maker_quotes_follows_its_fills_and_leaves_nothing_behind(
@@ -55,15 +72,7 @@ def test_a_market_maker_quotes_follows_its_fills_and_leaves_nothing_behind(
     output = tmp_path / "market_maker.log"
     try:
         server.start()
-        with output.open("wb") as log:
-            process = subprocess.Popen(
-                [*language.market_maker, "--address", server.address],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=environment(),
-            )
+        process = market_maker(language, server, output)
         try:
             deadline = time.monotonic() + WORK_TIMEOUT_S
             while not has_worked(server):
@@ -79,6 +88,36 @@ def test_a_market_maker_quotes_follows_its_fills_and_leaves_nothing_behind(
         assert "positions" not in ask(server, "PositionService/ListPositions")
         assert "fill" in output.read_text("utf-8").lower()
     finally:
+        server.close()
+
+
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
+def test_a_market_maker_whose_gateway_has_gone_ends_and_says_that_it_may_not_be_flat(tmp_path: Path) -> None:
+    """All languages on one account: each follows its fills; the gateway is killed, and then Ctrl+C is pressed."""
+    languages = [each for each in LANGUAGES if not each.left_out]
+    for each in languages:
+        each.build()
+    server = ServerProcess(tmp_path)
+    makers: dict[Path, subprocess.Popen[bytes]] = {}
+    try:
+        server.start()
+        for each in languages:
+            output = tmp_path / f"{each.name}.log"
+            makers[output] = market_maker(each, server, output)
+        deadline = time.monotonic() + WORK_TIMEOUT_S
+        while not all(re.search("buy|sell", output.read_text("utf-8"), re.IGNORECASE) for output in makers):
+            assert time.monotonic() < deadline, [output.read_text("utf-8") for output in makers]
+            time.sleep(0.05)
+        server.kill9()
+        for process in makers.values():
+            process.send_signal(signal.SIGINT)
+        for output, process in makers.items():
+            assert process.wait(GONE_TIMEOUT_S) == 1, output.read_text("utf-8")
+            assert "NOT FLAT in BTC/USDT" in output.read_text("utf-8")
+    finally:
+        for process in makers.values():
+            process.kill()
+            process.wait()
         server.close()
 
 

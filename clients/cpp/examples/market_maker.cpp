@@ -43,26 +43,17 @@ class MarketMaker {
     if (market.has_ask_price()) quote(v1::SIDE_SELL, market.ask_price());
   }
 
-  /// Cancels both quotes and closes the position.
+  /// Cancels what works on the symbol, an order also whose answer was lost, and closes the position. Throws where
+  /// anything is left.
   void flatten() {
-    for (auto& [side, order] : quotes_) {
-      try {
-        gateway_.cancel(account_id_, by_order_id(order.order_id()));
-      } catch (const Error& error) {
-        if (error.reason != v1::ERROR_REASON_ORDER_ENDED) throw;
-      }
-    }
-    quotes_.clear();
+    std::string left;
     try {
-      v1::ClosePositionRequest request;
-      request.set_account_id(account_id_);
-      request.set_symbol(symbol_);
-      const auto closed = gateway_.call(&v1::PositionService::Stub::ClosePosition, request).order();
-      say() << "flattened: " << v1::Side_Name(closed.spec().side()) << " " << closed.cum_quantity() << "\n";
+      left = close_all();
     } catch (const Error& error) {
-      if (error.reason != v1::ERROR_REASON_POSITION_NOT_FOUND) throw;
-      say() << "flat\n";
+      left = std::string(" orders and a position, as far as is known: ") + error.what();
     }
+    if (!left.empty()) throw std::runtime_error("NOT FLAT in " + symbol_ + ":" + left);
+    say() << "flat\n";
   }
 
   std::uint64_t placed() const { return placed_; }
@@ -70,6 +61,37 @@ class MarketMaker {
   std::uint64_t refused() const { return refused_; }
 
  private:
+  /// Returns what is left.
+  std::string close_all() {
+    v1::CancelAllOrdersRequest cancel;
+    cancel.set_account_id(account_id_);
+    cancel.set_symbol(symbol_);
+    gateway_.call(&v1::OrderService::Stub::CancelAllOrders, cancel);
+    try {
+      v1::ClosePositionRequest request;
+      request.set_account_id(account_id_);
+      request.set_symbol(symbol_);
+      const auto closed = gateway_.call(&v1::PositionService::Stub::ClosePosition, request).order();
+      say() << "closed: " << v1::Side_Name(closed.spec().side()) << " " << closed.cum_quantity() << "\n";
+    } catch (const Error& error) {
+      if (error.reason != v1::ERROR_REASON_POSITION_NOT_FOUND) throw;
+    }
+    std::string left;
+    v1::ListOrdersRequest open;
+    open.set_account_id(account_id_);
+    open.set_symbol(symbol_);
+    open.set_open_only(true);
+    const auto working = gateway_.call(&v1::OrderService::Stub::ListOrders, open);
+    for (const auto& order : working.orders()) left += " order " + order.order_id();
+    v1::ListPositionsRequest held;
+    held.set_account_id(account_id_);
+    const auto standing = gateway_.call(&v1::PositionService::Stub::ListPositions, held);
+    for (const auto& position : standing.positions()) {
+      if (position.symbol() == symbol_) left += " position " + position.quantity();
+    }
+    return left;
+  }
+
   void quote(v1::Side side, const Decimal& price) {
     const auto found = quotes_.find(side);
     if (found == quotes_.end()) return place(side, price);
@@ -154,6 +176,14 @@ std::string setting(const char* name, const char* otherwise) {
   return value == nullptr ? otherwise : value;
 }
 
+void tell(const std::exception_ptr& problem) {
+  try {
+    std::rethrow_exception(problem);
+  } catch (const std::exception& error) {
+    std::osyncstream(std::cerr) << error.what() << "\n";
+  }
+}
+
 void run(std::map<std::string, std::string> arguments, const sigset_t& signals) {
   const std::string account_id = arguments["--account"], symbol = arguments["--symbol"];
   Options options;
@@ -186,11 +216,17 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
   } catch (...) {
     problem = std::current_exception();
   }
-  maker.flatten();
+  std::exception_ptr left;
+  try {
+    maker.flatten();
+  } catch (...) {
+    left = std::current_exception();
+  }
   fills.close();
   following.join();
   say() << "placed " << maker.placed() << ", replaced " << maker.replaced() << ", refused " << maker.refused() << "\n";
-  if (problem) std::rethrow_exception(problem);
+  if (left && problem) tell(problem);
+  if (left || problem) std::rethrow_exception(left ? left : problem);
 }
 
 }  // namespace

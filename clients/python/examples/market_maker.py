@@ -106,12 +106,27 @@ class MarketMaker:
             self.orders[side] = order
 
     async def flatten(self) -> None:
-        """Cancel what works on the instrument, and close the position."""
-        await self.gateway.cancel_all(self.account, symbol=self.instrument.symbol)
-        with suppress(NotFoundError):
-            closed = await self.gateway.close_position(self.account, self.instrument.symbol)
-            print(f"closed: {name_of(closed.spec.side)} {closed.cum_quantity} at {closed.average_price}")
-        print(f"placed {self.placed}, replaced {self.replaced}, fills {self.fills}; flat", flush=True)
+        """Cancel what works on the instrument, and close the position. SystemExit says what is left."""
+        try:
+            await self.gateway.cancel_all(self.account, symbol=self.instrument.symbol)
+            with suppress(NotFoundError):
+                closed = await self.gateway.close_position(self.account, self.instrument.symbol)
+                print(f"closed: {name_of(closed.spec.side)} {closed.cum_quantity} at {closed.average_price}")
+            left = await self.left()
+        except GatewayError as error:
+            left = [f"orders and a position, as far as is known ({error})"]
+        print(f"placed {self.placed}, replaced {self.replaced}, fills {self.fills}", flush=True)
+        if left:
+            raise SystemExit(f"NOT FLAT in {self.instrument.symbol}: {', '.join(left)}")
+        print("flat", flush=True)
+
+    async def left(self) -> list[str]:
+        """The orders that work still and the position."""
+        symbol = self.instrument.symbol
+        orders = self.gateway.orders(self.account, symbol=symbol, open_only=True)
+        left = [f"order {order.order_id}" async for order in orders]
+        positions = await self.gateway.positions(self.account)
+        return left + [f"position {each.quantity}" for each in positions if each.symbol == symbol]
 
 
 async def run(options: argparse.Namespace) -> None:
@@ -138,8 +153,11 @@ async def run(options: argparse.Namespace) -> None:
             )
             for task in done:
                 task.result()
+        except GatewayError as error:
+            # Said now: to be flat may fail as well.
+            print(error, flush=True)
+            raise
         finally:
-            # Not cancelled in the midst of an order: flatten comes after it and finds it.
             # Not in the midst of a move: an order that is on its way would be placed behind the last cancel.
             async with maker.moving:
                 for task in tasks:

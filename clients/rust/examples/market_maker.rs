@@ -10,12 +10,18 @@ use bigdecimal::BigDecimal;
 use brokergate_client::{
     Change, Code, FillOptions, Gateway, Item, Once, Options, Order, OrderName, Start, Token, decimal, limit_order,
     v1::{
-        CancelAllOrdersRequest, ClosePositionRequest, GetOrderRequest, ListPositionsRequest, MarketDataKind,
-        OrderState, Quote, Side, StreamMarketDataRequest, get_order_request, market_data_update::Data,
-        stream_market_data_request::Target,
+        CancelAllOrdersRequest, ClosePositionRequest, ErrorReason, GetOrderRequest, ListOrdersRequest,
+        ListPositionsRequest, MarketDataKind, OrderState, Quote, Side, StreamMarketDataRequest, get_order_request,
+        market_data_update::Data, stream_market_data_request::Target,
     },
 };
-use tokio::{signal::ctrl_c, time::sleep};
+use tokio::{
+    signal::{
+        ctrl_c,
+        unix::{SignalKind, signal},
+    },
+    time::sleep,
+};
 use tokio_stream::{Stream, StreamExt as _};
 
 type Result<T> = std::result::Result<T, Box<dyn error::Error>>;
@@ -124,19 +130,26 @@ impl Maker {
     }
 
     /// Cancel what rests and close what is held; gives what is left.
-    async fn flatten(&self) -> Result<String> {
-        let (account_id, symbol) = (self.account.clone(), self.symbol.clone());
-        let cancel = CancelAllOrdersRequest { account_id, symbol, ..CancelAllOrdersRequest::default() };
-        self.gateway.call(cancel).await?;
-        let held = ListPositionsRequest { account_id: self.account.clone(), include_flat: false };
-        let here = |symbol: &str| symbol == self.symbol;
-        if self.gateway.call(held.clone()).await?.positions.iter().any(|each| here(&each.symbol)) {
-            let (account_id, symbol) = (self.account.clone(), self.symbol.clone());
-            let close = ClosePositionRequest { account_id, symbol, ..ClosePositionRequest::default() };
-            self.gateway.call(close).await?;
+    async fn flatten(&self) -> Result<Vec<String>> {
+        let (account_id, symbol) = (|| self.account.clone(), || self.symbol.clone());
+        let gateway = &self.gateway;
+        let cancel = CancelAllOrdersRequest { account_id: account_id(), symbol: symbol(), ..Default::default() };
+        gateway.call(cancel).await?;
+        let close = ClosePositionRequest { account_id: account_id(), symbol: symbol(), ..Default::default() };
+        match gateway.call(close).await {
+            Err(error) if error.reason != ErrorReason::PositionNotFound => return Err(error.into()),
+            _ => {}
         }
-        let left = self.gateway.call(held).await?.positions.into_iter().find(|each| here(&each.symbol));
-        Ok(left.map_or_else(|| "0".to_owned(), |position| position.quantity))
+        let open = ListOrdersRequest {
+            account_id: account_id(),
+            symbol: symbol(),
+            open_only: true,
+            ..ListOrdersRequest::default()
+        };
+        let held = ListPositionsRequest { account_id: account_id(), include_flat: false };
+        let orders = gateway.call(open).await?.orders.into_iter().map(|order| format!("order {}", order.order_id));
+        let positions = gateway.call(held).await?.positions.into_iter().filter(|each| each.symbol == self.symbol);
+        Ok(orders.chain(positions.map(|each| format!("position {}", each.quantity))).collect())
     }
 }
 
@@ -197,6 +210,7 @@ async fn main() -> Result<()> {
     if let Some(unknown) = given.keys().next() {
         return Err(format!("no option is called {unknown}").into());
     }
+    let mut terminate = signal(SignalKind::terminate())?;
     let end = async move {
         let timer = async {
             match seconds {
@@ -204,10 +218,24 @@ async fn main() -> Result<()> {
                 None => pending().await,
             }
         };
-        tokio::select! { () = timer => {}, _ = ctrl_c() => {} }
+        tokio::select! { () = timer => {}, _ = ctrl_c() => {}, _ = terminate.recv() => {} }
     };
     let ended = maker.run(end).await;
-    let left = maker.flatten().await?;
-    println!("placed {}, replaced {}, fills {}, position {left}", maker.placed, maker.replaced, maker.fills);
-    ended
+    let left = maker.flatten().await;
+    println!("placed {}, replaced {}, fills {}", maker.placed, maker.replaced, maker.fills);
+    let symbol = &maker.symbol;
+    match left {
+        Ok(left) if left.is_empty() => ended,
+        // What ended it is said as well: to be flat may fail for another reason.
+        left => {
+            if let Err(error) = ended {
+                eprintln!("{error}");
+            }
+            Err(match left {
+                Ok(left) => format!("NOT FLAT in {symbol}: {}", left.join(", ")),
+                Err(error) => format!("NOT FLAT in {symbol}: orders and a position, as far as is known: {error}"),
+            }
+            .into())
+        }
+    }
 }

@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import {
   Code,
   Decimal,
+  ErrorReason,
   type Exact,
   Gateway,
   GatewayError,
@@ -109,7 +110,7 @@ if (values.seconds !== undefined) setTimeout(() => stop.abort(), Number(values.s
 const held = await gateway.positions.listPositions({ accountId: account });
 position = held.positions.find((each) => each.symbol === symbol)?.quantity ?? position;
 const fills = gateway.fills({ accountIds: [account], symbols: [symbol], after: held.cursor });
-const following = (async () => {
+async function follow(): Promise<void> {
   for await (const fill of fills) {
     filled += 1;
     position = fill.side === Side.BUY ? position.plus(fill.quantity) : position.minus(fill.quantity);
@@ -120,23 +121,48 @@ const following = (async () => {
     if (cumQuantity.gte(order.quantity)) quotes.delete(fill.side);
     else quotes.set(fill.side, { ...order, cumQuantity });
   }
-})();
+}
 
+/** Cancel what works and close what is held; gives what is left. */
+async function flatten(): Promise<string[]> {
+  await gateway.orders.cancelAllOrders({ accountId: account, symbol });
+  try {
+    await gateway.positions.closePosition({ accountId: account, symbol });
+  } catch (error) {
+    if (!(error instanceof GatewayError && error.reason === ErrorReason.POSITION_NOT_FOUND)) throw error;
+  }
+  const { orders } = await gateway.orders.listOrders({ accountId: account, symbol, openOnly: true });
+  const { positions } = await gateway.positions.listPositions({ accountId: account });
+  return [
+    ...orders.map((order) => `order ${order.orderId}`),
+    ...positions.filter((each) => each.symbol === symbol).map((each) => `position ${each.quantity}`),
+  ];
+}
+
+/** It goes on to the end, which is to be flat, but not with status 0. */
+function failed(what: unknown): void {
+  console.error(what instanceof Error ? what.message : what);
+  process.exitCode = 1;
+  stop.abort();
+}
+
+const following = follow().catch(failed);
 try {
   for await (const { bidPrice, askPrice } of market(stop.signal)) {
     await quoteAt(Side.BUY, bidPrice);
     await quoteAt(Side.SELL, askPrice);
   }
-} finally {
-  await gateway.orders.cancelAllOrders({ accountId: account, symbol });
-  const { positions } = await gateway.positions.listPositions({ accountId: account });
-  if (positions.some((each) => each.symbol === symbol)) {
-    await gateway.positions.closePosition({ accountId: account, symbol });
-  }
-  fills.close();
-  await following;
-  const { positions: left } = await gateway.positions.listPositions({ accountId: account });
-  const rest = left.find((each) => each.symbol === symbol)?.quantity ?? new Decimal(0);
-  console.log(`placed ${placed}, replaced ${replaced}, fills ${filled}, position ${rest}`);
-  gateway.close();
+} catch (error) {
+  failed(error);
 }
+try {
+  const left = await flatten();
+  if (left.length > 0) failed(`NOT FLAT in ${symbol}: ${left.join(", ")}`);
+} catch (error) {
+  failed(error);
+  failed(`NOT FLAT in ${symbol}: orders and a position, as far as is known`);
+}
+fills.close();
+await following;
+console.log(`placed ${placed}, replaced ${replaced}, fills ${filled}`);
+gateway.close();

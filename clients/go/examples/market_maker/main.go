@@ -6,11 +6,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log"
 	"os"
 	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/shopspring/decimal"
@@ -34,7 +36,7 @@ var (
 func main() {
 	flag.Parse()
 	log.SetFlags(log.Ltime)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if *seconds > 0 {
 		var cancel context.CancelFunc
@@ -101,22 +103,21 @@ func run(ctx context.Context) error {
 		case fill := <-booked:
 			maker.filled(fill)
 		case quote := <-quotes:
-			maker.move(ctx, quote)
+			// Not cut short: an order that is on its way would be placed behind the last cancel.
+			maker.move(context.WithoutCancel(ctx), quote)
 		case <-ctx.Done():
 		}
 	}
 	// The time is over; cancelling and closing get a time of their own.
 	last, done := context.WithTimeout(context.Background(), 10*time.Second)
 	defer done()
-	if err := maker.flatten(last); err != nil {
-		return err
-	}
-	fmt.Printf("placed %d, replaced %d, fills %d (bought %v, sold %v), errors %d; flat\n",
+	err = maker.flatten(last)
+	fmt.Printf("placed %d, replaced %d, fills %d (bought %v, sold %v), errors %d\n",
 		maker.placed, maker.replaced, maker.fills, maker.bought, maker.sold, maker.errors)
 	if given.Err() == nil {
-		return context.Cause(ctx)
+		err = errors.Join(context.Cause(ctx), err)
 	}
-	return nil
+	return err
 }
 
 // follow hands over quotes until the context ends; market data is opened anew where its stream breaks, since it has no
@@ -242,19 +243,42 @@ func (maker *maker) quote(
 	return order
 }
 
-// flatten cancels what works on the symbol and closes the position.
+// flatten cancels what works on the symbol and closes the position; its error says what is left.
 func (maker *maker) flatten(ctx context.Context) error {
-	_, err := maker.client.Orders.CancelAllOrders(ctx, &v1.CancelAllOrdersRequest{AccountId: *account, Symbol: *symbol})
+	left, err := maker.closeAll(ctx)
 	if err != nil {
-		return err
+		return fmt.Errorf("NOT FLAT in %s: orders and a position, as far as is known: %w", *symbol, err)
+	}
+	if left != "" {
+		return fmt.Errorf("NOT FLAT in %s:%s", *symbol, left)
+	}
+	return nil
+}
+
+func (maker *maker) closeAll(ctx context.Context) (left string, err error) {
+	_, err = maker.client.Orders.CancelAllOrders(ctx, &v1.CancelAllOrdersRequest{AccountId: *account, Symbol: *symbol})
+	if err != nil {
+		return "", err
 	}
 	closed, err := maker.client.Positions.ClosePosition(ctx, &v1.ClosePositionRequest{AccountId: *account, Symbol: *symbol})
-	if brokergate.ReasonOf(err) == v1.ErrorReason_ERROR_REASON_POSITION_NOT_FOUND {
-		return nil
-	}
 	if err == nil {
 		order := closed.GetOrder()
 		log.Printf("closed: %v %s of %s", order.GetSpec().GetSide(), order.GetCumQuantity(), *symbol)
+	} else if brokergate.ReasonOf(err) != v1.ErrorReason_ERROR_REASON_POSITION_NOT_FOUND {
+		return "", err
 	}
-	return err
+	orders, err := maker.client.Orders.ListOrders(ctx, &v1.ListOrdersRequest{AccountId: *account, Symbol: *symbol, OpenOnly: true})
+	if err != nil {
+		return "", err
+	}
+	for _, order := range orders.GetOrders() {
+		left += " order " + order.GetOrderId()
+	}
+	positions, err := maker.client.Positions.ListPositions(ctx, &v1.ListPositionsRequest{AccountId: *account})
+	for _, position := range positions.GetPositions() {
+		if position.GetSymbol() == *symbol {
+			left += " position " + position.GetQuantity()
+		}
+	}
+	return left, err
 }

@@ -15,6 +15,7 @@ import brokergate.v1.ClosePositionRequest;
 import brokergate.v1.ErrorReason;
 import brokergate.v1.GetInstrumentRequest;
 import brokergate.v1.InstrumentServiceGrpc;
+import brokergate.v1.ListOrdersRequest;
 import brokergate.v1.MarketDataServiceGrpc;
 import brokergate.v1.MarketDataUpdate;
 import brokergate.v1.OrderServiceGrpc;
@@ -113,8 +114,9 @@ public final class MarketMaker {
                         });
         Runtime.getRuntime().addShutdownHook(hook);
         try (Gateway gateway = builder.connect()) {
-            new MarketMaker(gateway, options).run(interrupted, options);
-            status.set(0);
+            if (new MarketMaker(gateway, options).run(interrupted, options)) {
+                status.set(0);
+            }
         } catch (GatewayException failed) {
             System.err.println(failed);
         }
@@ -125,7 +127,8 @@ public final class MarketMaker {
         }
     }
 
-    private void run(CountDownLatch interrupted, Map<String, String> options) throws InterruptedException {
+    /** Returns whether all went well: it is flat, and nothing else ended it. */
+    private boolean run(CountDownLatch interrupted, Map<String, String> options) throws InterruptedException {
         double seconds = Double.parseDouble(options.get("seconds"));
         long end = System.nanoTime() + (long) (seconds * 1e9);
         long interval = (long) (Double.parseDouble(options.get("interval")) * 1000);
@@ -133,21 +136,34 @@ public final class MarketMaker {
         Thread follower = new Thread(() -> follow(stream), "fills");
         follower.start();
         subscribe(interval);
-        while (broken == null
-                && (seconds == 0 || System.nanoTime() - end < 0)
-                && !interrupted.await(interval, TimeUnit.MILLISECONDS)) {
-            Quote quote = newest.getAndSet(null);
-            if (quote != null && quote.hasBidPrice() && quote.hasAskPrice()) {
-                move(Decimals.of(quote.getBidPrice()), Decimals.of(quote.getAskPrice()));
+        try {
+            while (broken == null
+                    && (seconds == 0 || System.nanoTime() - end < 0)
+                    && !interrupted.await(interval, TimeUnit.MILLISECONDS)) {
+                Quote quote = newest.getAndSet(null);
+                if (quote != null && quote.hasBidPrice() && quote.hasAskPrice()) {
+                    move(Decimals.of(quote.getBidPrice()), Decimals.of(quote.getAskPrice()));
+                }
             }
+        } catch (GatewayException failed) {
+            broken = failed;
         }
-        flatten();
+        String left;
+        try {
+            left = flatten();
+        } catch (GatewayException failed) {
+            left = " orders and a position, as far as is known: " + failed;
+        }
         stream.close();
         follower.join();
-        System.out.printf("placed %d, replaced %d, fills %d; flat%n", placed, replaced, fills);
-        if (broken != null) {
-            throw broken;
+        System.out.printf("placed %d, replaced %d, fills %d%n", placed, replaced, fills);
+        if (!left.isEmpty()) {
+            System.err.println("NOT FLAT in " + symbol + ":" + left);
         }
+        if (broken != null) {
+            System.err.println(broken);
+        }
+        return broken == null && left.isEmpty();
     }
 
     private void follow(ResumingStream<Fill> stream) {
@@ -264,8 +280,8 @@ public final class MarketMaker {
         }
     }
 
-    /** Cancels what works on the symbol and closes the position. */
-    private void flatten() {
+    /** Cancels what works on the symbol and closes the position; returns what is left. */
+    private String flatten() {
         gateway.call(
                 OrderServiceGrpc.getCancelAllOrdersMethod(),
                 CancelAllOrdersRequest.newBuilder().setAccountId(account).setSymbol(symbol).build());
@@ -281,5 +297,15 @@ public final class MarketMaker {
                 throw error;
             }
         }
+        StringBuilder left = new StringBuilder();
+        ListOrdersRequest open =
+                ListOrdersRequest.newBuilder().setAccountId(account).setSymbol(symbol).setOpenOnly(true).build();
+        gateway.call(OrderServiceGrpc.getListOrdersMethod(), open)
+                .getOrdersList()
+                .forEach(order -> left.append(" order ").append(order.getOrderId()));
+        gateway.positions(account).stream()
+                .filter(position -> position.getSymbol().equals(symbol))
+                .forEach(position -> left.append(" position ").append(position.getQuantity()));
+        return left.toString();
     }
 }
