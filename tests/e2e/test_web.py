@@ -19,7 +19,7 @@ import grpc
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from brokergate.v1 import account_pb2, enums_pb2, event_pb2, order_pb2, order_service_pb2_grpc
 from tests.e2e.browser import open_browser
@@ -404,3 +404,125 @@ def test_the_page_asks_for_a_token(start_server: StartServer, driver: webdriver.
         assert "No position is open" in driver.find_element(By.TAG_NAME, "body").text
         assert driver.execute_script("return localStorage.length + sessionStorage.length") == 0
         assert token not in driver.page_source
+
+
+LATE = """
+const real = window.fetch;
+window.fetch = async (url, init) => {
+  const answer = await real(url, { ...init, signal: undefined });
+  if (url.endsWith("ListPositions") && init.body.includes(arguments[0])) {
+    await new Promise((resolve) => { window.release = resolve; });
+  }
+  return answer;
+};
+"""
+"""Holds an account's positions back until `release()`, whatever becomes of the call."""
+
+CHANGED = """
+const real = window.fetch;
+window.fetch = async (url, init) => {
+  const answer = await real(url, init);
+  if (!url.endsWith("ListFills")) return answer;
+  const told = await answer.json();
+  for (const fill of told.fills) Object.assign(fill, arguments[0]);
+  return new Response(JSON.stringify(told));
+};
+"""
+"""Puts something else into every fill that is listed."""
+
+
+def choose(page: Page, account: str) -> None:
+    """In the page's list of accounts."""
+    Select(page.driver.find_element(By.ID, "account")).select_by_visible_text(account)
+
+
+@pytest.fixture
+def two_accounts(start_server: StartServer, tmp_path: Path) -> ServerProcess:
+    """A gateway with the paper accounts `one` and `two`."""
+    config = tmp_path / "two.yaml"
+    feed = "{broker: paper, paper: {feed: {synthetic: {seed: 7}}}}"
+    config.write_text(f"accounts:\n  one: {feed}\n  two: {feed}\n", "utf-8")
+    return start_server("--config", config)
+
+
+def test_one_account_is_never_shown_under_the_name_of_another(
+    two_accounts: ServerProcess, driver: webdriver.Chrome
+) -> None:
+    """However late an answer comes to what was asked before another account was chosen."""
+    with served(two_accounts.address) as web:
+        for account in ("one", "two"):
+            assert ask(web, f"/v1/accounts/{account}/orders", market(f"of-{account}"))[0] == 200
+        page = Page(driver, web)
+        page.await_state("live")
+        choose(page, "two")
+        page.await_fills(["of-two"])
+        driver.execute_script(LATE, '"one"')
+        choose(page, "one")
+        WebDriverWait(driver, PATIENCE_S, 0.05).until(
+            lambda _: driver.execute_script("return 'release' in window")
+        )
+        choose(page, "two")
+        page.await_state("live")
+        driver.execute_script("release()")
+        assert ask(web, "/v1/accounts/two/orders", market("later"))[0] == 200
+        page.await_fills(["later", "of-two"])
+        assert len(page.rows("fills")) == len(ask(web, "/v1/accounts/two/fills")[1]["fills"])
+
+
+def test_what_is_shown_while_the_broker_is_away_is_marked(
+    two_accounts: ServerProcess, driver: webdriver.Chrome
+) -> None:
+    """Before the page was opened, and while it is open."""
+
+    def disconnect(web: str, name: str, *, away: bool) -> None:
+        faults = [{"kind": "FAULT_KIND_DISCONNECT", "ratePercent": "100"}] if away else []
+        wanted = {"accountId": "one", "requestId": name, "faults": faults}
+        assert ask(web, "/brokergate.v1.SimulatorService/SetFaults", wanted, headers=JSON)[0] == 200
+
+    def await_away(page: Page, *, away: bool) -> None:
+        shown = driver.find_element(By.ID, "away")
+        WebDriverWait(driver, PATIENCE_S, 0.05).until(
+            lambda _: away == (shown.is_displayed() and shown.text.startswith("The broker is away"))
+        )
+
+    with served(two_accounts.address) as web:
+        page = Page(driver, web)
+        choose(page, "one")
+        page.await_state("live")
+        await_away(page, away=False)
+        disconnect(web, "d1", away=True)
+        await_away(page, away=True)
+        page.screenshot("away")
+        page = Page(driver, web)
+        page.await_state("resuming")
+        WebDriverWait(driver, PATIENCE_S, 0.05).until(
+            lambda _: page.text("problem").startswith("BROKER_UNAVAILABLE: ")
+        )
+        assert "No position is open" not in driver.find_element(By.TAG_NAME, "body").text
+        disconnect(web, "d2", away=False)
+        page.await_state("live")
+        await_away(page, away=False)
+        assert page.text("problem") == ""
+
+
+def test_the_page_shows_so_many_fills_and_no_markup(server: ServerProcess, driver: webdriver.Chrome) -> None:
+    """Of thousands the newest are there; what a broker calls things is text; a bust is no sale."""
+    with served(server.address) as web:
+        page = Page(driver, web)
+        page.await_state("live")
+        for batch in range(3):
+            orders = [market(f"many-{batch}-{index}", "0.0001") for index in range(100)]
+            path = "/brokergate.v1.OrderService/BatchPlaceOrders"
+            assert ask(web, path, {"accountId": "paper", "orders": orders}, headers=JSON)[0] == 200
+        page.await_fills(["many-2-99"])
+        assert len(page.rows("fills")) == 200
+
+        markup = "<img src=x onerror=\"document.title='mine'\">"
+        driver.execute_script(CHANGED, {"symbol": markup, "clientOrderId": markup, "kind": "FILL_KIND_BUST"})
+        driver.execute_script("document.getElementById('account').dispatchEvent(new Event('change'))")
+        WebDriverWait(driver, PATIENCE_S, 0.05).until(
+            lambda _: page.rows("fills")[:1] and page.rows("fills")[0][3] == markup
+        )
+        assert page.rows("fills")[0][1] == "buy, bust"
+        assert page.rows("fills")[0][6] == markup
+        assert driver.find_elements(By.TAG_NAME, "img") == []

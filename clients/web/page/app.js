@@ -25,6 +25,21 @@ const short = (decimal = "") => (decimal.includes(".") ? decimal.replace(/\.?0+$
 const isFlat = (quantity) => /^-?0+(\.0+)?$/.test(quantity);
 const money = ({ amount, currencyCode }) => `${short(amount)} ${currencyCode}`;
 const sideOf = (fill) => fill.side.replace("SIDE_", "").toLowerCase();
+// What takes back an earlier fill, or takes its place, is not one more.
+const kindOf = ({ kind = "" }) => (/_(BUST|CORRECTION)$/.test(kind) ? `, ${kind.replace("FILL_KIND_", "").toLowerCase()}` : "");
+const reasonOf = (error) => [error.reason, error.message].filter(Boolean).join(": ");
+
+/** A time for the eye: with its day where that is not today. */
+function timeOf(text) {
+  const time = new Date(text);
+  return time.toDateString() === new Date().toDateString() ? time.toLocaleTimeString() : time.toLocaleString();
+}
+
+/** What is shown while the account's broker is away is its last word. */
+function tellAway(message) {
+  element("away").textContent = message;
+  element("away").hidden = !message;
+}
 
 function row(cells) {
   const made = document.createElement("tr");
@@ -57,8 +72,8 @@ function showFill(fill) {
   const body = element("fills").tBodies[0];
   body.prepend(
     row([
-      [new Date(fill.eventTime).toLocaleTimeString()],
-      [sideOf(fill), sideOf(fill)],
+      [timeOf(fill.eventTime)],
+      [sideOf(fill) + kindOf(fill), sideOf(fill)],
       [short(fill.quantity), "number"],
       [fill.symbol],
       [short(fill.price), "number"],
@@ -69,16 +84,24 @@ function showFill(fill) {
   while (body.rows.length > ROWS) body.lastElementChild.remove();
 }
 
-/** Shows how things stand, and returns the cursor after which nothing is missed. */
-async function list(accountId) {
+function showConnection({ state, message }) {
+  const connected = state === "CONNECTION_STATE_CONNECTED";
+  tellAway(connected ? "" : `The broker is away${message ? `: ${message}` : "."}`);
+}
+
+/** Shows how things stand, and returns the cursor after which nothing is missed. Shows nothing once `signal` has aborted: another
+ * account may be shown by then. */
+async function list(accountId, signal) {
   // The fills first: what is filled before the positions are read comes again as an event, and is absolute in a position.
-  const fills = await client.call("OrderService/ListFills", { accountId, pageSize: ROWS });
-  const held = await client.call("PositionService/ListPositions", { accountId });
+  const fills = await client.call("OrderService/ListFills", { accountId, pageSize: ROWS }, signal);
+  const held = await client.call("PositionService/ListPositions", { accountId }, signal);
+  signal.throwIfAborted();
   positions.clear();
   element("positions").tBodies[0].replaceChildren();
   element("fills").tBodies[0].replaceChildren();
   for (const position of held.positions ?? []) showPosition(position);
   for (const fill of (fills.fills ?? []).toReversed()) showFill(fill);
+  tellAway(held.stale ? `The broker is away; the positions are those of ${timeOf(held.asOf)}.` : "");
   // Only what was read is shown as empty.
   element("standing").hidden = false;
   return fills.cursor;
@@ -91,22 +114,23 @@ async function follow(accountId, signal) {
   let pause = 0;
   while (!signal.aborted) {
     const silence = new AbortController();
+    const either = AbortSignal.any([signal, silence.signal]);
     let timer;
+    let problem = "";
     const listen = () => {
       clearTimeout(timer);
       timer = setTimeout(() => silence.abort(), MISSED_HEARTBEATS * HEARTBEAT_S * 1000);
     };
     try {
-      cursor ||= await list(accountId);
-      if (signal.aborted) return;
+      listen();
+      cursor ||= await list(accountId, either);
       const request = {
         accountIds: [accountId],
         afterCursor: cursor,
-        kinds: ["EVENT_KIND_FILL", "EVENT_KIND_POSITION"],
+        kinds: ["EVENT_KIND_FILL", "EVENT_KIND_POSITION", "EVENT_KIND_CONNECTION"],
         heartbeatInterval: `${HEARTBEAT_S}s`,
       };
-      listen();
-      const messages = client.stream("EventService/StreamEvents", request, AbortSignal.any([signal, silence.signal]));
+      const messages = client.stream("EventService/StreamEvents", request, either);
       for await (const message of messages) {
         listen();
         if (message.opened) {
@@ -119,6 +143,7 @@ async function follow(accountId, signal) {
           highest.sequence = BigInt(event.sequence);
           if (event.fill) showFill(event.fill.fill);
           if (event.position) showPosition(event.position.position);
+          if (event.connection) showConnection(event.connection);
         }
         cursor = message.cursor || cursor;
         if (message.caughtUp) tell("live");
@@ -126,19 +151,20 @@ async function follow(accountId, signal) {
     } catch (error) {
       if (signal.aborted) return;
       if (error instanceof CallError && FINAL.has(error.code)) return fail(error);
+      if (error instanceof CallError) problem = reasonOf(error);
       // The cursor's events are gone, or the journal is another one: begin with how things stand.
       if (error.code === "out_of_range") cursor = "";
     } finally {
       clearTimeout(timer);
     }
-    tell("resuming");
+    tell("resuming", problem);
     pause = Math.min(LONGEST_PAUSE_MS, pause ? pause * 2 : SHORTEST_PAUSE_MS);
     await new Promise((resume) => setTimeout(resume, Math.random() * pause));
   }
 }
 
 function fail(error) {
-  tell("ended", [error.reason, error.message].filter(Boolean).join(": "));
+  tell("ended", reasonOf(error));
   element("login").hidden = error.code !== "unauthenticated";
 }
 
@@ -153,7 +179,8 @@ function choose() {
 async function begin() {
   tell("connecting");
   try {
-    const { accounts = [] } = await client.call("AccountService/ListAccounts", {});
+    const deadline = AbortSignal.timeout(MISSED_HEARTBEATS * HEARTBEAT_S * 1000);
+    const { accounts = [] } = await client.call("AccountService/ListAccounts", {}, deadline);
     element("account").replaceChildren(...accounts.map(({ accountId }) => new Option(accountId)));
     element("account").disabled = accounts.length === 0;
     element("login").hidden = true;

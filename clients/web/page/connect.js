@@ -21,9 +21,9 @@ export class Client {
     this.#token = token;
   }
 
-  /** The answer to a unary call: `call("PositionService/ListPositions", {accountId: "paper"})`. */
-  async call(method, request) {
-    const response = await this.#post(method, "application/json", JSON.stringify(request));
+  /** The answer to a unary call, unless `signal` aborts it: `call("PositionService/ListPositions", {accountId: "paper"})`. */
+  async call(method, request, signal) {
+    const response = await this.#post(method, "application/json", JSON.stringify(request), signal);
     return response.json();
   }
 
