@@ -44,6 +44,8 @@ class Inquiry:
         self._way = way
         self._timeout_s = timeout_s
         self.waiting = Questions()
+        self._completed: asyncio.Task[list[frames.OrderShown]] | None = None
+        """The question for completed orders that waits for its turn."""
 
     async def open_orders(self, lane: Lane = Lane.QUERY) -> list[frames.OrderShown]:
         """Everything that works for the login, whoever placed it, each as it stands. Raises a `BrokerError`."""
@@ -64,9 +66,28 @@ class Inquiry:
         return list(shown.values())
 
     async def completed_orders(self) -> list[frames.OrderShown]:
-        """The orders that ended, as far back as TWS knows them. Raises a `BrokerError`."""
-        told = await self._unnumbered(COMPLETED, "completed orders", "reqCompletedOrders", False)
+        """The orders that ended, as far back as TWS knows them. The list is long: all who wait for its turn get one
+        answer, so that a thousand orders that end together do not ask for it a thousand times. Raises a `BrokerError`."""
+        asking = self._completed
+        if asking is None:
+            asking = self._completed = asyncio.create_task(self._ask_completed(), name="completed orders")
+            asking.add_done_callback(self._completed_asked)
+        # Who goes away leaves it to the others.
+        return await asyncio.shield(asking)
+
+    async def _ask_completed(self) -> list[frames.OrderShown]:
+        def begun() -> None:
+            # Who asks from here on may want to know of what has ended since.
+            self._completed = None
+
+        told = await self._unnumbered(COMPLETED, "completed orders", "reqCompletedOrders", False, begun=begun)
         return [frame for frame in told if isinstance(frame, frames.OrderShown)]
+
+    def _completed_asked(self, asking: asyncio.Task[list[frames.OrderShown]]) -> None:
+        if self._completed is asking:
+            self._completed = None
+        if not asking.cancelled():
+            asking.exception()  # told to whoever waits, if anybody still does
 
     async def positions(self) -> list[frames.PositionShown]:
         """What every account of the login holds: of what changes meanwhile, and is told beside the answer, the last
@@ -168,15 +189,18 @@ class Inquiry:
         timeout_s: float | None = None,
         lane: Lane = Lane.QUERY,
         patient: bool = False,
+        begun: Callable[[], None] = lambda: None,
     ) -> list[Frame]:
+        def send() -> None:
+            begun()
+            self._way.live().send(request, *arguments)
+
         timeout_s = self._timeout_s if timeout_s is None else timeout_s
         async with self.waiting.lock(key):
             await self._way.turn(lane, what, patient=patient)
             try:
                 async with asyncio.timeout(timeout_s):
-                    return await self.waiting.wait(
-                        key, Asked.QUERY, lambda: self._way.live().send(request, *arguments)
-                    )
+                    return await self.waiting.wait(key, Asked.QUERY, send)
             except TimeoutError:
                 error = BrokerTimeoutError(f"TWS did not answer in {timeout_s:g} s: {what}")
             except asyncio.CancelledError:

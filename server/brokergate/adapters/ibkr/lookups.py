@@ -36,6 +36,9 @@ class Lookups:
         self._contracts = contracts
         self._clock = clock
         self._zone = ZoneInfo(time_zone)
+        self._over: Mapping[str, frames.OrderShown] = {}
+        """The orders that had ended when TWS was last asked, by its number: for each of a thousand that ended while
+        nobody listened the list need not be asked for again."""
 
     async def find(self, order: Order) -> FindResult:
         """What TWS has of the order: among those that work, then among those that ended, then by its executions. One
@@ -44,7 +47,9 @@ class Lookups:
             for shown in await self._working():
                 if self._is(order, shown):
                     return Found(self._view(shown, self._state(shown)))
-            for told in await self._line.ask.completed_orders():
+            if (known := self._over.get(order.broker_order_id)) is not None:
+                return Found(self._ended(known))
+            for told in await self._completed():
                 if self._is(order, told.shown):
                     return Found(self._ended(told))
             executed = await self._executed(order)
@@ -76,9 +81,9 @@ class Lookups:
             return Absent()
         if not self._line.steady:
             return Failed("TWS was only just connected to, and may not show all that works")
-        return Found(self._over(order))
+        return Found(self._run_out(order))
 
-    def _over(self, order: Order) -> VenueOrder:
+    def _run_out(self, order: Order) -> VenueOrder:
         """An order whose time is over, as far as it is known here."""
         return VenueOrder(
             client_order_id=order.client_order_id,
@@ -105,10 +110,14 @@ class Lookups:
 
     async def completed(self, perm_id: int) -> VenueOrder | None:
         """One that has ended, by TWS's own number. Raises a `BrokerError`."""
-        for told in await self._line.ask.completed_orders():
-            if told.shown.order.perm_id == perm_id:
-                return self._ended(told)
-        return None
+        await self._completed()
+        told = self._over.get(str(perm_id))
+        return None if told is None else self._ended(told)
+
+    async def _completed(self) -> Sequence[frames.OrderShown]:
+        told = await self._line.ask.completed_orders()
+        self._over = {str(each.shown.order.perm_id): each for each in told}
+        return told
 
     async def _working(self, lane: Lane = Lane.QUERY) -> Sequence[IbShown]:
         shown = await self._line.ask.open_orders(lane)

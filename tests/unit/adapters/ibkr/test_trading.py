@@ -605,3 +605,22 @@ async def test_a_position_that_changes_while_tws_is_asked_is_listed_once_and_as_
         pass
     await account.market("c2", 5)
     assert [position.quantity for position in await asking] == [D(15)]
+
+
+async def test_orders_that_end_together_ask_together_how_they_ended(
+    venue: Emulator, account: Account
+) -> None:
+    """The list of what has ended has all of them in it: a question for each would be a thousand lists of a thousand."""
+    placed = [(await account.place(f"c{number}"))[0] for number in range(12)]
+    await venue.ask("session", turn="end")
+    await account.until(
+        lambda: all(account.of(OrderEventType.EXPIRED, order.client_order_id) for order in placed)
+    )
+    assert len(await sent(venue, "completed_orders")) <= 2
+    before = len(await sent(venue, "completed_orders"))
+    await account.again(*placed)
+    for order in placed:
+        found = await account.broker.find_order(order)
+        assert isinstance(found, Found)
+        assert found.order.state is OrderState.EXPIRED
+    assert len(await sent(venue, "completed_orders")) - before <= 1
