@@ -67,7 +67,8 @@ class Inquiry:
 
     async def completed_orders(self) -> list[frames.OrderShown]:
         """The orders that ended, as far back as TWS knows them. The list is long: all who wait for its turn get one
-        answer, so that a thousand orders that end together do not ask for it a thousand times. Raises a `BrokerError`."""
+        answer, so that a thousand orders that end together do not ask for it a thousand times. Raises a
+        `BrokerError`."""
         asking = self._completed
         if asking is None:
             asking = self._completed = asyncio.create_task(self._ask_completed(), name="completed orders")
