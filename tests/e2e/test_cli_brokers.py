@@ -10,6 +10,7 @@ import pytest
 
 from brokergate.adapters.registry import BROKERS, BrokerRegistry
 from tests.e2e.console import brokergate
+from tests.emulators.client import Emulator
 
 needed = re.compile(r"^[^#\n]*\$\{([A-Z_]+)\}", re.MULTILINE).findall
 
@@ -80,3 +81,18 @@ def test_a_configuration_that_cannot_be_used(tmp_path: Path) -> None:
     done = brokergate("brokers", "test", "desk", "--config", "b.yaml", cwd=tmp_path)
     assert done.status == 2
     assert "b.yaml:1: accounts.desk.broker ('papr') is not the name of a broker" in done.stderr
+
+
+def test_each_warning_has_a_line(tmp_path: Path) -> None:
+    """What is wrong with one symbol does not run into what is wrong with the next."""
+    tws = Emulator.start("tws")
+    try:
+        ibkr = f"{{port: {tws.port}, instruments: [AAPL, NOPE, NONE.A]}}"
+        (tmp_path / "b.yaml").write_text(f"accounts: {{desk: {{broker: ibkr, ibkr: {ibkr}}}}}\n")
+        tried = brokergate("brokers", "test", "desk", "--config", "b.yaml", cwd=tmp_path)
+    finally:
+        tws.close()
+    assert (tried.status, tried.stderr) == (0, "")
+    first, second = tried.text.splitlines()[-2:]
+    assert first.startswith("warnings     Interactive Brokers knows no contract for 'NOPE'")
+    assert second.startswith("             Interactive Brokers knows no contract for 'NONE.A'")

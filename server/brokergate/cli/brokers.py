@@ -86,7 +86,9 @@ def try_(
         else:
             print(
                 "\n".join(
-                    f"{name:13}{_line(value)}" for name, value in report.items() if value not in ("", [])
+                    f"{name:{LABEL}}{_line(value, SENTENCES if name == 'warnings' else ', ')}"
+                    for name, value in report.items()
+                    if value not in ("", [])
                 )
             )
         if report["orders"] == REFUSED:
@@ -181,11 +183,17 @@ def _orders(enabled: bool | None, may_trade: bool | None) -> str:
     return "taken" if may_trade else "taken, unless the broker says otherwise"
 
 
-def _line(value: object) -> str:
-    """A value in one line; of a long list its beginning."""
+LABEL = 13
+"""Columns that a value's name takes."""
+SENTENCES = "\n" + " " * LABEL
+"""What parts sentences, which have commas of their own: a line for each."""
+
+
+def _line(value: object, between: str) -> str:
+    """A value as it is printed; of a long list its beginning."""
     if not isinstance(value, list):
         return str(value)
-    shown = ", ".join(map(str, value[:MAX_LISTED]))
+    shown = between.join(map(str, value[:MAX_LISTED]))
     return shown if len(value) <= MAX_LISTED else f"{shown} and {len(value) - MAX_LISTED} more"
 
 

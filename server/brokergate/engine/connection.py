@@ -58,11 +58,11 @@ class Connection:
         self._changed = metrics.health_changed = changed
 
     def enter(self, state: ConnectionState, message: str = "") -> None:
-        """The connection is now in `state`, for the reason `message`."""
+        """The connection is now in `state`, for the reason `message`. An attempt, which has none, is no warning."""
         before, now_ns = self.state, self._clock.now_ns()
         self._log(
             "connection",
-            level="info" if state in _AS_IT_SHOULD_BE else "warning",
+            level="warning" if message and state not in _AS_IT_SHOULD_BE else "info",
             account=self.account_id,
             broker=self.broker.name,
             before=before.name,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from brokergate.domain.accounts import ConnectionState
 from brokergate.domain.commands import CancelOrder, OrderRef
 from brokergate.domain.errors import ErrorReason, GatewayError, TemporaryConnectionError
 from brokergate.domain.events import OrderEventType
@@ -99,6 +100,18 @@ async def test_every_change_of_the_connection_is_logged_with_both_states(watched
         ("RECONNECTING", "CONNECTED", "info"),
     ]
     assert {(fields["account"], fields["broker"]) for fields in told} == {("main", "scripted")}
+
+
+async def test_an_attempt_is_no_warning_and_what_came_of_it_is(watched: Watched) -> None:
+    """While a broker is away for hours, the log has one warning an attempt, with its reason."""
+    connection = watched.gateway.account("main").connection
+    watched.logged.clear()
+    connection.enter(ConnectionState.RECONNECTING)
+    connection.enter(ConnectionState.ERROR, "nobody answers")
+    assert [(fields["state"], fields["level"], fields["reason"]) for _, fields in watched.logged] == [
+        ("RECONNECTING", "info", ""),
+        ("ERROR", "warning", "nobody answers"),
+    ]
 
 
 async def test_uptime_counts_the_time_that_the_connection_stood(watched: Watched) -> None:

@@ -23,6 +23,13 @@ def conflicts(accounts: Mapping[str, AccountConfig]) -> Iterator[Conflict]:
     for name, config in accounts.items():
         settings = config.settings(InteractiveBrokersConfig)
         yield from _environment(name, config.environment, settings.account)
+        if config.credentials:
+            text = "are none of this account's: TWS is logged in to by a person, or a program of theirs"
+            yield Conflict(name, ("credentials",), text, "remove them")
+        elsewhere, _, port_there = settings.host.partition(":")
+        if port_there.isdecimal():
+            way_out = f"write host: {elsewhere}, and port: {port_there}"
+            yield Conflict(name, (IBKR, "host"), "has a port in it", way_out)
         if config.trading_enabled and not settings.instruments and not settings.contracts:
             text = "is missing, and Interactive Brokers has no list of all that there is to trade"
             way_out = (

@@ -103,6 +103,15 @@ def test_a_client_id_of_its_own_is_another_connection(tmp_path: Path) -> None:
         ("    ibkr: {instruments: [AAPL], port: 70000}\n", "accounts.ib.ibkr.port ('70000')"),
         ("    ibkr: {instruments: [AAPL], client_id: -1}\n", "accounts.ib.ibkr.client_id ('-1')"),
         ("    ibkr: {instruments: [AAPL], host: 'tcp://x'}\n", "accounts.ib.ibkr.host ('tcp://x')"),
+        (
+            "    ibkr: {instruments: [AAPL], host: 'localhost:7497'}\n",
+            "4: accounts.ib.ibkr.host ('localhost:7497') has a port in it; write host: localhost, and port: 7497",
+        ),
+        (
+            "    credentials: {username: me, password: hunter2}\n    ibkr: {instruments: [AAPL]}\n",
+            "4: accounts.ib.credentials are none of this account's: TWS is logged in to by a person, or a program of "
+            "theirs; remove them",
+        ),
         ("    ibkr: {instruments: [AAPL], time_zone: Mars}\n", "is not the name of a time zone"),
         (
             "    ibkr: {instruments: [AAPL], market_data_type: late}\n",
