@@ -15,13 +15,14 @@ import asyncio
 import os
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import pandas as pd
 from market_maker import run
 
-from brokergate_client import Gateway, Side, name_of
+from brokergate_client import Gateway, NotFoundError, Side, name_of
 
 ADDRESS = os.environ.get("BROKERGATE_ADDRESS", "127.0.0.1:50051")
 SECONDS = float(os.environ.get("BROKERGATE_SECONDS", "20"))
@@ -38,13 +39,17 @@ def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
 
 # %% [markdown]
 # ## Trade
-# The cursor of before says where our fills begin.
+# The market maker closes at its end all that the account holds of the instrument, so it is closed before, too: what
+# was held before is not its result. The cursor says where our fills begin.
 
 
 # %%
 async def trade() -> str:
     """Make a market for a while, and give the cursor of before."""
     async with Gateway.connect(ADDRESS) as gateway:
+        await gateway.cancel_all(ACCOUNT, symbol=SYMBOL)
+        with suppress(NotFoundError):
+            await gateway.close_position(ACCOUNT, SYMBOL)
         cursor = await gateway.cursor(ACCOUNT)
     await run(
         argparse.Namespace(
