@@ -218,6 +218,8 @@ class Commands:
         known = await self._known(order)
         if not isinstance(known, Known):
             return known
+        # What shows an earlier one from here on would be taken for this one.
+        known.given_up = None
         listed = self._contracts.get(spec.symbol)
         assert listed is not None
         try:
@@ -239,8 +241,9 @@ class Commands:
             return self._not_sent(error)
         known.changing = wanted, waiting
         answer = await self._outcome(known, waiting)
-        # What shows it changed from here on is found by asking.
         known.changing = None
+        if isinstance(answer, Unknown):
+            known.given_up = wanted
         if not isinstance(answer, Meaning):
             return answer
         return _refused(answer) if answer.means is Means.KEPT else await self._looked_at(order, answer)

@@ -177,27 +177,31 @@ class Desk:
 
     def _changed(self, known: Known, order: IbOrder) -> None:
         """What is new about an order that was told before: the change that was asked for, or the venue's own."""
-        if known.changing is not None and _same(known.changing[0], order):
-            waiting = known.changing[1]
-            known.changing = None
+        asked, waiting = known.changing or (known.given_up, None)
+        if asked is not None and _same(asked, order):
+            known.changing = known.given_up = None
             self._report(known, OrderEventType.REPLACED)
             known.settle(waiting, None)
+            if waiting is None:
+                # The gateway may have taken it for one that did not come about.
+                self._restated(known, order, "TWS shows it with this total")
         elif known.told is not None and known.changing is None and known.told.quantity != order.quantity:
-            # One of its group filled, and it shrank.
-            now_ns = self._clock.now_ns()
-            self.outbox.add(
-                (
-                    OrderReport(
-                        OrderEventType.REPLACED,
-                        known.client_order_id,
-                        str(known.perm_id),
-                        now_ns,
-                        message="TWS changed its quantity",
-                        quantity=order.quantity,
-                    ),
-                )
-            )
+            self._restated(known, order, "TWS changed its quantity: one of its group filled")
         known.told = order
+
+    def _restated(self, known: Known, order: IbOrder, message: str) -> None:
+        self.outbox.add(
+            (
+                OrderReport(
+                    OrderEventType.REPLACED,
+                    known.client_order_id,
+                    str(known.perm_id),
+                    self._clock.now_ns(),
+                    message=message,
+                    quantity=order.quantity,
+                ),
+            )
+        )
 
     def _status(self, frame: frames.StatusShown) -> None:
         known = self._told_of(frame.client_id, frame.order_id, frame.perm_id)

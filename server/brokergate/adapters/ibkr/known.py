@@ -23,6 +23,7 @@ class Known:
         "client_id",
         "client_order_id",
         "ended",
+        "given_up",
         "order_id",
         "perm_id",
         "placing",
@@ -45,6 +46,8 @@ class Known:
         """As the gateway last heard of it."""
         self.placing: asyncio.Future[Verdict] | None = None
         self.changing: tuple[IbOrder, asyncio.Future[Verdict]] | None = None
+        self.given_up: IbOrder | None = None
+        """A change whose answer did not come in time, and which may yet be shown."""
         self.cancelling: asyncio.Future[Verdict] | None = None
 
     def settle(self, of: asyncio.Future[Verdict] | None, verdict: Verdict) -> None:

@@ -624,3 +624,16 @@ async def test_orders_that_end_together_ask_together_how_they_ended(
         assert isinstance(found, Found)
         assert found.order.state is OrderState.EXPIRED
     assert len(await sent(venue, "completed_orders")) - before <= 1
+
+
+async def test_a_change_that_is_shown_only_after_it_was_given_up_is_the_one_that_was_asked_for(
+    venue: Emulator,
+) -> None:
+    """It is no change of TWS's own, which would leave the change under way and its price as it was."""
+    async with Account(venue.port, request_timeout_ms=400) as account:
+        placed, _ = await account.place()
+        await venue.fault("answer_lost_after_accept", on="replace", how="hang", count=1)
+        assert isinstance(await account.broker.replace_order(change(placed, 12, "91")), Unknown)
+        await account.broker.list_open_orders()
+        await account.until(lambda: len(account.of(OrderEventType.REPLACED)) > 1)
+        assert [report.quantity for report in account.of(OrderEventType.REPLACED)] == [None, D(12)]
