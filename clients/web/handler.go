@@ -283,6 +283,8 @@ func guard(next http.Handler, hosts []string) http.Handler {
 			log.Printf("%s: %v", request.URL.Path, err)
 		}
 		next.ServeHTTP(writer, request)
+		// Of full duplex: Go's server panics where it finds, after the handler, that a body was not read.
+		_ = request.Body.Close()
 	})
 	return http.NewCrossOriginProtection().Handler(named)
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,6 +107,37 @@ func TestItAnswersByTheAddressThatItListensOn(t *testing.T) {
 		if got := ask(handler, "GET", "http://"+address+"/", nil).Code; got != 200 {
 			t.Errorf("%s: %d", address, got)
 		}
+	}
+}
+
+func TestABodyThatIsNotReadLeavesTheConnectionAsItIs(t *testing.T) {
+	server := httptest.NewUnstartedServer(nil)
+	handler, err := newHandler(settings{address: server.Listener.Addr().String(), gateway: "127.0.0.1:1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Config.Handler = handler
+	server.Start()
+	defer server.Close()
+	for _, reused := range []bool{false, true} {
+		traced := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(got httptrace.GotConnInfo) {
+			if got.Reused != reused {
+				t.Errorf("reused: %v", got.Reused)
+			}
+		}})
+		request, err := http.NewRequestWithContext(traced, "POST", server.URL+"/v1/accounts/paper/orders", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "text/plain")
+		answer, err := server.Client().Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(io.Discard, answer.Body); err != nil || answer.StatusCode != http.StatusUnsupportedMediaType {
+			t.Error(answer.Status, err)
+		}
+		answer.Body.Close()
 	}
 }
 
