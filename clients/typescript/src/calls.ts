@@ -129,12 +129,16 @@ export type ServiceClient<S extends DescService> = {
 };
 type Requests<D extends DescMessage> = Iterable<Request<D>> | AsyncIterable<Request<D>>;
 
+const cancelled = (text: string) => new GatewayError(Code.CANCELLED, text);
+const closedError = () => cancelled("this client was closed");
 const identity = (bytes: Buffer) => bytes;
 const pathOf = (method: DescMethod) => `/${method.parent.typeName}/${method.name}`;
 
 /** Makes calls over a channel, with the token and the deadline of a connection. */
 export class Caller {
   closed = false;
+  /** What ends each call, stream and pause that is under way. */
+  readonly #underWay = new Set<() => void>();
   readonly #channel: Client;
   readonly #token: Token | undefined;
   readonly #deadlineMs: number;
@@ -143,6 +147,36 @@ export class Caller {
     this.#channel = channel;
     this.#token = token;
     this.#deadlineMs = deadlineMs;
+  }
+
+  /** End what is under way: it fails CANCELLED, which gRPC's own closing of a channel leaves to run on. */
+  close(): void {
+    this.closed = true;
+    for (const end of [...this.#underWay]) end();
+  }
+
+  /** Has `end` called when the signal aborts or the client is closed, until the function that it returns is. */
+  #until(end: () => void, signal: AbortSignal | undefined): () => void {
+    signal?.addEventListener("abort", end);
+    this.#underWay.add(end);
+    if (signal?.aborted) end();
+    return () => {
+      signal?.removeEventListener("abort", end);
+      this.#underWay.delete(end);
+    };
+  }
+
+  /** Wait; less where the signal aborts or the client is closed. */
+  async pause(pauseMs: number, signal: AbortSignal | undefined): Promise<void> {
+    const woken = new AbortController();
+    const done = this.#until(() => woken.abort(), signal);
+    await sleep(pauseMs, undefined, { signal: woken.signal }).catch(() => undefined);
+    done();
+  }
+
+  /** The error of a call: where the client was closed under it, that. */
+  #errorOf(caught: unknown): GatewayError {
+    return this.closed ? closedError() : fromServiceError(caught);
   }
 
   /** A service of the contract, each RPC as a function. */
@@ -201,7 +235,7 @@ export class Caller {
       try {
         return await this.#attempt(path, request, end - performance.now(), signal);
       } catch (caught) {
-        error = fromServiceError(caught);
+        error = this.#errorOf(caught);
       }
       maybe ||= maybeDone(error);
       // What went wrong before says more than that time ran out.
@@ -211,9 +245,9 @@ export class Caller {
       if (this.closed || signal?.aborted || !invitesRepeat(error)) throw error;
       const pauseMs = backoff.next(error.retryDelayMs);
       if (performance.now() + pauseMs >= end) throw error;
-      await sleep(pauseMs, undefined, { signal }).catch(() => {
-        throw new GatewayError(Code.CANCELLED, "the caller gave up").of(id, maybe && id !== "");
-      });
+      await this.pause(pauseMs, signal);
+      const unwanted = this.closed ? closedError() : signal?.aborted && cancelled("the caller gave up");
+      if (unwanted) throw unwanted.of(id, maybe && id !== "");
       before = error;
     }
   }
@@ -230,14 +264,12 @@ export class Caller {
         this.#metadata(),
         { deadline },
         (error, answer) => {
-          signal?.removeEventListener("abort", cancel);
+          done();
           if (error) reject(error);
           else resolve(answer as Buffer);
         },
       );
-      const cancel = () => call.cancel();
-      signal?.addEventListener("abort", cancel);
-      if (signal?.aborted) cancel();
+      const done = this.#until(() => call.cancel(), signal);
     });
   }
 
@@ -260,9 +292,7 @@ export class Caller {
       this.#metadata(),
       options,
     );
-    const cancel = () => call.cancel();
-    signal?.addEventListener("abort", cancel);
-    if (signal?.aborted) cancel();
+    const done = this.#until(() => call.cancel(), signal);
     let failure: unknown;
     const send = async () => {
       try {
@@ -282,9 +312,9 @@ export class Caller {
     try {
       yield* call;
     } catch (error) {
-      throw failure ?? fromServiceError(error);
+      throw failure ?? this.#errorOf(error);
     } finally {
-      signal?.removeEventListener("abort", cancel);
+      done();
       call.cancel();
     }
   }
@@ -294,6 +324,6 @@ export class Caller {
   }
 
   #expectOpen(): void {
-    if (this.closed) throw new GatewayError(Code.CANCELLED, "this client was closed");
+    if (this.closed) throw closedError();
   }
 }

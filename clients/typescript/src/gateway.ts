@@ -106,7 +106,7 @@ export class Gateway {
 
   /** Close the connection: calls and streams that are under way end CANCELLED. */
   close(): void {
-    this.caller.closed = true;
+    this.caller.close();
     this.#channel.close();
   }
 

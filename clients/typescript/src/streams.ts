@@ -4,7 +4,6 @@
  * The gateway gives every event at least once, and an account's sequences rise without a hole. What makes it once is
  * here: per account the highest sequence that was given, of one epoch of the journal. It does not grow with the stream.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Backoff, type Caller, invitesRepeat } from "./calls.js";
@@ -175,19 +174,25 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
       } finally {
         this.isCaughtUp = false;
       }
-      await sleep(pauseMs, undefined, { signal: closing }).catch(() => undefined);
+      await this.#caller.pause(pauseMs, closing);
       this.reconnects += 1;
     }
   }
 
   async *#connection(backoff: Backoff): AsyncGenerator<Message, void> {
-    const silence = new AbortController();
-    const signal = AbortSignal.any([silence.signal, this.#closing.signal]);
-    const call = this.#caller.stream(this.#method, [this.#request()], { signal });
+    // No AbortSignal.any: something of each stays with the signal that lasts, and connections may be many.
+    const hangUp = new AbortController();
+    const leave = () => hangUp.abort();
+    let silent = false;
+    this.#closing.signal.addEventListener("abort", leave);
+    const call = this.#caller.stream(this.#method, [this.#request()], { signal: hangUp.signal });
     let silenceMs = OPEN_TIMEOUT_MS;
     try {
       for (;;) {
-        const timer = setTimeout(() => silence.abort(), silenceMs);
+        const timer = setTimeout(() => {
+          silent = true;
+          hangUp.abort();
+        }, silenceMs);
         const next = await call.next().finally(() => clearTimeout(timer));
         if (next.done) return;
         silenceMs = MISSED_HEARTBEATS * (this.#options.heartbeatMs ?? 10_000);
@@ -198,9 +203,10 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
         yield message;
       }
     } catch (error) {
-      if (!silence.signal.aborted) throw error;
+      if (!silent) throw error;
       throw new GatewayError(Code.UNAVAILABLE, `nothing came for ${silenceMs} ms, not even a heartbeat`);
     } finally {
+      this.#closing.signal.removeEventListener("abort", leave);
       await call.return();
     }
   }

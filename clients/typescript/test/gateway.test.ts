@@ -180,3 +180,24 @@ test("what the caller gives up ends at once", async () => {
   stream.close();
   assert.deepEqual(await reading, { done: true, value: undefined });
 });
+
+test("closing the client ends what is under way, CANCELLED", { timeout: 30_000 }, async () => {
+  const closing = new Gateway(server.address);
+  const isCancelled = (error: unknown) => error instanceof GatewayError && error.code === Code.CANCELLED;
+  const fills = closing.fills({ accountIds: ["paper"] });
+  const fill = fills[Symbol.asyncIterator]().next();
+  await fills.caughtUp();
+  const market = closing.marketData.streamMarketData({
+    target: { case: "accountId", value: "paper" },
+    symbols: [BTC],
+  });
+  await market.next();
+  const update = (async () => {
+    for await (const _ of market);
+  })();
+  const nobody = new Gateway("127.0.0.1:1", { deadlineMs: 60_000 });
+  const call = nobody.accounts.listAccounts({});
+  const never = nobody.fills()[Symbol.asyncIterator]().next();
+  for (const each of [closing, nobody]) each.close();
+  await Promise.all([fill, update, call, never].map((each) => assert.rejects(each, isCancelled)));
+});
