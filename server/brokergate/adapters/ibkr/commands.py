@@ -347,13 +347,16 @@ class Commands:
 
     async def _cancel_everything(self, orders: Sequence[Order], lane: Lane) -> frozenset[str]:
         """Cancels all that is open for the login, and gives the numbers of that; nothing, where something else is open,
-        or may be."""
+        or may be: also by what an account that shares the connection has sent meanwhile."""
+        before = self._line.orders_sent
         try:
             shown = await self._line.ask.open_orders(lane)
             working = frozenset(str(each.shown.order.perm_id) for each in shown)
             if not working <= {order.broker_order_id for order in orders}:
                 return frozenset()
             await self._line.turn(lane, "a cancel of everything")
+            if self._line.orders_sent != before:
+                return frozenset()
             self._line.send("reqGlobalCancel")
         except BrokerError:
             return frozenset()

@@ -94,6 +94,8 @@ class Line:
         """What TWS is asked."""
         self._watchdog: asyncio.Task[None] | None = None
         self._next_id = 1
+        self.orders_sent = 0
+        """Counts them, changes too."""
         self.market = MarketLines(self, settings.market_data_lines, settings.market_data_type)
         """The market data of everybody who shares the line."""
         self._cut = ""
@@ -311,6 +313,7 @@ class Line:
 
     def place(self, order_id: int, contract: IbContract, order: IbOrder) -> None:
         """Sends an order, in its turn. Raises `NotSent`."""
+        self.orders_sent += 1
         self.live().place(order_id, contract, order)
 
     def send(self, request: str, *arguments: object) -> None:

@@ -17,6 +17,12 @@ UNSET = 1.7976931348623157e308
 """How the protocol writes a number that there is not (Java's Double.MAX_VALUE)."""
 UNSET_INTEGER = 2**31 - 1
 """The same of a whole number (Integer.MAX_VALUE)."""
+UNSET_LONG = 2**63 - 1
+"""The same of a quantity (Long.MAX_VALUE; and the least one)."""
+_UNSET_QUANTITIES = frozenset(
+    {Decimal(UNSET_LONG), Decimal(-UNSET_LONG - 1), *(Decimal(repr(sign * 2.0**63)) for sign in (1, -1))}
+)
+"""As they are written, and as the library's float has them."""
 MAX_PLACES = 30
 """Digits before or after the point; more is no amount of anything that is traded."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +55,7 @@ def number_or_none(value: object, name: str) -> Decimal | None:
             value = Decimal(value)
         except InvalidOperation:
             raise WireError(f"{name} is not a number") from None
-        if value == Decimal(repr(UNSET)) or value.is_nan():
+        if value.is_nan() or value == Decimal(repr(UNSET)) or value in _UNSET_QUANTITIES:
             return None
     if not isinstance(value, Decimal) or not value.is_finite():
         raise WireError(f"{name} is not a number")

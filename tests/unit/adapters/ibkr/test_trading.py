@@ -35,7 +35,7 @@ from brokergate.ports.broker import (
     Unknown,
 )
 from tests.emulators.client import Emulator
-from tests.unit.adapters.ibkr.house import FIRST, Account, House, LaterClock, emulator, restored, sent
+from tests.unit.adapters.ibkr.house import FIRST, SECOND, Account, House, LaterClock, emulator, restored, sent
 from tests.unit.adapters.ibkr.shapes import spec
 
 D = Decimal
@@ -637,3 +637,26 @@ async def test_a_change_that_is_shown_only_after_it_was_given_up_is_the_one_that
         await account.broker.list_open_orders()
         await account.until(lambda: len(account.of(OrderEventType.REPLACED)) > 1)
         assert [report.quantity for report in account.of(OrderEventType.REPLACED)] == [None, D(12)]
+
+
+async def test_an_order_that_another_account_of_the_login_places_meanwhile_is_not_cancelled_along(
+    venue: Emulator,
+) -> None:
+    """One message cancels everything of the login: also what was placed after TWS had been asked what there is."""
+    house = House()
+    one = Account(venue.port, house=house)
+    other = Account(venue.port, house=house, account_id="second", account=SECOND)
+    await asyncio.gather(one.connect(), other.connect())
+    placed = [(await one.place(f"c{number}"))[0] for number in range(12)]
+    await venue.fault("delay", on="open_orders", seconds=0.3, count=1)
+    await venue.fault("answer_lost_after_accept", on="place", how="hang", count=1)
+    cancelling = asyncio.create_task(one.broker.cancel_all_orders(placed))
+    while (await venue.injected()).get("delay") is None:
+        pass
+    await other.place("theirs")
+    assert all(isinstance(each, Accepted) for each in await cancelling)
+    assert [order.client_order_id for order in await other.broker.list_open_orders()] == ["theirs"]
+    assert await sent(venue, "cancel_all") == []
+    await one.close()
+    await other.close()
+    await house.connections.close()

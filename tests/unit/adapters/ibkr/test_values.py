@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from brokergate.adapters.ibkr.values import (
     UNSET,
     UNSET_INTEGER,
+    UNSET_LONG,
     WireError,
     exact_float,
     moment_ns,
@@ -27,7 +28,13 @@ def test_a_float_is_the_number_that_the_wire_had(written: Decimal) -> None:
     assert Decimal(repr(exact_float(written, "price"))) == written
 
 
-@pytest.mark.parametrize("nothing", [None, "", UNSET, repr(UNSET), "1.7976931348623157E308", UNSET_INTEGER])
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        *(None, "", UNSET, repr(UNSET), "1.7976931348623157E308", UNSET_INTEGER),
+        *(UNSET_LONG, str(UNSET_LONG), float(UNSET_LONG), str(-UNSET_LONG - 1), float(-UNSET_LONG)),
+    ],
+)
 def test_what_is_unset_is_no_number(nothing: object) -> None:
     assert number_or_none(nothing, "price") is None
     with pytest.raises(WireError, match="price is missing"):
