@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from brokergate.adapters.ibkr.contracts import Contracts
+from brokergate.adapters.ibkr.contracts import Contracts, Listed
 from brokergate.adapters.ibkr.frames import AccountValue, MarkShown, PositionShown
 from brokergate.adapters.ibkr.values import WireError, number
 from brokergate.domain.accounts import BrokerAccountInfo, BrokerBalance, BrokerPosition, Environment
 from brokergate.domain.errors import AuthenticationError
-from brokergate.domain.money import ZERO, multiply
+from brokergate.domain.money import ONE, ZERO, multiply, subtract
 
 ALL = "BASE"
 """Where a currency's code stands: all of them together, in the base currency."""
@@ -110,6 +110,21 @@ def position(
         quote_currency=told.contract.currency,
         as_of_ns=as_of_ns,
         multiplier=multiplier if listed is None else listed.instrument.multiplier,
-        mark_price=None if mark is None else mark.price,
+        mark_price=None if mark is None else _mark_price(mark, listed),
         unrealized_pnl=None if mark is None else mark.unrealized,
     )
+
+
+def _mark_price(mark: MarkShown, listed: Listed | None) -> Decimal | None:
+    """A position's price in the currency. Whether TWS has it so, or in the contract's own units (its magnifier), the
+    value of the position tells."""
+    price = mark.price
+    if price is None or mark.value is None or listed is None or listed.magnifier == ONE:
+        return price
+    units = multiply(mark.quantity, listed.instrument.multiplier)
+    ours = listed.from_venue(price)
+
+    def off(each: Decimal) -> Decimal:
+        return abs(subtract(multiply(each, units), mark.value or ZERO))
+
+    return min(ours, price, key=off)

@@ -157,17 +157,25 @@ class Ears:
     def updatePortfolio(
         self,
         contract: Any,
-        _quantity: float,
+        quantity: float,
         price: float,
-        _value: float,
+        value: float,
         _average_cost: float,
         unrealized: float,
         _realized: float,
         account: str,
     ) -> None:
         """What a position is worth."""
-        gain, mark = number_or_none(unrealized, "unrealizedPNL"), number_or_none(price, "marketPrice")
-        self._hear(frames.MarkShown(account, contract.conId, mark, gain))
+        self._hear(
+            frames.MarkShown(
+                account,
+                contract.conId,
+                number(quantity, "position"),
+                number_or_none(price, "marketPrice"),
+                number_or_none(value, "marketValue"),
+                number_or_none(unrealized, "unrealizedPNL"),
+            )
+        )
 
     def accountDownloadEnd(self, account: str) -> None:
         """All that the account has was shown."""

@@ -101,11 +101,14 @@ class PositionShown:
 
 @value
 class MarkShown:
-    """What a position is worth (`updatePortfolio`): its price, and the gain of all of it."""
+    """What a position is worth (`updatePortfolio`): its price, and the value and the gain of all of it in the contract's
+    currency."""
 
     account: str
     con_id: int
+    quantity: Decimal
     price: Decimal | None
+    value: Decimal | None
     unrealized: Decimal | None
 
 

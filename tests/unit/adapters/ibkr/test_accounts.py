@@ -8,7 +8,7 @@ import pytest
 
 from brokergate.adapters.ibkr.accounts import account_info, balances, chosen, position
 from brokergate.adapters.ibkr.contracts import Contracts
-from brokergate.adapters.ibkr.frames import AccountValue, PositionShown
+from brokergate.adapters.ibkr.frames import AccountValue, MarkShown, PositionShown
 from brokergate.adapters.ibkr.values import WireError
 from brokergate.domain.accounts import Environment
 from brokergate.domain.errors import AuthenticationError
@@ -104,3 +104,23 @@ def test_a_position_that_nobody_listed() -> None:
     known.put([share()])
     flat = position(PositionShown("DU1", AAPL, D(0), D(0)), known, 7)
     assert (flat.symbol, flat.quantity, flat.cost, flat.average_price) == ("AAPL", D(0), D(0), None)
+
+
+@pytest.mark.parametrize("price", ["445.25", "4.4525"])
+@pytest.mark.parametrize("quantity", [2, -2])
+def test_a_mark_is_in_the_currency_whatever_the_contract_is_quoted_in(price: str, quantity: int) -> None:
+    """Corn is quoted in cents: what its position is worth says in which of the two its price is told."""
+    contracts = Contracts()
+    contracts.put([corn()])
+    held = PositionShown("DU1", CORN, D(quantity), D("22260"))
+    mark = MarkShown("DU1", CORN.con_id, D(quantity), D(price), quantity * D("22262.50"), D(5))
+    assert position(held, contracts, 1, mark).mark_price == D("4.4525")
+
+
+def test_a_mark_that_is_not_told_is_none() -> None:
+    contracts = Contracts()
+    contracts.put([corn()])
+    held = PositionShown("DU1", CORN, D(1), D("22260"))
+    assert (
+        position(held, contracts, 1, MarkShown("DU1", CORN.con_id, D(1), None, None, None)).mark_price is None
+    )
