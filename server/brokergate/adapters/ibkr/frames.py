@@ -101,8 +101,8 @@ class PositionShown:
 
 @value
 class MarkShown:
-    """What a position is worth (`updatePortfolio`): its price, and the value and the gain of all of it in the contract's
-    currency."""
+    """What a position is worth (`updatePortfolio`): its price, and in the contract's currency the value and the gain
+    of all of it."""
 
     account: str
     con_id: int
