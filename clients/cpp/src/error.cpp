@@ -89,6 +89,9 @@ bool Error::answer_was_lost() const noexcept {
   return lost && reason_name.empty();
 }
 
-bool Error::invites_repeat() const noexcept { return code == grpc::UNAVAILABLE || answer_was_lost(); }
+bool Error::invites_repeat() const noexcept {
+  // A deadline has passed for good.
+  return code == grpc::UNAVAILABLE || (code != grpc::DEADLINE_EXCEEDED && answer_was_lost());
+}
 
 }  // namespace brokergate

@@ -52,7 +52,8 @@ std::shared_ptr<grpc::ChannelCredentials> credentials_of(const std::optional<Tls
 
 /// Whether this error says nothing of what an earlier attempt did: it came before the id was looked up.
 bool leaves_open(const Error& error) {
-  return error.code == grpc::UNAUTHENTICATED || error.code == grpc::PERMISSION_DENIED || error.invites_repeat();
+  return error.code == grpc::UNAUTHENTICATED || error.code == grpc::PERMISSION_DENIED ||
+         error.code == grpc::UNAVAILABLE || error.answer_was_lost();
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ def is_late(error: GatewayError) -> bool:
 
 def invites_repeat(error: GatewayError) -> bool:
     """Whether the same call may succeed now or later: its answer was lost, or the gateway says UNAVAILABLE."""
-    if isinstance(error, ClosedError):
+    if isinstance(error, ClosedError) or error.code == grpc.StatusCode.DEADLINE_EXCEEDED:
         return False
     return error.code == grpc.StatusCode.UNAVAILABLE or answer_was_lost(error)
 
@@ -50,7 +50,12 @@ def invites_repeat(error: GatewayError) -> bool:
 def leaves_open(error: GatewayError) -> bool:
     """Whether this error says nothing of what an earlier attempt did: it came before the id was looked up."""
     refused = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-    return error.code in refused or isinstance(error, ClosedError) or invites_repeat(error)
+    return (
+        error.code in refused
+        or isinstance(error, ClosedError)
+        or invites_repeat(error)
+        or answer_was_lost(error)
+    )
 
 
 @dataclass(slots=True)
@@ -115,10 +120,12 @@ class Caller:
                 error.request_id = request_id
                 # Any other error is the gateway's final word on the id, after it has looked the id up.
                 error.outcome_unknown = lost and bool(request_id) and leaves_open(error)
-                if not invites_repeat(error):
+                if not invites_repeat(error) and not is_late(error):
                     raise
+                # An attempt that was cut short is no deadline of the call's.
+                over = is_late(error) and remaining_s <= self.attempt_timeout_s
                 pause_s = backoff.next_s(error.retry_after_s)
-                if self.monotonic() + pause_s >= deadline:
+                if over or self.monotonic() + pause_s >= deadline:
                     if before is None or not is_late(error):
                         raise
                     # What went wrong before says more than that time ran out.

@@ -77,7 +77,7 @@ fn is_late(error: &Error) -> bool {
 
 /// Whether the same call may succeed now or later.
 pub(crate) fn invites_repeat(error: &Error) -> bool {
-    error.code == Code::Unavailable || was_lost(error)
+    error.code == Code::Unavailable || error.reason == ErrorReason::OutcomeUnknown || was_lost(error)
 }
 
 /// Whether this error says nothing of what an earlier attempt did: it came before the id was looked up.

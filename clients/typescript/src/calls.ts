@@ -52,7 +52,7 @@ function isLate(error: GatewayError): boolean {
 
 /** Whether the same call may succeed now or later. */
 export function invitesRepeat(error: GatewayError): boolean {
-  return error.code === Code.UNAVAILABLE || wasLost(error);
+  return error.code === Code.UNAVAILABLE || error.reason === ErrorReason.OUTCOME_UNKNOWN || wasLost(error);
 }
 
 /** Growing pauses, in milliseconds: each is drawn from 0 to a span that doubles. */
