@@ -51,6 +51,20 @@ async def test_what_others_do_is_booked(house: House) -> None:
     assert not [event for event in house.events() if event.HasField("discrepancy")]
 
 
+async def test_what_others_do_is_no_sign_of_a_stream_that_is_mute(house: House) -> None:
+    """TWS tells it to nobody who does not ask: the connection, which all accounts of the login share, goes on."""
+    await house.emulator.add_order(
+        house.venue.symbol, "buy", house.venue.lot, house.at(-5), client_order_id="x"
+    )
+    await house.until("their order is seen", lambda: len(house.working()) == 1)
+    await house.emulator.cancel("x")
+    await house.emulator.add_fill(house.venue.symbol, "buy", house.venue.lot * 3, house.venue.price)
+    await house.until("its end is seen", lambda: not house.working())
+    await house.pause(2.5)
+    assert len([entry for entry in await house.emulator.log() if entry["kind"] == "logon"]) == 1
+    assert not [event for event in house.events() if event.HasField("gap")]
+
+
 @pytest.mark.parametrize("roll_back", [True, False])
 async def test_order_ids_that_begin_anew_meet_no_order(house: House, roll_back: bool) -> None:
     """After a restart TWS gives out order ids that working orders have: an order under one of them would change

@@ -35,6 +35,7 @@ class ReadOnlyBroker(AbstractBroker):
         self.environment = broker.environment
         self.capabilities = broker.capabilities
         self.in_process = broker.in_process
+        self.tells_of_others = broker.tells_of_others
         self._broker = broker
         self._refusal = Rejected(ErrorReason.TRADING_DISABLED, refusal)
 

@@ -44,7 +44,9 @@ class GapFill:
     def __init__(self, account: Account) -> None:
         self._account = account
         self.resolver = Resolver(account, self.fills)
-        self.silence = Silence(account.known, account.policy.quiet_period_ns)
+        self.silence = Silence(
+            account.known, account.policy.quiet_period_ns, of_others=account.broker.tells_of_others
+        )
         self._differences: dict[str, tuple[Decimal, Decimal, int]] = {}
         self._undead_ns: dict[str, int] = {}
 

@@ -33,9 +33,13 @@ _What = tuple[str, ...]
 class Silence:
     """What one account's stream has still to tell. Times are monotonic."""
 
-    def __init__(self, find: Callable[[str, str], Order | None], quiet_ns: int) -> None:
-        """`find` gives the order with the client's id, else the broker's."""
+    def __init__(
+        self, find: Callable[[str, str], Order | None], quiet_ns: int, *, of_others: bool = True
+    ) -> None:
+        """`find` gives the order with the client's id, else the broker's. `of_others` is whether the stream tells of
+        orders that others placed."""
         self._find = find
+        self._of_others = of_others
         self._quiet_ns = max(quiet_ns, LEAST_NS)
         self._owed: dict[_What, int] = {}
         self._ends_told: set[str] = set()
@@ -58,12 +62,13 @@ class Silence:
     def found(self, payloads: Iterable[EventPayload], now_ns: int) -> None:
         """A poll booked this."""
         for payload in payloads:
-            if isinstance(payload, FillBooked):
+            if isinstance(payload, FillBooked) and (self._of_others or payload.fill.client_order_id):
                 self._owe(_fill(payload.fill.symbol, payload.fill.broker_execution_id), now_ns)
 
     def ended(self, order: Order, now_ns: int) -> None:
         """A poll asked for this order, and it has ended."""
-        if order.state in _ENDED_BY_ITSELF and order.order_id not in self._ends_told:
+        to_be_told = self._of_others or bool(order.client_order_id)
+        if to_be_told and order.state in _ENDED_BY_ITSELF and order.order_id not in self._ends_told:
             self._owe(_end(order), now_ns)
 
     def _owe(self, what: _What, now_ns: int) -> None:

@@ -293,6 +293,8 @@ class AbstractBroker(ABC):
     in_process: bool = False
     """Whether no byte of a command leaves the process and no command suspends: then an order's intent and outcome
     share one commit (law 1)."""
+    tells_of_others: bool = True
+    """Whether `events()` tells what becomes of orders that others placed; where not, only queries show it."""
     keeps_venue: bool = False
     """Whether the journal keeps the state of its venue: it is asked for it with each commit, and given it back. All
     that such a venue ever did it did for this gateway."""

@@ -210,3 +210,19 @@ def test_every_method_of_the_port_is_passed_on() -> None:
         name for name in vars(AbstractBroker) if callable(getattr(AbstractBroker, name)) and name[0] != "_"
     }
     assert port - own <= vars(ReadOnlyBroker).keys()
+
+
+async def test_an_account_that_is_only_read_says_of_itself_what_its_broker_says() -> None:
+    """Where a person trades by hand and the gateway looks on, their trades are no sign of a stream that is mute."""
+    from brokergate.adapters.ibkr.broker import InteractiveBrokersBroker
+    from brokergate.adapters.read_only import ReadOnlyBroker
+    from tests.unit.adapters.ibkr.house import Account
+
+    made = Account(1).broker
+    wrapped = ReadOnlyBroker(made, "no")
+    assert isinstance(made, InteractiveBrokersBroker)
+    assert (
+        (wrapped.in_process, wrapped.tells_of_others)
+        == (made.in_process, made.tells_of_others)
+        == (False, False)
+    )

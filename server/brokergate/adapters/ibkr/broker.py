@@ -56,6 +56,7 @@ class InteractiveBrokersBroker(AbstractBroker):
     """One account of a login at Interactive Brokers."""
 
     name = IBKR
+    tells_of_others = False
 
     def __init__(self, account: AccountConfig, context: BrokerContext) -> None:
         settings = account.settings(InteractiveBrokersConfig)
