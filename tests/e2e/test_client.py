@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
+from brokergate.v1 import simulator_pb2
 from brokergate_client import (
     AlreadyExistsError,
     AuthenticationError,
@@ -25,11 +27,13 @@ from brokergate_client import (
     IfUnknown,
     InvalidRequestError,
     Liquidity,
+    Listing,
     NotFoundError,
     NotPermittedError,
     OrderSpec,
     OrderState,
     OrderType,
+    Position,
     PreconditionError,
     SelfTradePrevention,
     ServingStatus,
@@ -421,3 +425,39 @@ async def test_every_kind_of_order_works_over_the_wire(gateway: Gateway) -> None
         ended = await gateway.cancel("paper", order_id=order.order_id)
         assert ended is not None
         assert ended.state is OrderState.CANCELED
+
+
+async def set_fault(client: Gateway, name: str, kind: simulator_pb2.FaultKind.ValueType) -> None:
+    """What the account's venue does wrong from now on, always."""
+    request = simulator_pb2.SetFaultsRequest(account_id="paper", request_id=name)
+    request.faults.add(kind=kind, rate_percent="100")
+    await client.call("SimulatorService/SetFaults", request, request_id=name)
+
+
+async def positions_that_are(client: Gateway, *, stale: bool) -> Listing[Position]:
+    """The account's, once they are."""
+    async with asyncio.timeout(20):
+        while True:
+            with suppress(UnavailableError):
+                shown = await client.positions("paper")
+                if shown.stale is stale:
+                    return shown
+            await asyncio.sleep(0.05)
+
+
+async def test_the_last_word_of_a_broker_that_is_away_is_marked(server: ServerProcess) -> None:
+    """In the lists, the quote, and what the command line prints."""
+    async with Gateway.connect(server.address) as client:
+        # From here on the venue is a broker like any other, whose last word is kept.
+        await set_fault(client, "a", simulator_pb2.FAULT_KIND_REJECTION)
+        await positions_that_are(client, stale=False)
+        assert not (await client.balances("paper")).stale
+        assert not (await client.quote("paper", BTC)).stale
+
+        await set_fault(client, "b", simulator_pb2.FAULT_KIND_DISCONNECT)
+        assert (await positions_that_are(client, stale=True)).as_of_ns > 0
+        assert (await client.balances("paper")).stale
+        assert (await client.quote("paper", BTC)).stale
+        for command in ("positions", "balances"):
+            told = run_brokergate(command, "--address", server.address)
+            assert "the broker is away: this is what was known last, as of 20" in told.stderr

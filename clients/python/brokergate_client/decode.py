@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
@@ -46,6 +46,9 @@ from brokergate_client.orders import (
     Preview,
     ProtectiveLeg,
 )
+from brokergate_client.pages import Listing
+
+T = TypeVar("T")
 
 
 def optional_decimal(message: Message, field: str) -> Decimal | None:
@@ -279,7 +282,14 @@ def instrument(message: instrument_pb2.Instrument) -> Instrument:
     )
 
 
-def quote(message: market_data_pb2.Quote) -> Quote:
+def listing(
+    items: Iterable[T], answer: account_pb2.ListBalancesResponse | position_pb2.ListPositionsResponse
+) -> Listing[T]:
+    """The items of an answer that is a whole list."""
+    return Listing(tuple(items), answer.cursor, answer.stale, nanoseconds(answer.as_of))
+
+
+def quote(message: market_data_pb2.Quote, *, stale: bool = False) -> Quote:
     """The best bid and ask."""
     return Quote(
         symbol=message.symbol,
@@ -291,6 +301,7 @@ def quote(message: market_data_pb2.Quote) -> Quote:
         event_time_ns=nanoseconds(message.event_time),
         receive_time_ns=nanoseconds(message.receive_time),
         delayed=message.delayed,
+        stale=stale,
     )
 
 

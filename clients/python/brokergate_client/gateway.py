@@ -510,7 +510,7 @@ class Gateway:
         answer: account_pb2.ListBalancesResponse = await self._call(
             self._accounts.ListBalances, account_pb2.ListBalancesRequest(account_id=account_id)
         )
-        return Listing(tuple(map(decode.balance, answer.balances)), answer.cursor)
+        return decode.listing(map(decode.balance, answer.balances), answer)
 
     async def positions(self, account_id: str, *, include_flat: bool = False) -> Listing[Position]:
         """The account's positions, by symbol."""
@@ -518,7 +518,7 @@ class Gateway:
             self._positions.ListPositions,
             position_pb2.ListPositionsRequest(account_id=account_id, include_flat=include_flat),
         )
-        return Listing(tuple(map(decode.position, answer.positions)), answer.cursor)
+        return decode.listing(map(decode.position, answer.positions), answer)
 
     def instruments(
         self, account_id: str, *, kinds: Iterable[InstrumentKind] = (), symbol_prefix: str = ""
@@ -547,7 +547,7 @@ class Gateway:
             self._market_data.GetQuote,
             encode.aim(market_data_pb2.GetQuoteRequest(symbol=symbol), account_id, route),
         )
-        return decode.quote(answer.quote)
+        return decode.quote(answer.quote, stale=answer.stale)
 
     async def instrument(self, account_id: str, symbol: str) -> Instrument:
         """One instrument, with its tick and lot."""

@@ -43,6 +43,8 @@ class Quote:
     receive_time_ns: int
     delayed: bool = False
     """Whether it is old, because the account has no subscription to a present one: not to be traded by."""
+    stale: bool = False
+    """Whether it is the last one, of a market or a broker that is away: not to be traded by."""
 
     @property
     def event_time(self) -> datetime:

@@ -15,6 +15,10 @@ class Listing(Sequence[T]):
 
     items: tuple[T, ...]
     cursor: str
+    stale: bool = False
+    """Whether the broker is away, or did not answer, and this is what was known last: not to be traded by."""
+    as_of_ns: int = 0
+    """When the broker said so; 0 where it has not since the gateway started."""
 
     @overload
     def __getitem__(self, index: int) -> T: ...

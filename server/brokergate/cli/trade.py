@@ -5,6 +5,7 @@ Exit status: 0 done; 1 refused, or the order was rejected; 2 wrong usage; 3 the 
 
 from __future__ import annotations
 
+import sys
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from brokergate_client import (
     Event,
     EventKind,
     Fill,
+    Listing,
     Order,
     OrderSpec,
     OrderState,
@@ -278,13 +280,23 @@ async def positions(
     account: Account = "paper",
 ) -> None:
     """Show positions, with their average price, value at the mark, and profit."""
-    remote.output.show(await remote.gateway.positions(account, include_flat=flat), POSITIONS)
+    held = await remote.gateway.positions(account, include_flat=flat)
+    remote.output.show(held, POSITIONS)
+    _warn_of_stale(held)
 
 
 @command
 async def balances(remote: Remote, account: Account = "paper") -> None:
     """Show what the account holds of each currency."""
-    remote.output.show(await remote.gateway.balances(account), BALANCES)
+    held = await remote.gateway.balances(account)
+    remote.output.show(held, BALANCES)
+    _warn_of_stale(held)
+
+
+def _warn_of_stale(held: Listing[Any]) -> None:
+    if held.stale:
+        since = f", as of {time_text(held.as_of_ns)}" if held.as_of_ns else ""
+        print(f"brokergate: the broker is away: this is what was known last{since}", file=sys.stderr)
 
 
 @command

@@ -185,7 +185,7 @@ DEFAULTS: tuple[Any, ...] = (None, "", 0, (), {}, False, Decimal(0))
         (account_pb2.LedgerEntry(), decode.ledger_entry, set()),
         (position_pb2.Position(), decode.position, set()),
         (instrument_pb2.Instrument(), decode.instrument, set()),
-        (market_data_pb2.Quote(), decode.quote, set()),
+        (market_data_pb2.Quote(), decode.quote, {"stale"}),  # of the answer
         (trading_control_pb2.Discrepancy(), decode.discrepancy, set()),
         (trading_control_pb2.StopProgress(), decode.stop_progress, set()),
         (trading_control_pb2.AccountTradingState(), decode.trading_state, set()),
