@@ -215,7 +215,7 @@ class Commands:
             return against
         if command.quantity <= order.cum_quantity:
             return Rejected(ErrorReason.REPLACE_BELOW_FILLED, f"{order.cum_quantity} is filled already")
-        known = await self._known(order)
+        known = await self._known(order, shown=True)
         if not isinstance(known, Known):
             return known
         # What shows an earlier one from here on would be taken for this one.
@@ -248,11 +248,11 @@ class Commands:
             return answer
         return _refused(answer) if answer.means is Means.KEPT else await self._looked_at(order, answer)
 
-    async def _known(self, order: Order) -> Known | Outcome:
-        """The order as this connection knows it. One that another client placed is not this one's to change: TWS knows
-        it by an id that is the other's."""
+    async def _known(self, order: Order, *, shown: bool = False) -> Known | Outcome:
+        """The order as this connection knows it; `shown`: with all that TWS shows of it. One that another client placed
+        is not this one's to change: TWS knows it by an id that is the other's."""
         known = self._desk.find(order)
-        if known is None:
+        if known is None or (shown and known.shown is None):
             try:
                 await self._line.ask.open_orders()
             except (NotSent, RateLimitError) as error:
@@ -262,7 +262,7 @@ class Commands:
                     ErrorReason.NOT_SENT, f"nothing was sent, since the order was not found: {error}"
                 )
             known = self._desk.find(order)
-        if known is None:
+        if known is None or (shown and known.shown is None):
             return await self._missing(order)
         if not known.order_id:
             return Rejected(
@@ -385,7 +385,6 @@ def _refused(verdict: Meaning) -> Outcome:
 
 def _relinked(wanted: IbOrder, known: Known) -> IbOrder:
     """The order with what links it to others: TWS takes what is left out as taken away."""
-    if known.shown is None:
-        return wanted
+    assert known.shown is not None
     order = known.shown.order
     return replace(wanted, oca_group=order.oca_group, oca_type=order.oca_type, parent_id=order.parent_id)

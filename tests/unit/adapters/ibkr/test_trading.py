@@ -660,3 +660,20 @@ async def test_an_order_that_another_account_of_the_login_places_meanwhile_is_no
     await one.close()
     await other.close()
     await house.connections.close()
+
+
+async def test_a_change_keeps_what_links_an_order_that_was_acknowledged_and_not_shown(
+    venue: Emulator, account: Account
+) -> None:
+    """TWS takes what is left out of a change as taken away: one of two would work on when the other has filled."""
+    await venue.fault("lose_frame", on="openOrder", count=20)
+    high = account.order("high", side=Side.SELL, limit_price=D(110))
+    low = account.order("low", side=Side.SELL, type=OrderType.STOP, stop_price=D(85))
+    group = OrderGroup(GroupKind.OCO, tuple(replace(each, group_id="o-high") for each in (high, low)))
+    first, _ = await account.broker.place_group(group)
+    assert isinstance(first, Accepted)
+    await venue.clear_faults()
+    placed = replace(high, state=OrderState.NEW, broker_order_id=first.broker_order_id)
+    assert isinstance(await account.broker.replace_order(change(placed, 10, "111")), Accepted)
+    (changing,) = await sent(venue, "replace")
+    assert changing["parameters"]["oca_group"]
