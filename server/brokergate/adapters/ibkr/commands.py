@@ -27,8 +27,8 @@ from brokergate.domain.errors import (
     RateLimitError,
 )
 from brokergate.domain.instruments import Instrument
-from brokergate.domain.money import is_multiple
-from brokergate.domain.orders import ENDED, Order, OrderSpec
+from brokergate.domain.money import ZERO, add, is_multiple, subtract
+from brokergate.domain.orders import ENDED, Order, OrderOrigin, OrderSpec
 from brokergate.domain.values import changed
 from brokergate.ports.broker import (
     Absent,
@@ -223,12 +223,13 @@ class Commands:
         listed = self._contracts.get(spec.symbol)
         assert listed is not None
         try:
-            wanted = self._written(changed(order, spec=spec, quantity=command.quantity), listed)
+            total = add(command.quantity, _unseen(order, known))
+            wanted = self._written(changed(order, spec=spec, quantity=total), listed)
             await self._turn(Lane.NEW, "a change of an order")
             # Meanwhile it may have filled, or ended: its id is then nobody's, or another's.
             if not self._desk.works(known):
                 return await self._missing(order)
-            if known.shown is not None and command.quantity <= known.shown.filled:
+            if known.shown is not None and total <= known.shown.filled:
                 return Rejected(ErrorReason.REPLACE_BELOW_FILLED, f"{known.shown.filled} is filled already")
             if known.changing is not None:
                 return Rejected(ErrorReason.REPLACE_PENDING, "another change of the order is under way")
@@ -381,6 +382,13 @@ def _refused(verdict: Meaning) -> Outcome:
     if verdict.means in (Means.REFUSED, Means.KEPT):
         return Rejected(verdict.reason, str(verdict.error))
     return Unknown(str(verdict.error))
+
+
+def _unseen(order: Order, known: Known) -> Decimal:
+    """What TWS counts of an order of others and the gateway does not: what had filled before it was seen."""
+    if order.origin is not OrderOrigin.EXTERNAL or known.shown is None:
+        return ZERO
+    return max(subtract(known.shown.order.quantity, order.quantity), ZERO)
 
 
 def _relinked(wanted: IbOrder, known: Known) -> IbOrder:

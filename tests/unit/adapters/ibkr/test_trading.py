@@ -677,3 +677,25 @@ async def test_a_change_keeps_what_links_an_order_that_was_acknowledged_and_not_
     assert isinstance(await account.broker.replace_order(change(placed, 10, "111")), Accepted)
     (changing,) = await sent(venue, "replace")
     assert changing["parameters"]["oca_group"]
+
+
+async def test_a_change_of_an_order_of_others_counts_what_it_filled_before_it_was_seen(
+    venue: Emulator,
+) -> None:
+    """The gateway has it with what was left of it then, and TWS with all of it."""
+    async with Account(venue.port, account_id="former") as former:
+        _, outcome = await former.place("theirs", time_in_force=TimeInForce.GTC)
+        assert isinstance(outcome, Accepted)
+        await venue.trade("AAPL", D(90), D(4), "sell")
+        await former.until(lambda: former.filled("theirs") == 4)
+    async with Account(venue.port) as account:
+        (shown,) = await account.broker.list_open_orders()
+        seen = replace(
+            account.order("", quantity=D(6), time_in_force=TimeInForce.GTC),
+            broker_order_id=shown.broker_order_id,
+            state=OrderState.NEW,
+            origin=OrderOrigin.EXTERNAL,
+        )
+        assert isinstance(await account.broker.replace_order(change(seen, 6, "91")), Accepted)
+        (changed,) = await account.broker.list_open_orders()
+        assert (changed.quantity, changed.cum_quantity, changed.limit_price) == (D(10), D(4), D(91))
