@@ -8,7 +8,6 @@ from brokergate.v1 import (
     event_pb2,
     event_service_pb2_grpc,
     market_data_pb2,
-    money_pb2,
     order_pb2,
     order_service_pb2_grpc,
     simulator_pb2,
@@ -22,31 +21,6 @@ DEPTH = "100000000"
 
 FEE_PERCENT = "0.1"
 TIMEOUT_S = 30.0
-
-
-def create_account(channel: grpc.Channel, account_id: str) -> None:
-    """Makes a paper account on a market that is pushed once and then stands still."""
-    simulator = simulator_service_pb2_grpc.SimulatorServiceStub(channel)
-    simulator.CreatePaperAccount(
-        simulator_pb2.CreatePaperAccountRequest(
-            request_id=f"create-{account_id}",
-            account_id=account_id,
-            initial_balances=[
-                money_pb2.Money(amount="1000000000000", currency_code="USDT"),
-                money_pb2.Money(amount="1000000", currency_code="BTC"),
-            ],
-            push=simulator_pb2.PushFeed(
-                instruments=[
-                    simulator_pb2.PushInstrument(
-                        symbol=SYMBOL, price_increment="0.01", quantity_increment="0.00001"
-                    )
-                ]
-            ),
-            taker_fee_percent=FEE_PERCENT,
-        ),
-        timeout=TIMEOUT_S,
-    )
-    push_book(channel, account_id)
 
 
 def push_book(channel: grpc.Channel, account_id: str) -> None:

@@ -39,7 +39,7 @@ CALLERS = 16
 
 
 async def open_account(gateway: Gateway, clock: SystemClock) -> None:
-    """The account of `accounts.create_account`, made without a server."""
+    """An account as the server of the benchmark has them, made without one."""
     command = CreatePaperAccount(
         account_id=ACCOUNT,
         initial_balances=(Money(Decimal("1000000000000"), "USDT"), Money(Decimal("1000000"), "BTC")),

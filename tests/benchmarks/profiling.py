@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.benchmarks.bench import Bench, Window
 from tests.benchmarks.orders import BATCH, PLACE
 from tests.benchmarks.report import number, table
-from tests.benchmarks.scenarios import ORDERS
+from tests.benchmarks.servers import ORDERS
 
 RATE_HZ = 500
 TOP = 30

@@ -15,14 +15,23 @@ from statistics import median
 from typing import Any
 
 from tests.benchmarks import scenarios, starting, streaming
-from tests.benchmarks.accounts import answers, create_account, push_book
+from tests.benchmarks.accounts import answers, push_book
 from tests.benchmarks.bench import Bench, Target
 from tests.benchmarks.figures import Measure
 from tests.benchmarks.machine import describe, fsync_us
 from tests.benchmarks.orders import PLACE
 from tests.benchmarks.plan import Plan
-from tests.benchmarks.scenarios import DEEP, ORDERS, SHARED, Outcome
-from tests.benchmarks.servers import FULL, FULL_LIVE, EchoProcess, start_gateway
+from tests.benchmarks.scenarios import Outcome
+from tests.benchmarks.servers import (
+    ACCOUNTS,
+    DEEP,
+    FULL,
+    FULL_LIVE,
+    ORDERS,
+    SHARED,
+    EchoProcess,
+    start_gateway,
+)
 from tests.benchmarks.workers import Workers
 from tests.e2e.process import ROOT, environment
 
@@ -88,9 +97,7 @@ def open_bench(plan: Plan) -> Iterator[Bench]:
         workers = stack.enter_context(closing(Workers(plan.load_processes + 1)))
         gateway = stack.enter_context(closing(start_gateway(folder)))
         with gateway.channel() as channel:
-            for account_id in scenarios.ACCOUNTS:
-                create_account(channel, account_id)
-            for account_id in (FULL, FULL_LIVE):
+            for account_id in (*ACCOUNTS, FULL, FULL_LIVE):
                 push_book(channel, account_id)
             bodies = answers(channel, ORDERS, plan.batch_size)
         echo = stack.enter_context(closing(EchoProcess(folder, bodies)))

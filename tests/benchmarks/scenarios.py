@@ -12,12 +12,7 @@ from tests.benchmarks.echo import RAW_PLACE
 from tests.benchmarks.figures import Better, Budget, Measure
 from tests.benchmarks.orders import BATCH, ENTRY, PLACE
 from tests.benchmarks.placing import Calls, PlacingLoad
-from tests.benchmarks.servers import FULL, FULL_LIVE, cpu_seconds, resident_mib
-
-ORDERS, DEEP, SHARED, LIVE = "orders", "deep", "shared", "live"
-ACCOUNTS = (ORDERS, DEEP, SHARED, LIVE)
-"""One for single orders, batches and order entry; one with a long backlog; one with a backlog for many; one that is
-followed live."""
+from tests.benchmarks.servers import FULL, FULL_LIVE, LIVE, ORDERS, cpu_seconds, resident_mib
 
 THROUGHPUT_BUDGET = Budget(0.5, 0.8)
 LATENCY_BUDGET = Budget(1.6, 1.3)

@@ -43,14 +43,19 @@ def resident_mib(pid: int) -> float:
 
 
 FULL, FULL_LIVE = "full", "full-live"
-"""The accounts with `durability: full`; only the configuration can ask for that."""
+"""The accounts with `durability: full`."""
 
-_FULL = f"""\
+ORDERS, DEEP, SHARED, LIVE = ACCOUNTS = "orders", "deep", "shared", "live"
+"""One for single orders, batches and order entry; one with a long backlog; one with a backlog for many; one that is
+followed live."""
+
+# The market is pushed once and stands still: it is never too old to trade on.
+_PAPER = f"""\
     broker: paper
-    durability: full
     paper:
       initial_balance: {{USDT: "1000000000000", BTC: "1000000"}}
       taker_fee_percent: {FEE_PERCENT}
+      stale_after_ms: 0
       feed: {{push: {{instruments: [{{symbol: {SYMBOL}, price_increment: "0.01", quantity_increment: "0.00001"}}]}}}}
 """
 
@@ -58,10 +63,9 @@ CONFIG = f"""\
 server: {{log: {{level: warning, format: json}}}}
 accounts:
   idle: {{broker: paper, paper: {{initial_balance: {{USDT: "1"}}, feed: {{push: {{}}}}}}}}
-  {FULL}:
-{_FULL}  {FULL_LIVE}:
-{_FULL}"""
-"""Nothing that works beside the orders: markets that stand still. The other accounts that trade are made later."""
+{"".join(f"  {name}:{chr(10)}{_PAPER}" for name in ACCOUNTS)}\
+{"".join(f"  {name}:{chr(10)}    durability: full{chr(10)}{_PAPER}" for name in (FULL, FULL_LIVE))}"""
+"""Nothing that works beside the orders: markets that stand still."""
 
 
 def start_gateway(folder: Path) -> ServerProcess:

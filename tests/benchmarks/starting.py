@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks.accounts import create_account, push_book
+from tests.benchmarks.accounts import push_book
 from tests.benchmarks.figures import Measure
 from tests.benchmarks.orders import BATCH
 from tests.benchmarks.placing import Calls, PlacingLoad
 from tests.benchmarks.plan import Plan
-from tests.benchmarks.scenarios import ORDERS, Outcome
-from tests.benchmarks.servers import MIB, resident_mib, start_gateway
+from tests.benchmarks.scenarios import Outcome
+from tests.benchmarks.servers import MIB, ORDERS, resident_mib, start_gateway
 from tests.benchmarks.workers import Workers
 from tests.e2e.process import ServerProcess
 
@@ -50,8 +50,6 @@ def starts(workers: Workers, plan: Plan) -> Outcome:
             for _ in range(2)
         ]
         empty, server = (stack.enter_context(closing(start_gateway(folder))) for folder in folders)
-        with server.channel() as channel:
-            create_account(channel, ORDERS)
         measures: list[Measure] = []
         details: dict[str, dict[str, float]] = {}
         placed = 0
