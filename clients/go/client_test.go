@@ -27,6 +27,7 @@ import (
 type fake struct {
 	v1.UnimplementedOrderServiceServer
 	v1.UnimplementedEventServiceServer
+	v1.UnimplementedPositionServiceServer
 
 	mutex   sync.Mutex
 	orders  []func(*v1.PlaceOrderRequest) (*v1.PlaceOrderResponse, error)
@@ -56,6 +57,11 @@ func (fake *fake) StreamFills(
 	return script(request, stream)
 }
 
+func (*fake) ListPositions(context.Context, *v1.ListPositionsRequest) (*v1.ListPositionsResponse, error) {
+	held := &v1.Position{Symbol: "AAPL", Quantity: "-1.50", Cost: "285"}
+	return &v1.ListPositionsResponse{Positions: []*v1.Position{held}, Cursor: "c1", Stale: true}, nil
+}
+
 func (fake *fake) serve(t *testing.T, options ...Option) *Client {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -65,6 +71,7 @@ func (fake *fake) serve(t *testing.T, options ...Option) *Client {
 	server := grpc.NewServer()
 	v1.RegisterOrderServiceServer(server, fake)
 	v1.RegisterEventServiceServer(server, fake)
+	v1.RegisterPositionServiceServer(server, fake)
 	go func() { _ = server.Serve(listener) }()
 	client, err := Connect(listener.Addr().String(), options...)
 	if err != nil {
@@ -229,6 +236,16 @@ func TestABracketsLegsAreNamedAfterTheirEntry(t *testing.T) {
 		if !slices.Equal(legs, []string{id + "-tp", "mine", id + "-2"}) {
 			t.Errorf("%s has the legs %v", id, legs)
 		}
+	}
+}
+
+func TestPositionsOfABrokerThatIsAwayAreStale(t *testing.T) {
+	positions, err := new(fake).serve(t).GetPositions(t.Context(), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !positions.Stale || positions.Cursor != "c1" || len(positions.Open) != 1 || positions.Open[0].Quantity.String() != "-1.5" {
+		t.Errorf("%+v", positions)
 	}
 }
 

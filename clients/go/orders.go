@@ -286,16 +286,24 @@ type Position struct {
 	AveragePrice, MarkPrice decimal.NullDecimal
 }
 
-// GetPositions gives the account's positions that are not flat, and the cursor after which a stream misses nothing.
-func (client *Client) GetPositions(ctx context.Context, account string) ([]Position, string, error) {
+// Positions are those of an account that are not flat. A stream after Cursor misses nothing. Where Stale is set the broker is
+// away, and they are what was known last: not to be traded by.
+type Positions struct {
+	Open   []Position
+	Cursor string
+	Stale  bool
+}
+
+// GetPositions gives the account's positions.
+func (client *Client) GetPositions(ctx context.Context, account string) (*Positions, error) {
 	answer, err := client.Positions.ListPositions(ctx, &v1.ListPositionsRequest{AccountId: account})
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	var from reading
-	var positions []Position
+	positions := &Positions{Cursor: answer.GetCursor(), Stale: answer.GetStale()}
 	for _, message := range answer.GetPositions() {
-		positions = append(positions, Position{
+		positions.Open = append(positions.Open, Position{
 			Position:     message,
 			Quantity:     from.decimal("quantity", message.GetQuantity()),
 			Cost:         from.decimal("cost", message.GetCost()),
@@ -303,7 +311,10 @@ func (client *Client) GetPositions(ctx context.Context, account string) ([]Posit
 			MarkPrice:    from.optional("mark_price", message.MarkPrice),
 		})
 	}
-	return positions, answer.GetCursor(), from.err
+	if from.err != nil {
+		return nil, from.err
+	}
+	return positions, nil
 }
 
 // Quote is the best bid and ask; a price is not valid where nobody bids or offers.

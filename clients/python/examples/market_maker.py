@@ -126,6 +126,8 @@ class MarketMaker:
         orders = self.gateway.orders(self.account, symbol=symbol, open_only=True)
         left = [f"order {order.order_id}" async for order in orders]
         positions = await self.gateway.positions(self.account)
+        if positions.stale:
+            left.append("a position, as far as is known: the broker is away")
         return left + [f"position {each.quantity}" for each in positions if each.symbol == symbol]
 
 

@@ -303,7 +303,7 @@ public final class MarketMaker {
         gateway.call(OrderServiceGrpc.getListOrdersMethod(), open)
                 .getOrdersList()
                 .forEach(order -> left.append(" order ").append(order.getOrderId()));
-        gateway.positions(account).stream()
+        gateway.positions(account).getPositionsList().stream()
                 .filter(position -> position.getSymbol().equals(symbol))
                 .forEach(position -> left.append(" position ").append(position.getQuantity()));
         return left.toString();

@@ -5,12 +5,12 @@ import brokergate.v1.CancelOrderRequest;
 import brokergate.v1.GetAccountRequest;
 import brokergate.v1.GetOrderRequest;
 import brokergate.v1.ListPositionsRequest;
+import brokergate.v1.ListPositionsResponse;
 import brokergate.v1.OrderRef;
 import brokergate.v1.OrderServiceGrpc;
 import brokergate.v1.OrderSpec;
 import brokergate.v1.PlaceOrderRequest;
 import brokergate.v1.PlaceOrderResponse;
-import brokergate.v1.Position;
 import brokergate.v1.PositionServiceGrpc;
 import brokergate.v1.ReplaceOrderRequest;
 import com.google.protobuf.Message;
@@ -317,10 +317,13 @@ public final class Gateway implements AutoCloseable {
         return Order.of(call(OrderServiceGrpc.getGetOrderMethod(), request.build()).getOrder());
     }
 
-    /** The account's positions that are not flat; {@link Decimals#of} reads their numbers. */
-    public List<Position> positions(String accountId) {
+    /**
+     * The account's positions that are not flat; {@link Decimals#of} reads their numbers. Where the answer is stale the
+     * broker is away, and they are what was known last: not to be traded by.
+     */
+    public ListPositionsResponse positions(String accountId) {
         ListPositionsRequest request = ListPositionsRequest.newBuilder().setAccountId(accountId).build();
-        return call(PositionServiceGrpc.getListPositionsMethod(), request).getPositionsList();
+        return call(PositionServiceGrpc.getListPositionsMethod(), request);
     }
 
     /** Where the account's journal stands now: take it before placing, and stream fills after it. */
