@@ -23,6 +23,9 @@ NANOSECONDS = 1_000_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+_PLACES = 18
+_MOST_PLACES = 10_000
+
 _CONTRACT = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,18})?")
 
 
@@ -45,7 +48,15 @@ def exact(number: Number, field: str = "number") -> Decimal:
 def decimal_text(number: Number, field: str = "number") -> str:
     """`number` as the contract writes it: plain digits, no exponent. Raises as `exact`, and for more digits than the
     contract has room for."""
-    text = format(exact(number, field), "f")
+    value = exact(number, field)
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or not -_MOST_PLACES <= exponent <= _MOST_PLACES:
+        # Written out, 1E+1000000000 would fill the memory.
+        raise InvalidNumberError(field, f"{str(value)[:64]} has too many digits")
+    text = format(value, "f")
+    whole, point, places = text.partition(".")
+    # A product has the places of both its factors, zeros too.
+    text = whole + point + places[:_PLACES] + places[_PLACES:].rstrip("0")
     _expect_form(text, field)
     return text
 

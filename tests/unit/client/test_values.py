@@ -52,7 +52,7 @@ from brokergate_client import (
 )
 from brokergate_client.connection import Token, is_loopback
 from brokergate_client.details import parse_details
-from brokergate_client.errors import from_message
+from brokergate_client.errors import InvalidNumberError, from_message
 from brokergate_client.exact import decimal_text, exact, nanoseconds, time_of, timestamp_of
 from brokergate_client.ids import new_id
 
@@ -105,7 +105,16 @@ def test_decimals_survive_the_wire_to_the_last_digit(value: Decimal) -> None:
     assert Decimal(text) == value
 
 
-@pytest.mark.parametrize(("number", "text"), [(5, "5"), ("0.10", "0.10"), (Decimal("1E+3"), "1000")])
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (5, "5"),
+        ("0.10", "0.10"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("0.1000000000") * Decimal("60000.5000000000"), "6000.050000000000000000"),
+        (Decimal("0E-25"), "0.000000000000000000"),
+    ],
+)
 def test_exact_numbers_are_taken(number: Any, text: str) -> None:
     """Ints, text and Decimals, written without an exponent."""
     assert decimal_text(number) == text
@@ -125,6 +134,16 @@ def test_what_is_no_number_is_refused(text: str) -> None:
     """Before it goes anywhere."""
     with pytest.raises(ValueError, match="number"):
         exact(text)
+
+
+@pytest.mark.parametrize(
+    "number", [Decimal("1E-19"), Decimal("1E+20"), Decimal("1E+999999"), Decimal("-1E-999999")]
+)
+def test_a_number_that_the_contract_has_no_room_for_is_refused(number: Decimal) -> None:
+    """Shown as it was given: written out it might fill the memory."""
+    with pytest.raises(InvalidNumberError) as caught:
+        decimal_text(number, "price")
+    assert len(str(caught.value)) < 200
 
 
 @given(st.integers(0, 7_000_000_000_000_000), st.integers(-14, 14))

@@ -16,6 +16,7 @@ public final class Decimals {
     // The contract's strings that are decimals, by the ends of their names.
     private static final Pattern NAME =
             Pattern.compile(".*(quantity|price|amount|percent|increment|volume|leverage|_ms|_seconds|shares_outstanding)");
+    private static final int PLACES = 18;
     private static final int SHOWN = 64;
 
     private Decimals() {}
@@ -38,8 +39,10 @@ public final class Decimals {
      * be sent.
      */
     public static String text(BigDecimal number) {
+        // A product has the places of both its factors, zeros too.
+        BigDecimal sent = number.scale() > PLACES ? number.stripTrailingZeros() : number;
         // Plain digits of a number with a vast exponent would fill the memory.
-        return Math.abs((long) number.scale()) > 10_000 ? number.toString() : number.toPlainString();
+        return Math.abs((long) sent.scale()) > 10_000 ? sent.toString() : sent.toPlainString();
     }
 
     /** Refuses a message that holds malformed decimals, by the path of each such field. */

@@ -326,6 +326,8 @@ class GatewayTest {
             assertEquals("price", error.violations().get(0).field());
         }
         assertEquals("12000", Decimals.text(new BigDecimal("12E3")));
+        BigDecimal product = new BigDecimal("0.1000000000").multiply(new BigDecimal("60000.5000000000"));
+        assertEquals("6000.05", Decimals.text(product));
     }
 
     @Test
