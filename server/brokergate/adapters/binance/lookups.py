@@ -31,7 +31,11 @@ class Lookups:
         """What Binance knows of an order: by its number where there is one, else by its client id, which no other
         order of the account ever had."""
         if self._desk.listed(order.spec.symbol) is None:
-            return Failed(f"Binance lists no {order.spec.symbol} any more, and tells nothing of its orders")
+            return Failed(
+                f"Binance lists no {order.spec.symbol} any more, and tells nothing of its orders; look for it in the "
+                "account's history, and say by ResolveOrder what became of it",
+                for_good=True,
+            )
         client_id = self._desk.telling.ids.venue_id(order.client_order_id, order.generation)
         try:
             shown = await self._ask(order.spec.symbol, order.broker_order_id, client_id)

@@ -215,6 +215,17 @@ async def test_an_order_of_a_list_is_not_changed() -> None:
         assert outcome.reason is R.UNSUPPORTED
 
 
+async def test_of_a_symbol_that_is_gone_nobody_can_tell_any_more() -> None:
+    """Its order is a person's to settle, and does not keep the account from being served."""
+    async with open_house() as house:
+        placed, _ = await house.place()
+        gone = replace(placed, spec=replace(placed.spec, symbol="LUNA/USDT"))
+        found = await house.broker.find_order(gone)
+        assert isinstance(found, Failed)
+        assert found.for_good
+        assert "LUNA/USDT" in found.message
+
+
 async def test_a_replace_that_may_still_come_is_not_taken_for_one_that_did_not() -> None:
     """The first half is done and the second not there yet: that is no answer until it can no more come."""
     async with open_house(recv_window_ms=1000) as house:
