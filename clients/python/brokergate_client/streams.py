@@ -55,12 +55,50 @@ def closing_error(closing: stream_pb2.StreamClosing) -> GatewayError:
     return UnavailableError(grpc.StatusCode.UNAVAILABLE, text, reason=reason)
 
 
+class Notice:
+    """Whether a stream is live; one may wait for it."""
+
+    def __init__(self) -> None:
+        self._decided = asyncio.Event()
+        self._error: GatewayError | None = None
+
+    def is_set(self) -> bool:
+        """Whether it is live now."""
+        return self._error is None and self._decided.is_set()
+
+    async def wait(self) -> None:
+        """Return once it is live, while somebody iterates. Raises what ended the stream."""
+        await self._decided.wait()
+        if self._error is not None:
+            raise self._error
+
+    def begin(self) -> None:
+        """Somebody iterates, perhaps again."""
+        self._error = None
+        self._decided.clear()
+
+    def give(self) -> None:
+        """All that was there before has been given."""
+        self._decided.set()
+
+    def take_back(self) -> None:
+        """The stream is not live any more, or not yet again."""
+        if self._error is None:
+            self._decided.clear()
+
+    def fail(self, error: GatewayError) -> None:
+        """The stream has ended: nobody waits in vain."""
+        self._error = error
+        self._decided.set()
+
+
 class ResumingStream:
     """What the streams share: connecting again, the cursor, and the notice of being caught up.
 
     `cursor` resumes after all that was given so far; it also moves on while nothing comes that passes the filter.
     `caught_up` is set while the stream is live: `await fills.caught_up.wait()`; it is cleared by a lost connection and
-    set again when what was missed has been given. `reconnects` counts the connections after the first.
+    set again when what was missed has been given. Who waits when the stream fails is told what it failed of.
+    `reconnects` counts the connections after the first.
 
     Iterating again after `break` goes on where the stream was left. One task iterates at a time.
     """
@@ -75,7 +113,7 @@ class ResumingStream:
         new_backoff: Callable[[], Backoff] = Backoff,
     ) -> None:
         self.cursor = after or ""
-        self.caught_up = asyncio.Event()
+        self.caught_up = Notice()
         self.reconnects = 0
         self._method = method
         self._request_type = request_type
@@ -105,10 +143,12 @@ class ResumingStream:
     async def _messages(self) -> AsyncGenerator[Any, None]:
         """What the gateway says over one connection after another; `opened` begins each."""
         backoff = self._new_backoff()
+        self.caught_up.begin()
         while True:
-            call = self._open()
+            call: Any = None
             pause_s = 0.0
             try:
+                call = self._open()
                 silence_s = OPEN_TIMEOUT_S
                 while True:
                     message = await self._next(call, silence_s)
@@ -121,7 +161,7 @@ class ResumingStream:
                             self._passed(message)
                             raise closing_error(message.closing)
                         case "caught_up":
-                            self.caught_up.set()
+                            self.caught_up.give()
                         case _:
                             pass
                     if payload != "opened":
@@ -130,12 +170,14 @@ class ResumingStream:
                     self._passed(message)
             except GatewayError as error:
                 if not self._may_resume(error):
+                    self.caught_up.fail(error)
                     raise
                 pause_s = backoff.next_s(error.retry_after_s)
                 log.info("%s; resuming the stream in %.1f s", error, pause_s)
             finally:
-                self.caught_up.clear()
-                call.cancel()
+                self.caught_up.take_back()
+                if call is not None:
+                    call.cancel()
             await asyncio.sleep(pause_s)
             self.reconnects += 1
 

@@ -151,7 +151,7 @@ class _Open:
             self._ready.clear()
             self._room.set()
         if not self._items and self._error is None:
-            waiting = [asyncio.ensure_future(self._ready.wait())]
+            waiting: list[asyncio.Future[Any]] = [asyncio.ensure_future(self._ready.wait())]
             if until_caught_up:
                 waiting.append(asyncio.ensure_future(self.stream.caught_up.wait()))
             try:
@@ -161,6 +161,8 @@ class _Open:
             finally:
                 for task in waiting:
                     task.cancel()
+                # What ended the stream is told to its reader as well.
+                await asyncio.gather(*waiting, return_exceptions=True)
                 self._limit = 0
         self._limit = 0
         if not self._items and self._error is not None:

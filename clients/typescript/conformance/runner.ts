@@ -152,7 +152,11 @@ async function take(step: Step) {
   const timer = setTimeout(() => end("timed_out"), step.timeout_ms ?? 20_000);
   if (step.until === "caught_up") {
     if (open.stream.isCaughtUp) end("caught_up");
-    else void open.stream.caughtUp().then(() => end("caught_up"));
+    else {
+      // What ends the stream is told to its reader as well.
+      const ended = () => {};
+      void open.stream.caughtUp().then(() => end("caught_up"), ended);
+    }
   }
   try {
     while (ending === undefined && (step.count == null || count < step.count)) {

@@ -89,6 +89,8 @@ function closingError({ reason, message }: StreamClosing): GatewayError {
   return new GatewayError(codes[reason] ?? Code.UNAVAILABLE, text, { reason, reasonName: reasonName(reason) });
 }
 
+const wasClosed = () => new GatewayError(Code.CANCELLED, "the stream was closed");
+
 /**
  * What the streams share. Iterate it with `for await`; to break and to iterate again goes on where it was left.
  *
@@ -110,7 +112,7 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
   protected awaitsSnapshot: boolean;
   #epoch = "";
   #seen = new Map<string, bigint>();
-  #whenLive: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #whenLive: { promise: Promise<void>; resolve: () => void; reject: (error: Error) => void } | undefined;
 
   constructor(
     caller: Caller,
@@ -126,13 +128,16 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
 
   abstract [Symbol.asyncIterator](): AsyncGenerator<Item, void>;
 
-  /** Resolves once the stream is live; somebody has to iterate it meanwhile. */
+  /** Resolves once the stream is live; somebody has to iterate it meanwhile. Rejects with what ends the stream before. */
   caughtUp(): Promise<void> {
     if (this.isCaughtUp) return Promise.resolve();
+    if (this.#closing.signal.aborted) return Promise.reject(wasClosed());
     if (this.#whenLive === undefined) {
-      let resolve = () => {};
-      const promise = new Promise<void>((done) => (resolve = done));
-      this.#whenLive = { promise, resolve };
+      let [resolve, reject]: [() => void, (error: Error) => void] = [() => {}, () => {}];
+      const promise = new Promise<void>((...settle) => ([resolve, reject] = settle));
+      // Who iterates is told as well: a caller that waits later, or not at all, has no error of its own to handle.
+      promise.catch(() => {});
+      this.#whenLive = { promise, resolve, reject };
     }
     return this.#whenLive.promise;
   }
@@ -140,6 +145,7 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
   /** End it, also one that waits: iterating then ends without an error. */
   close(): void {
     this.#closing.abort();
+    this.#neverLive(wasClosed());
   }
 
   #request(): any {
@@ -169,7 +175,10 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
       } catch (caught) {
         if (closing.aborted) return;
         const error = fromServiceError(caught);
-        if (this.#caller.closed || !this.#mayResume(error)) throw error;
+        if (this.#caller.closed || !this.#mayResume(error)) {
+          this.#neverLive(error);
+          throw error;
+        }
         pauseMs = backoff.next(error.retryDelayMs);
       } finally {
         this.isCaughtUp = false;
@@ -221,6 +230,11 @@ abstract class ResumingStream<Item> implements AsyncIterable<Item> {
   #live(): void {
     this.isCaughtUp = true;
     this.#whenLive?.resolve();
+    this.#whenLive = undefined;
+  }
+
+  #neverLive(error: GatewayError): void {
+    this.#whenLive?.reject(error);
     this.#whenLive = undefined;
   }
 

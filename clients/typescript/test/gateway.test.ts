@@ -181,6 +181,19 @@ test("what the caller gives up ends at once", async () => {
   assert.deepEqual(await reading, { done: true, value: undefined });
 });
 
+test("who waits to be caught up is told what the stream failed of", { timeout: 30_000 }, async () => {
+  const refused = gateway.fills({ accountIds: ["nobody-s"] });
+  const waiting = refused.caughtUp();
+  await assert.rejects(refused[Symbol.asyncIterator]().next(), failsWith(ErrorReason.ACCOUNT_NOT_FOUND));
+  await assert.rejects(waiting, failsWith(ErrorReason.ACCOUNT_NOT_FOUND));
+  const closed = gateway.fills();
+  const never = closed.caughtUp();
+  closed.close();
+  const isCancelled = (error: unknown) => error instanceof GatewayError && error.code === Code.CANCELLED;
+  await assert.rejects(never, isCancelled);
+  await assert.rejects(closed.caughtUp(), isCancelled);
+});
+
 test("closing the client ends what is under way, CANCELLED", { timeout: 30_000 }, async () => {
   const closing = new Gateway(server.address);
   const isCancelled = (error: unknown) => error instanceof GatewayError && error.code === Code.CANCELLED;

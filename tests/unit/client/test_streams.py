@@ -329,6 +329,27 @@ async def test_being_caught_up_is_told_and_untold(fake: FakeGateway, gateway: Ga
     assert stream.caught_up.is_set()
 
 
+async def test_who_waits_to_be_caught_up_is_told_what_the_stream_failed_of(
+    fake: FakeGateway, gateway: Gateway
+) -> None:
+    """Before it was ever live, and again where another iteration begins: nobody waits in vain."""
+    stream = fast(gateway.fills(after="old"))
+    fake.scripts = [[ended(grpc.StatusCode.OUT_OF_RANGE, "CURSOR_EXPIRED", earliest_cursor="c9")]]
+    waiting = asyncio.create_task(stream.caught_up.wait())
+    with pytest.raises(CursorExpiredError):
+        await anext(aiter(stream))
+    with pytest.raises(CursorExpiredError):
+        await waiting
+    assert not stream.caught_up.is_set()
+    fake.scripts = [[opened("c0"), caught_up("c0"), batch("c1", fill_event(A, 1))]]
+    assert numbers(await take(stream, 1)) == [1]
+    await gateway.close()
+    with pytest.raises(ClosedError):
+        await anext(aiter(stream))
+    with pytest.raises(ClosedError):
+        await stream.caught_up.wait()
+
+
 async def test_leaving_a_stream_ends_it_at_the_gateway(fake: FakeGateway, gateway: Gateway) -> None:
     """A `break` cancels the call: the gateway is not left with a subscriber that nobody reads for."""
     gone = asyncio.Event()
