@@ -81,7 +81,8 @@ def run_suite(suite: str, arguments: list[str]) -> int:
         arguments += ["-k", OF_INTERACTIVE_BROKERS]
     label = f"{suite}-{platform.python_version()}"
     coverage = ["--cov", "--cov-report="] if covered else []
-    workers = os.environ.get("BROKERGATE_TEST_WORKERS", "auto")
+    # Most tests wait for processes and sockets more than they work.
+    workers = os.environ.get("BROKERGATE_TEST_WORKERS", str(len(os.sched_getaffinity(0)) * 3 // 2))
     # A worker that has nothing left takes from the others: no long test is begun when all else is done.
     together = [f"--numprocesses={workers}", "--dist=worksteal"]
     first, side_by_side = run_part(
