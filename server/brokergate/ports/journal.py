@@ -279,8 +279,7 @@ class Journal(ABC):
 
     @abstractmethod
     def find_fill(self, account_id: str, key: tuple[str, str, str]) -> Fill | None:
-        """The execution as it was booked, with the fees that were told of it later; those that are staged may be
-        missing."""
+        """The execution as it was booked, with the fees that were told of it later."""
 
     @abstractmethod
     def list_fills(

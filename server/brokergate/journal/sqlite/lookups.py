@@ -137,15 +137,16 @@ class Lookups(Opened):
         return fill if fill.fees_final else self._with_later_fees(account, fill)
 
     def _with_later_fees(self, account: Account, fill: Fill) -> Fill:
-        sequence = account.views.later_fees.get(fill.fill_id)
-        if sequence is None:
-            row = self._store.row(queries.LATER_FEES, (account.number, fill.fill_id))
+        staged = account.views.later_fees.get(fill.fill_id)
+        if staged is not None:
+            _, fees = staged
         else:
-            row = self._store.row(queries.EVENT_BODY, (account.base | sequence,))
-        if row is None:
-            return fill
-        fees = event_pb2.Event.FromString(row[0]).fill_fees.fees
-        return changed(fill, fees=tuple(restore_money(fee) for fee in fees), fees_final=True)
+            row = self._store.row(queries.LATER_FEES, (account.number, fill.fill_id))
+            if row is None:
+                return fill
+            told = event_pb2.Event.FromString(row[0]).fill_fees
+            fees = tuple(restore_money(fee) for fee in told.fees)
+        return changed(fill, fees=fees, fees_final=True)
 
     def counts(self, account_id: str) -> tuple[int, int]:
         views = self._accounts[account_id].views

@@ -82,7 +82,6 @@ WHERE f.account = ? AND f.symbol = ? AND f.broker_order_id = ? AND f.execution_i
 LATER_FEES = """
 SELECT e.body FROM later_fees l CROSS JOIN events e USING (position) WHERE l.account = ? AND l.fill_id = ?
 """
-EVENT_BODY = "SELECT body FROM events WHERE position = ?"
 _FILL = "SELECT e.position, e.body FROM fills f CROSS JOIN events e USING (position) WHERE"
 LIST_FILLS = f"{_FILL} f.position >= ? AND f.position < ? ORDER BY f.position DESC LIMIT ?"
 LIST_FILLS_OF_SYMBOL = f"""

@@ -23,7 +23,7 @@ from brokergate.domain.events import (
     OrderChanged,
     PositionChanged,
 )
-from brokergate.domain.fills import Fill
+from brokergate.domain.fills import Fill, Money
 from brokergate.domain.orders import Order
 from brokergate.journal.sqlite.facts import multiplier_text
 from brokergate.journal.sqlite.ids import number_of
@@ -67,8 +67,8 @@ class AccountViews:
         self.by_client: dict[str, int] = {}
         self.by_broker: dict[str, int] = {}
         self.fills: dict[FillKey, tuple[int, Fill]] = {}
-        self.later_fees: dict[str, int] = {}
-        """Of an execution, by its id, the event that told its fees."""
+        self.later_fees: dict[str, tuple[int, tuple[Money, ...]]] = {}
+        """By an execution's id, the sequence of the event that told its fees, and these."""
         self.changed_positions: set[str] = set()
         self.changed_balances: set[str] = set()
 
@@ -88,7 +88,7 @@ class AccountViews:
             self.balances[payload.balance.currency] = payload.balance
             self.changed_balances.add(payload.balance.currency)
         elif isinstance(payload, FillFeesKnown):
-            self.later_fees[payload.fill_id] = sequence
+            self.later_fees[payload.fill_id] = (sequence, payload.fees)
 
     def _apply_order(self, time_ns: int, order: Order, number: int) -> None:
         row = self.orders.get(number)
@@ -139,7 +139,7 @@ class AccountViews:
         )
         connection.executemany(
             "INSERT OR REPLACE INTO later_fees VALUES (?, ?, ?)",
-            [(account, fill_id, base | sequence) for fill_id, sequence in self.later_fees.items()],
+            [(account, fill_id, base | sequence) for fill_id, (sequence, _) in self.later_fees.items()],
         )
         connection.executemany("INSERT OR REPLACE INTO holdings VALUES (?, ?, ?, ?, ?)", self._holdings())
         connection.execute("UPDATE accounts SET indexed = ? WHERE number = ?", (indexed, account))
