@@ -229,11 +229,13 @@ class Commands:
             # Meanwhile it may have filled, or ended: its id is then nobody's, or another's.
             if not self._desk.works(known):
                 return await self._missing(order)
-            if known.shown is not None and total <= known.shown.filled:
-                return Rejected(ErrorReason.REPLACE_BELOW_FILLED, f"{known.shown.filled} is filled already")
+            shown = known.shown
+            assert shown is not None
+            if total <= shown.filled:
+                return Rejected(ErrorReason.REPLACE_BELOW_FILLED, f"{shown.filled} is filled already")
             if known.changing is not None:
                 return Rejected(ErrorReason.REPLACE_PENDING, "another change of the order is under way")
-            wanted = _relinked(wanted, known)
+            wanted = _relinked(wanted, shown.order)
             waiting: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
             self._line.place(known.order_id, listed.contract, wanted)
         except ValueError as error:
@@ -265,19 +267,16 @@ class Commands:
             known = self._desk.find(order)
         if known is None or (shown and known.shown is None):
             return await self._missing(order)
-        if not known.order_id:
-            return Rejected(
-                ErrorReason.UNSUPPORTED,
-                "the order was placed in TWS itself, which lets no program change it; cancel it there, or all orders "
-                "at once",
-            )
-        if known.client_id != self._line.settings.client_id:
-            return Rejected(
-                ErrorReason.UNSUPPORTED,
-                f"the order was placed by the client id {known.client_id}, and TWS lets no other change it; cancel it "
-                "there, or all orders at once",
-            )
-        return known
+        if self._desk.is_own(known):
+            return known
+        where = (
+            f"by the client id {known.client_id}, and TWS lets no other change it"
+            if known.order_id
+            else "in TWS itself, which lets no program change it"
+        )
+        return Rejected(
+            ErrorReason.UNSUPPORTED, f"the order was placed {where}; cancel it there, or all orders at once"
+        )
 
     async def _missing(self, order: Order) -> Outcome:
         """Why an order is not among those that work."""
@@ -333,8 +332,7 @@ class Commands:
         the login, in one message."""
         lane = Lane.CANCEL_EMERGENCY
         known = [self._desk.find(order) for order in orders]
-        own = self._line.settings.client_id
-        foreign = any(each is not None and (each.client_id != own or not each.order_id) for each in known)
+        foreign = any(each is not None and not self._desk.is_own(each) for each in known)
         working: frozenset[str] = frozenset()
         if len(orders) >= MANY or foreign:
             working = await self._cancel_everything(orders, lane)
@@ -391,8 +389,6 @@ def _unseen(order: Order, known: Known) -> Decimal:
     return max(subtract(known.shown.order.quantity, order.quantity), ZERO)
 
 
-def _relinked(wanted: IbOrder, known: Known) -> IbOrder:
-    """The order with what links it to others: TWS takes what is left out as taken away."""
-    assert known.shown is not None
-    order = known.shown.order
+def _relinked(wanted: IbOrder, order: IbOrder) -> IbOrder:
+    """The order with what links it to others, as TWS shows it: what is left out it takes as taken away."""
     return replace(wanted, oca_group=order.oca_group, oca_type=order.oca_type, parent_id=order.parent_id)

@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from brokergate.adapters.connection.ids import VenueIds
 from brokergate.adapters.connection.outbox import Outbox
@@ -119,6 +120,10 @@ class Desk:
         """Whether it is one that this connection has, and has not ended: what was found before a wait may not be."""
         return not known.ended and self._by_id.get((known.client_id, known.order_id)) is known
 
+    def is_own(self, known: Known) -> bool:
+        """Whether this client id placed it: TWS lets no other change it. One of TWS's own windows has no id."""
+        return known.client_id == self._client_id and bool(known.order_id)
+
     def _told_of(self, client_id: int, order_id: int, perm_id: int) -> Known | None:
         """The order that a message is about: by TWS's own number, and by a client's id only where the number is not
         known yet. Ids come again, and orders of TWS's own windows have none."""
@@ -184,24 +189,13 @@ class Desk:
             known.settle(waiting, None)
             if waiting is None:
                 # The gateway may have taken it for one that did not come about.
-                self._restated(known, order, "TWS shows it with this total")
+                self._report(
+                    known, OrderEventType.REPLACED, "TWS shows it with this total", quantity=order.quantity
+                )
         elif known.told is not None and known.changing is None and known.told.quantity != order.quantity:
-            self._restated(known, order, "TWS changed its quantity: one of its group filled")
+            message = "TWS changed its quantity: one of its group filled"
+            self._report(known, OrderEventType.REPLACED, message, quantity=order.quantity)
         known.told = order
-
-    def _restated(self, known: Known, order: IbOrder, message: str) -> None:
-        self.outbox.add(
-            (
-                OrderReport(
-                    OrderEventType.REPLACED,
-                    known.client_order_id,
-                    str(known.perm_id),
-                    self._clock.now_ns(),
-                    message=message,
-                    quantity=order.quantity,
-                ),
-            )
-        )
 
     def _status(self, frame: frames.StatusShown) -> None:
         known = self._told_of(frame.client_id, frame.order_id, frame.perm_id)
@@ -293,8 +287,8 @@ class Desk:
         """An order that has ended is known by its number and its name alone."""
         if known.shown is not None:
             group = known.shown.order.oca_group
-            own = known.client_id == self._client_id and known.order_id > 0
-            self._remember_end(*([known.order_id] if own else []), *([group] if group else []))
+            entry = [known.order_id] if self.is_own(known) else []
+            self._remember_end(*entry, *([group] if group else []))
         if self._by_id.get((known.client_id, known.order_id)) is known:
             del self._by_id[known.client_id, known.order_id]
         self._by_perm.pop(known.perm_id, None)
@@ -312,12 +306,19 @@ class Desk:
             del self._over[next(iter(self._over))]
 
     def _report(
-        self, known: Known, event: OrderEventType, message: str = "", reason: ErrorReason = R.UNSPECIFIED
+        self,
+        known: Known,
+        event: OrderEventType,
+        message: str = "",
+        reason: ErrorReason = R.UNSPECIFIED,
+        quantity: Decimal | None = None,
     ) -> None:
         if not known.client_order_id and event is OrderEventType.ACKNOWLEDGED:
             return
         number, now_ns = str(known.perm_id or ""), self._clock.now_ns()
-        self.outbox.add((OrderReport(event, known.client_order_id, number, now_ns, reason, message),))
+        self.outbox.add(
+            (OrderReport(event, known.client_order_id, number, now_ns, reason, message, quantity),)
+        )
 
     def _execution(self, shown: frames.ExecutionShown) -> None:
         if shown.account != self.account:
