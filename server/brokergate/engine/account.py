@@ -377,14 +377,12 @@ class Account:
         """The symbols of orders whose outcome is unknown, and of which the broker's silence proves nothing (law 3)."""
         if self.broker.in_process:
             return set()
-        uncertain = self.tracker.uncertain
         provable = self.broker.capabilities.absence_after_ms is not None
         return {
             order.spec.symbol
-            for order_id in (self.beyond_proof if provable else uncertain)
-            if (order := uncertain.get(order_id)) is not None
-            and (action := order.action(PendingActionKind.NEW)) is not None
-            and action.uncertain
+            for order_id, order in self.tracker.uncertain.items()
+            if not provable or order_id in self.beyond_proof
+            if (action := order.action(PendingActionKind.NEW)) is not None and action.uncertain
         }
 
     def position(self, symbol: str) -> Decimal:

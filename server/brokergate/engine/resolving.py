@@ -104,7 +104,7 @@ class Resolver:
             if order.order_id in account.tracker.uncertain:
                 await self.ask(order)
         provable = account.broker.capabilities.absence_after_ms is not None
-        return not provable or account.beyond_proof >= set(account.tracker.uncertain)
+        return not (account.tracker.uncertain and provable)
 
     async def ask(self, order: Order) -> None:
         """Asks for one order, and takes the answer as the evidence that it is."""
