@@ -187,35 +187,36 @@ func malformed(err error) error {
 	return refused
 }
 
-// serviceNames are the contract's services, and health.
-func serviceNames() []string {
-	names := []string{"grpc.health.v1.Health"}
+// contractServices gives each service of the contract to `take`.
+func contractServices(take func(protoreflect.ServiceDescriptor)) {
 	protoregistry.GlobalFiles.RangeFilesByPackage(
 		brokergatev1.File_brokergate_v1_order_proto.Package(),
 		func(file protoreflect.FileDescriptor) bool {
 			for index := range file.Services().Len() {
-				names = append(names, string(file.Services().Get(index).FullName()))
+				take(file.Services().Get(index))
 			}
 			return true
 		})
+}
+
+// serviceNames are the contract's services, and health.
+func serviceNames() []string {
+	names := []string{"grpc.health.v1.Health"}
+	contractServices(func(service protoreflect.ServiceDescriptor) {
+		names = append(names, string(service.FullName()))
+	})
 	return names
 }
 
 // clientStreams are the paths of the methods whose clients may end without a message.
 func clientStreams() map[string]bool {
 	paths := map[string]bool{}
-	protoregistry.GlobalFiles.RangeFilesByPackage(
-		brokergatev1.File_brokergate_v1_order_proto.Package(),
-		func(file protoreflect.FileDescriptor) bool {
-			for index := range file.Services().Len() {
-				service := file.Services().Get(index)
-				for each := range service.Methods().Len() {
-					method := service.Methods().Get(each)
-					paths[fmt.Sprintf("/%s/%s", service.FullName(), method.Name())] = method.IsStreamingClient()
-				}
-			}
-			return true
-		})
+	contractServices(func(service protoreflect.ServiceDescriptor) {
+		for index := range service.Methods().Len() {
+			method := service.Methods().Get(index)
+			paths[fmt.Sprintf("/%s/%s", service.FullName(), method.Name())] = method.IsStreamingClient()
+		}
+	})
 	return paths
 }
 
