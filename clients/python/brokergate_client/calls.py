@@ -25,19 +25,27 @@ _Answer = TypeVar("_Answer")
 
 # What gRPC itself says of a connection that broke in the middle, besides UNAVAILABLE.
 _LOST_CODES = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN})
+# What the gateway says before it has looked an id up.
+_BEFORE_THE_ID = frozenset(
+    {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
+)
+
+
+def _has_no_reason(error: GatewayError) -> bool:
+    """Whether it is not the gateway's own, nor a newer one's: it would have a reason."""
+    return error.reason == ErrorReason.UNSPECIFIED and error.reason_name == ErrorReason.UNSPECIFIED.name
 
 
 def answer_was_lost(error: GatewayError) -> bool:
     """Whether the gateway may have done what was asked although this error came."""
     if error.code == grpc.StatusCode.DEADLINE_EXCEEDED or error.reason == ErrorReason.OUTCOME_UNKNOWN:
         return True
-    not_ours = error.reason == ErrorReason.UNSPECIFIED and error.reason_name == ErrorReason.UNSPECIFIED.name
-    return not_ours and (error.code == grpc.StatusCode.UNAVAILABLE or error.code in _LOST_CODES)
+    return _has_no_reason(error) and (error.code == grpc.StatusCode.UNAVAILABLE or error.code in _LOST_CODES)
 
 
 def is_late(error: GatewayError) -> bool:
     """Whether this is no more than a deadline that passed."""
-    return error.code == grpc.StatusCode.DEADLINE_EXCEEDED and error.reason == ErrorReason.UNSPECIFIED
+    return error.code == grpc.StatusCode.DEADLINE_EXCEEDED and _has_no_reason(error)
 
 
 def invites_repeat(error: GatewayError) -> bool:
@@ -49,13 +57,7 @@ def invites_repeat(error: GatewayError) -> bool:
 
 def leaves_open(error: GatewayError) -> bool:
     """Whether this error says nothing of what an earlier attempt did: it came before the id was looked up."""
-    refused = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
-    return (
-        error.code in refused
-        or isinstance(error, ClosedError)
-        or invites_repeat(error)
-        or answer_was_lost(error)
-    )
+    return isinstance(error, ClosedError) or error.code in _BEFORE_THE_ID or answer_was_lost(error)
 
 
 @dataclass(slots=True)

@@ -75,7 +75,7 @@ class Notice:
     def begin(self) -> None:
         """Somebody iterates, perhaps again."""
         self._error = None
-        self._decided.clear()
+        self.take_back()
 
     def give(self) -> None:
         """All that was there before has been given."""
