@@ -49,9 +49,13 @@ ORDERS, DEEP, SHARED, LIVE = ACCOUNTS = "orders", "deep", "shared", "live"
 """One for single orders, batches and order entry; one with a long backlog; one with a backlog for many; one that is
 followed live."""
 
-# The market is pushed once and stands still: it is never too old to trade on.
-_PAPER = f"""\
+
+def _account(name: str, durability: str) -> str:
+    # The market is pushed once and stands still: it is never too old to trade on.
+    return f"""\
+  {name}:
     broker: paper
+    durability: {durability}
     paper:
       initial_balance: {{USDT: "1000000000000", BTC: "1000000"}}
       taker_fee_percent: {FEE_PERCENT}
@@ -59,12 +63,13 @@ _PAPER = f"""\
       feed: {{push: {{instruments: [{{symbol: {SYMBOL}, price_increment: "0.01", quantity_increment: "0.00001"}}]}}}}
 """
 
+
 CONFIG = f"""\
 server: {{log: {{level: warning, format: json}}}}
 accounts:
   idle: {{broker: paper, paper: {{initial_balance: {{USDT: "1"}}, feed: {{push: {{}}}}}}}}
-{"".join(f"  {name}:{chr(10)}{_PAPER}" for name in ACCOUNTS)}\
-{"".join(f"  {name}:{chr(10)}    durability: full{chr(10)}{_PAPER}" for name in (FULL, FULL_LIVE))}"""
+{"".join(_account(name, "process") for name in ACCOUNTS)}\
+{"".join(_account(name, "full") for name in (FULL, FULL_LIVE))}"""
 """Nothing that works beside the orders: markets that stand still."""
 
 
