@@ -24,6 +24,7 @@ from brokergate.ports.broker import (
     FillReport,
     OrderReport,
     Outcome,
+    ReplaceCommand,
     Report,
     RestoredState,
 )
@@ -245,3 +246,8 @@ class Account:
 async def sent(venue: Emulator, kind: str) -> list[dict[str, Any]]:
     """What arrived at the emulator of a kind."""
     return [one for one in await venue.log() if one["kind"] == kind]
+
+
+def change(order: Order, quantity: int, price: str) -> ReplaceCommand:
+    """A change of a limit order."""
+    return ReplaceCommand(order, replace(order.spec, limit_price=Decimal(price)), Decimal(quantity))

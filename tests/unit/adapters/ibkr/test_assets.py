@@ -13,7 +13,7 @@ from brokergate.domain.events import OrderEventType
 from brokergate.domain.orders import OrderState, Side
 from brokergate.ports.broker import Accepted, Found, Rejected, ReplaceCommand
 from tests.emulators.client import Emulator
-from tests.unit.adapters.ibkr.house import Account, emulator
+from tests.unit.adapters.ibkr.house import Account
 
 D = Decimal
 OPTION = "AAPL261218C00200000"
@@ -28,15 +28,6 @@ ASSETS = [
     (OPTION, OPTION, "4.9", "4.9", ("4.95", "5.05"), "1", 100),
     ("BTC/USD", "BTC/USD", "59990.25", "59990.25", ("60000", "60000.25"), "0.00125", 1),
 ]
-
-
-@pytest.fixture
-async def venue() -> AsyncIterator[Emulator]:
-    """The emulator as it is at its beginning."""
-    venue = emulator()
-    await venue.reset()
-    yield venue
-    await venue.reset()
 
 
 @pytest.fixture

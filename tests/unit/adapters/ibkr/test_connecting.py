@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator
 from decimal import Decimal
 
 import pytest
@@ -21,16 +20,7 @@ from brokergate.domain.errors import (
     TemporaryConnectionError,
 )
 from tests.emulators.client import Emulator
-from tests.unit.adapters.ibkr.house import FIRST, SECOND, Account, House, emulator, sent
-
-
-@pytest.fixture
-async def venue() -> AsyncIterator[Emulator]:
-    """The emulator as it is at its beginning."""
-    venue = emulator()
-    await venue.reset()
-    yield venue
-    await venue.reset()
+from tests.unit.adapters.ibkr.house import FIRST, SECOND, Account, House, sent
 
 
 async def failure(account: Account) -> BrokerError:
