@@ -136,6 +136,12 @@ class Simulators:
         """Gives a paper account market data."""
         await simulated_venue(self._find(account_id)).push(updates)
 
+    async def settle(self, account_id: str) -> None:
+        """Returns when all that the market did to the account until now can be read and streamed; across a line, what
+        of it has come here."""
+        self._find(account_id).stage(())
+        await self._journal.commit(account_id)
+
     async def _answer(
         self, account: Account, request: Request, result: object, payloads: Sequence[EventPayload]
     ) -> bytes:

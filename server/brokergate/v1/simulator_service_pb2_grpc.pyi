@@ -38,8 +38,10 @@ class SimulatorServiceStub:
     ResetPaperAccount: _grpc.UnaryUnaryMultiCallable[_simulator_pb2.ResetPaperAccountRequest, _simulator_pb2.ResetPaperAccountResponse]
     """Puts a paper account back to its beginning. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, REQUEST_ID_REUSED."""
     PushMarketData: _grpc.StreamUnaryMultiCallable[_simulator_pb2.PushMarketDataRequest, _simulator_pb2.PushMarketDataResponse]
-    """Gives a paper account its market. Errors: ACCOUNT_NOT_FOUND, WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND,
-    PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages stay taken.
+    """Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
+    read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
+    WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
+    stay taken.
     """
     ControlTape: _grpc.UnaryUnaryMultiCallable[_simulator_pb2.ControlTapeRequest, _simulator_pb2.ControlTapeResponse]
     """Pauses, resumes, moves forward or paces a tape. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, WRONG_FEED,
@@ -61,8 +63,10 @@ class SimulatorServiceAsyncStub(SimulatorServiceStub):
     ResetPaperAccount: _aio.UnaryUnaryMultiCallable[_simulator_pb2.ResetPaperAccountRequest, _simulator_pb2.ResetPaperAccountResponse]  # type: ignore[assignment]
     """Puts a paper account back to its beginning. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, REQUEST_ID_REUSED."""
     PushMarketData: _aio.StreamUnaryMultiCallable[_simulator_pb2.PushMarketDataRequest, _simulator_pb2.PushMarketDataResponse]  # type: ignore[assignment]
-    """Gives a paper account its market. Errors: ACCOUNT_NOT_FOUND, WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND,
-    PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages stay taken.
+    """Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
+    read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
+    WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
+    stay taken.
     """
     ControlTape: _aio.UnaryUnaryMultiCallable[_simulator_pb2.ControlTapeRequest, _simulator_pb2.ControlTapeResponse]  # type: ignore[assignment]
     """Pauses, resumes, moves forward or paces a tape. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, WRONG_FEED,
@@ -99,8 +103,10 @@ class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_simulator_pb2.PushMarketDataRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_simulator_pb2.PushMarketDataResponse, _abc.Awaitable[_simulator_pb2.PushMarketDataResponse]]:
-        """Gives a paper account its market. Errors: ACCOUNT_NOT_FOUND, WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND,
-        PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages stay taken.
+        """Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
+        read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
+        WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
+        stay taken.
         """
 
     @_abc_1.abstractmethod

@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc
 import pytest
 
+from brokergate.adapters.paper.broker import PaperTradingBroker
+from brokergate.adapters.paper.config import PaperTradingConfig
 from brokergate.domain.access import Scope
 from brokergate.domain.errors import TemporaryConnectionError
+from brokergate.domain.policy import AccountPolicy
+from brokergate.ports.broker import Report
+from brokergate.ports.clock import SystemClock
 from brokergate.tokens import TokenStore
 from brokergate.transport.settings import TransportSettings
 from brokergate.v1 import (
@@ -18,6 +25,7 @@ from brokergate.v1 import (
     error_pb2,
     instrument_pb2,
     instrument_service_pb2_grpc,
+    market_data_pb2,
     order_pb2,
     order_service_pb2_grpc,
     position_pb2,
@@ -241,6 +249,43 @@ async def test_only_paper_accounts_are_simulated(served: Served) -> None:
         await stub.PushMarketData(iter([push()]))
     assert (reason_of(caught.value), fields_of(caught.value)) == ("INVALID_FIELD", ["account_id"])
     assert (await stub.PushMarketData(iter([]))).accepted_updates == 0
+
+
+class LateReader(PaperTradingBroker):
+    """A paper venue whose reports nobody comes for until `due`."""
+
+    due: asyncio.Event
+
+    async def events(self) -> AsyncIterator[Sequence[Report]]:
+        await self.due.wait()
+        async for batch in super().events():
+            yield batch
+
+
+async def test_what_a_push_brought_about_can_be_streamed_once_it_is_answered(served: Served) -> None:
+    """The fill of a resting order, though the reader of the venue's reports has not had its turn."""
+    feed = {"instruments": [{"symbol": SYMBOL, "price_increment": "0.01", "quantity_increment": "0.1"}]}
+    config = {"feed": {"push": feed}, "initial_balance": {"USDT": "1000"}}
+    paper = LateReader(PaperTradingConfig.model_validate(config), SystemClock())
+    paper.due = asyncio.Event()
+    await served.gateway.add_account("paper", paper, AccountPolicy())
+    await place(served, limit("c1", "paper"))
+    channel = served.channel()
+    quote = market_data_pb2.Quote(
+        symbol=SYMBOL, bid_price="0.01", bid_quantity="5", ask_price="0.02", ask_quantity="5"
+    )
+    push = simulator_pb2.PushMarketDataRequest(
+        account_id="paper", updates=[market_data_pb2.MarketDataUpdate(quote=quote)]
+    )
+    stub: Any = simulator_service_pb2_grpc.SimulatorServiceStub(channel)
+    assert (await stub.PushMarketData(iter([push]))).accepted_updates == 1
+    seen = []
+    async for message in events_of(channel, account_ids=["paper"], start_position="START_POSITION_EARLIEST"):
+        seen.extend(message.batch.events)
+        if message.HasField("caught_up"):
+            break
+    paper.due.set()
+    assert [event.fill.fill.client_order_id for event in seen if event.HasField("fill")] == ["c1"]
 
 
 async def test_calls_on_one_connection_are_bounded(serve: Serve) -> None:

@@ -38,8 +38,10 @@ type SimulatorServiceClient interface {
 	CreatePaperAccount(ctx context.Context, in *CreatePaperAccountRequest, opts ...grpc.CallOption) (*CreatePaperAccountResponse, error)
 	// Puts a paper account back to its beginning. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, REQUEST_ID_REUSED.
 	ResetPaperAccount(ctx context.Context, in *ResetPaperAccountRequest, opts ...grpc.CallOption) (*ResetPaperAccountResponse, error)
-	// Gives a paper account its market. Errors: ACCOUNT_NOT_FOUND, WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND,
-	// PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages stay taken.
+	// Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
+	// read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
+	// WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
+	// stay taken.
 	PushMarketData(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PushMarketDataRequest, PushMarketDataResponse], error)
 	// Pauses, resumes, moves forward or paces a tape. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, WRONG_FEED,
 	// INVALID_FIELD (a time before the tape's present one), REQUEST_ID_REUSED.
@@ -121,8 +123,10 @@ type SimulatorServiceServer interface {
 	CreatePaperAccount(context.Context, *CreatePaperAccountRequest) (*CreatePaperAccountResponse, error)
 	// Puts a paper account back to its beginning. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, REQUEST_ID_REUSED.
 	ResetPaperAccount(context.Context, *ResetPaperAccountRequest) (*ResetPaperAccountResponse, error)
-	// Gives a paper account its market. Errors: ACCOUNT_NOT_FOUND, WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND,
-	// PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages stay taken.
+	// Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
+	// read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
+	// WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
+	// stay taken.
 	PushMarketData(grpc.ClientStreamingServer[PushMarketDataRequest, PushMarketDataResponse]) error
 	// Pauses, resumes, moves forward or paces a tape. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, WRONG_FEED,
 	// INVALID_FIELD (a time before the tape's present one), REQUEST_ID_REUSED.

@@ -74,6 +74,8 @@ class SimulatorService:
                 )
             await self._gateway.simulators.push(account_id, pushed.updates)
             accepted += len(pushed.updates)
+        if account_id:
+            await self._gateway.simulators.settle(account_id)
         return simulator_pb2.PushMarketDataResponse(accepted_updates=accepted)
 
     async def control_tape(self, request: simulator_pb2.ControlTapeRequest, client: Client) -> bytes:

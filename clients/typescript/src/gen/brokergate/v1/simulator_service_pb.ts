@@ -42,8 +42,10 @@ export const SimulatorService: GenService<{
     output: typeof ResetPaperAccountResponseSchema;
   },
   /**
-   * Gives a paper account its market. Errors: ACCOUNT_NOT_FOUND, WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND,
-   * PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages stay taken.
+   * Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
+   * read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
+   * WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
+   * stay taken.
    *
    * @generated from rpc brokergate.v1.SimulatorService.PushMarketData
    */
