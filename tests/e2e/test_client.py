@@ -448,7 +448,9 @@ async def positions_that_are(client: Gateway, *, stale: bool) -> Listing[Positio
 async def quote_that_is_stale(client: Gateway) -> None:
     """Returns once the market is; the connection may be known to be lost a little after a call on it failed."""
     async with asyncio.timeout(20):
-        while not (await client.quote("paper", BTC)).stale:
+        while True:
+            if (await client.quote("paper", BTC)).stale:
+                return
             await asyncio.sleep(0.05)
 
 

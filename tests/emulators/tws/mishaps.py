@@ -3,6 +3,7 @@ this emulator has."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -132,6 +133,8 @@ class Mishaps:
                 venue.pace.rate = int(arguments.get("rate", venue.pace.rate))
                 venue.pace.tolerance = int(arguments.get("tolerance", venue.pace.tolerance))
                 venue.tape.lines = int(arguments.get("lines", venue.tape.lines))
+            case "busy":
+                venue.pace.busy_until = time.monotonic() + float(arguments["seconds"])
             case "used":
                 return {
                     "most": venue.pace.most,

@@ -84,6 +84,8 @@ class Session:
         self.write([self.version, self.venue.connection_time()])
         while not self._writer.is_closing():
             text = await read_frame(self._reader)
+            if (busy_s := self.venue.pace.busy_until - time.monotonic()) > 0:
+                await asyncio.sleep(busy_s)
             if self.frozen or self._dismissed:
                 continue
             self._receive(fields_of(text))

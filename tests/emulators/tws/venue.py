@@ -57,6 +57,8 @@ class Pace:
     """How many messages too many end a connection."""
     most: int = 0
     violations: int = 0
+    busy_until: float = 0.0
+    """When TWS reads on, by `time.monotonic`: it collects garbage, say. What came meanwhile is counted then."""
 
 
 class Tws(VenueEmulator):
