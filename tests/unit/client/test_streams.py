@@ -206,7 +206,7 @@ async def test_a_peer_with_a_heartbeat_is_kept(fake: FakeGateway, gateway: Gatew
     """Silence is counted from the last word: heartbeats that keep coming keep a quiet stream."""
 
     async def beating(_request: Any, _context: Any) -> None:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.8)
 
     fake.scripts = [
         [
@@ -219,7 +219,7 @@ async def test_a_peer_with_a_heartbeat_is_kept(fake: FakeGateway, gateway: Gatew
             batch("c3", fill_event(A, 3)),
         ]
     ]
-    assert numbers(await take(fast(gateway.fills(heartbeat_s=0.1)), 1)) == [3]
+    assert numbers(await take(fast(gateway.fills(heartbeat_s=0.5)), 1)) == [3]
     assert len(fake.starts) == 1
 
 
