@@ -191,13 +191,13 @@ async def test_a_mute_peer_is_left(
     fake: FakeGateway, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A connection that stands and says nothing, at its beginning or for three heartbeats, is made anew."""
-    monkeypatch.setattr(streams_module, "OPEN_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(streams_module, "OPEN_TIMEOUT_S", 0.5)
     fake.scripts = [
         [MUTE],
         [opened("c0"), batch("c1", fill_event(A, 1)), MUTE],
         [opened("c1"), batch("c2", fill_event(A, 2))],
     ]
-    assert numbers(await take(fast(gateway.fills(heartbeat_s=0.05)), 2)) == [1, 2]
+    assert numbers(await take(fast(gateway.fills(heartbeat_s=0.2)), 2)) == [1, 2]
     assert len(fake.starts) == 3
     assert fake.starts[2].after_cursor == "c1"
 
