@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from brokergate.v1 import market_data_pb2, simulator_pb2, simulator_service_pb2_grpc
 from brokergate_client import contract_method
 from tests.clients import wire
 from tests.clients.test_conformance import BUILD_TIMEOUT_S
@@ -24,7 +27,15 @@ STOP_TIMEOUT_S = 30.0
 GONE_TIMEOUT_S = 60.0
 """Longer than the deadlines, one after the other, of the calls that it may be at."""
 
-PAPER = {"account_id": "paper"}
+PUSHED = """
+accounts:
+  paper:
+    broker: paper
+    trading: {enabled: true}
+    paper:
+      initial_balance: {USDT: "100000", BTC: "10"}
+      feed: {push: {instruments: [{symbol: BTC/USDT, price_increment: "0.5", quantity_increment: "0.1"}]}}
+"""
 
 
 def ask(server: ServerProcess, rpc: str, **request: Any) -> dict[str, Any]:
@@ -39,6 +50,54 @@ def ask(server: ServerProcess, rpc: str, **request: Any) -> dict[str, Any]:
         return wire.content(stub(method.request_type(account_id="paper", **request), timeout=10))
 
 
+def push(server: ServerProcess, bid: str, ask: str) -> None:
+    """The account's market is now 5 at each of these prices."""
+    quote = market_data_pb2.Quote(
+        symbol="BTC/USDT", bid_price=bid, bid_quantity="5", ask_price=ask, ask_quantity="5"
+    )
+    request = simulator_pb2.PushMarketDataRequest(
+        account_id="paper", updates=[market_data_pb2.MarketDataUpdate(quote=quote)]
+    )
+    with server.channel() as channel:
+        simulator_service_pb2_grpc.SimulatorServiceStub(channel).PushMarketData(iter([request]), timeout=10)
+
+
+def resting(server: ServerProcess) -> set[tuple[str, Decimal, Decimal, bool]]:
+    """The open orders: side, price, quantity, and whether it may not take."""
+    orders = ask(server, "OrderService/ListOrders", open_only=True).get("orders", [])
+    specs = [order["spec"] for order in orders]
+    return {
+        (each["side"], Decimal(each["limit_price"]), Decimal(each["quantity"]), each.get("post_only", False))
+        for each in specs
+    }
+
+
+def bid(price: str) -> tuple[str, Decimal, Decimal, bool]:
+    return "SIDE_BUY", Decimal(price), Decimal("0.1"), True
+
+
+def offer(price: str) -> tuple[str, Decimal, Decimal, bool]:
+    return "SIDE_SELL", Decimal(price), Decimal("0.1"), True
+
+
+@contextlib.contextmanager
+def running(
+    language: Language, server: ServerProcess, output: Path, *more: str
+) -> Iterator[Callable[[int], None]]:
+    """A market maker; what it gives presses Ctrl+C, and waits for that status."""
+    process = market_maker(language, server, output, *more)
+
+    def stopped(status: int) -> None:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(STOP_TIMEOUT_S) == status, output.read_text("utf-8")
+
+    try:
+        yield stopped
+    finally:
+        process.kill()
+        process.wait()
+
+
 def has_worked(server: ServerProcess) -> bool:
     """Whether it has placed two quotes, replaced one, and filled."""
     orders = ask(server, "OrderService/ListOrders").get("orders", [])
@@ -47,11 +106,13 @@ def has_worked(server: ServerProcess) -> bool:
     return len(sides) == 2 and replaced and "fills" in ask(server, "OrderService/ListFills")
 
 
-def market_maker(language: Language, server: ServerProcess, output: Path) -> subprocess.Popen[bytes]:
+def market_maker(
+    language: Language, server: ServerProcess, output: Path, *more: str
+) -> subprocess.Popen[bytes]:
     """One that runs, and writes to `output`."""
     with output.open("wb") as log:
         return subprocess.Popen(
-            [*language.market_maker, "--address", server.address],
+            [*language.market_maker, "--address", server.address, *more],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -90,6 +151,83 @@ def test_a_market_maker_quotes_follows_its_fills_and_leaves_nothing_behind(
         assert "fill" in output.read_text("utf-8").lower()
     finally:
         server.close()
+
+
+@pytest.fixture
+def pushed(tmp_path: Path) -> Iterator[ServerProcess]:
+    """A gateway whose paper account's market is what the test says."""
+    config = tmp_path / "brokergate.yaml"
+    config.write_text(PUSHED)
+    server = ServerProcess(tmp_path, "--config", config)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
+def test_each_language_makes_the_same_market(
+    language: Language, pushed: ServerProcess, tmp_path: Path
+) -> None:
+    """Quotes so many ticks behind the best prices, which follow them; a side that has filled is quoted anew, until the
+    position is as large as may be: then it is taken away, and the other one stays."""
+    if language.left_out:
+        pytest.skip(f"{language.name} left out: {language.left_out}")
+    language.build()
+    output = tmp_path / "market_maker.log"
+
+    def moved(market: tuple[str, str], quotes: set[tuple[str, Decimal, Decimal, bool]]) -> None:
+        deadline = time.monotonic() + WORK_TIMEOUT_S
+        while True:
+            push(pushed, *market)
+            if (found := resting(pushed)) == quotes:
+                return
+            assert time.monotonic() < deadline, (market, found, output.read_text("utf-8"))
+            time.sleep(0.05)
+
+    options = ("--quantity", "0.1", "--ticks", "4", "--most", "2", "--interval", "0.05")
+    with running(language, pushed, output, *options) as stopped:
+        moved(("100", "101"), {bid("98"), offer("103")})
+        moved(("101", "102"), {bid("99"), offer("104")})
+        moved(("98.5", "99"), {bid("96.5"), offer("101")})
+        moved(("96", "96.5"), {offer("98.5")})
+        (position,) = ask(pushed, "PositionService/ListPositions")["positions"]
+        assert Decimal(position["quantity"]) == Decimal("0.2")
+        stopped(0)
+    said = output.read_text("utf-8")
+    assert resting(pushed) == set()
+    assert "positions" not in ask(pushed, "PositionService/ListPositions")
+    assert "flat" in said.splitlines(), said
+    # Each side once, and the bid again after its first fill; the fill that closes the position may come too late.
+    assert re.search(r"^placed [3-9], replaced [1-9]\d*, fills [23]$", said, re.MULTILINE), said
+
+
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
+def test_a_market_maker_whose_broker_is_away_does_not_say_that_it_is_flat(
+    language: Language, pushed: ServerProcess, tmp_path: Path
+) -> None:
+    """Though nothing is open as far as the gateway knows."""
+    if language.left_out:
+        pytest.skip(f"{language.name} left out: {language.left_out}")
+    language.build()
+    output = tmp_path / "market_maker.log"
+    away = [{"kind": "FAULT_KIND_DISCONNECT", "rate_percent": "100"}]
+    with running(language, pushed, output, "--quantity", "0.1") as stopped:
+        deadline = time.monotonic() + WORK_TIMEOUT_S
+        while len(resting(pushed)) < 2:
+            push(pushed, "100", "101")
+            assert time.monotonic() < deadline, output.read_text("utf-8")
+            time.sleep(0.05)
+        # The market stands still from here on: it quotes no more.
+        ask(pushed, "OrderService/CancelAllOrders", request_id="c1")
+        ask(pushed, "SimulatorService/SetFaults", request_id="f1", faults=away)
+        stopped(1)
+    said = output.read_text("utf-8")
+    assert re.search("NOT FLAT in BTC/USDT:.* as far as is known", said), said
+    assert "flat" not in said.splitlines(), said
 
 
 @pytest.mark.timeout(BUILD_TIMEOUT_S)

@@ -1,16 +1,17 @@
-// A market maker on a paper account: quotes one order on each side of the market, moves them with it, follows its
-// fills, and flattens on exit (Ctrl+C, or --seconds N).
+// A market maker for a paper account: it quotes one bid below the market's and one ask above it, moves them with it,
+// follows its fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
 //
-//     market_maker --account paper --symbol BTC/USDT --seconds 60
+//     build/market_maker --seconds 30
 //
-// The gateway is at --address or BROKERGATE_ADDRESS (127.0.0.1:50051), the token in BROKERGATE_TOKEN. It closes the
-// account's whole position in the symbol, also what was there before. An example of the client, not of how to earn
-// money.
+// The gateway is at --address or BROKERGATE_ADDRESS, the token in BROKERGATE_TOKEN.
 
+#include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <syncstream>
 #include <thread>
@@ -31,16 +32,39 @@ bool is_working(const v1::Order& order) {
 
 class MarketMaker {
  public:
-  MarketMaker(Gateway gateway, std::string account_id, std::string symbol, Decimal quantity)
+  /// Quotes of `quantity`, `ticks` behind the best prices; the position is at most `most` quotes, long or short.
+  MarketMaker(Gateway gateway, std::string account_id, std::string symbol, Decimal quantity, long ticks, long most)
       : gateway_(std::move(gateway)),
         account_id_(std::move(account_id)),
         symbol_(std::move(symbol)),
-        quantity_(quantity) {}
+        quantity_(quantity),
+        most_(quantity * most) {
+    v1::GetInstrumentRequest request;
+    request.set_account_id(account_id_);
+    request.set_symbol(symbol_);
+    const auto answer = gateway_.call(&v1::InstrumentService::Stub::GetInstrument, request);
+    away_ = Decimal(answer.instrument().price_increment()) * ticks;
+  }
 
-  /// Joins the best price of either side.
+  /// Takes over what the account holds; returns the cursor after which its fills are to be told.
+  std::string begin() {
+    const auto held = positions();
+    position_ = holding(held);
+    return held.cursor();
+  }
+
+  /// From the thread that follows the fills; returns the position.
+  Decimal on_fill(const v1::Fill& fill) {
+    const std::lock_guard lock(mutex_);
+    ++fills_;
+    const Decimal quantity = fill.quantity();
+    return position_ += fill.side() == v1::SIDE_BUY ? quantity : -quantity;
+  }
+
+  /// Puts a quote behind each of the best prices; a side without one stays as it is.
   void on_quote(const v1::Quote& market) {
-    if (market.has_bid_price()) quote(v1::SIDE_BUY, market.bid_price());
-    if (market.has_ask_price()) quote(v1::SIDE_SELL, market.ask_price());
+    if (market.has_bid_price()) quote(v1::SIDE_BUY, Decimal(market.bid_price()) - away_, position() < most_);
+    if (market.has_ask_price()) quote(v1::SIDE_SELL, Decimal(market.ask_price()) + away_, position() > -most_);
   }
 
   /// Cancels what works on the symbol, an order also whose answer was lost, and closes the position. Throws where
@@ -58,7 +82,7 @@ class MarketMaker {
 
   std::uint64_t placed() const { return placed_; }
   std::uint64_t replaced() const { return replaced_; }
-  std::uint64_t refused() const { return refused_; }
+  std::uint64_t fills() const { return fills_; }
 
  private:
   /// Returns what is left.
@@ -83,67 +107,101 @@ class MarketMaker {
     open.set_open_only(true);
     const auto working = gateway_.call(&v1::OrderService::Stub::ListOrders, open);
     for (const auto& order : working.orders()) left += " order " + order.order_id();
-    v1::ListPositionsRequest held;
-    held.set_account_id(account_id_);
-    const auto standing = gateway_.call(&v1::PositionService::Stub::ListPositions, held);
-    for (const auto& position : standing.positions()) {
-      if (position.symbol() == symbol_) left += " position " + position.quantity();
-    }
+    const auto held = positions();
+    if (held.stale()) left += " a position, as far as is known: the broker is away";
+    if (const Decimal quantity = holding(held); quantity.sign() != 0) left += " position " + quantity.text();
     return left;
   }
 
-  void quote(v1::Side side, const Decimal& price) {
-    const auto found = quotes_.find(side);
-    if (found == quotes_.end()) return place(side, price);
-    if (Decimal(found->second.spec().limit_price()) == price) return;
-    v1::ReplaceOrderRequest changes;
-    changes.set_expected_generation(found->second.generation());
-    changes.set_limit_price(price.text());
-    try {
-      keep(side, gateway_.replace(account_id_, by_order_id(found->second.order_id()), changes));
-      ++replaced_;
-    } catch (const Error& error) {
-      if (error.code != grpc::FAILED_PRECONDITION) throw;
-      // It filled meanwhile, or the venue changed it: look, and quote anew with the next price.
-      v1::GetOrderRequest request;
-      request.set_account_id(account_id_);
-      *request.mutable_order() = by_order_id(found->second.order_id());
-      keep(side, gateway_.call(&v1::OrderService::Stub::GetOrder, request).order());
+  v1::ListPositionsResponse positions() {
+    v1::ListPositionsRequest request;
+    request.set_account_id(account_id_);
+    return gateway_.call(&v1::PositionService::Stub::ListPositions, request);
+  }
+
+  Decimal holding(const v1::ListPositionsResponse& held) const {
+    for (const auto& position : held.positions()) {
+      if (position.symbol() == symbol_) return position.quantity();
     }
+    return 0;
   }
 
-  void place(v1::Side side, const Decimal& price) {
-    auto order = limit_order(symbol_, side, quantity_, price);
-    order.set_post_only(true);
-    keep(side, gateway_.place(account_id_, order).order());
-    ++placed_;
+  Decimal position() {
+    const std::lock_guard lock(mutex_);
+    return position_;
   }
 
-  void keep(v1::Side side, v1::Order order) {
-    // It would take, or there is nothing to sell yet: the next price may be another matter.
-    if (order.state() == v1::ORDER_STATE_REJECTED) ++refused_;
-    if (is_working(order)) {
-      quotes_[side] = std::move(order);
+  /// Has the side's order work at `price`, or not at all.
+  void quote(v1::Side side, const Decimal& price, bool wanted) {
+    const auto found = quotes_.find(side);
+    const auto standing = found == quotes_.end() ? std::nullopt : std::optional(found->second);
+    std::optional<v1::Order> order;
+    try {
+      order = moved(side, standing, price, wanted);
+    } catch (const Error& error) {
+      if (error.reason != v1::ERROR_REASON_ORDER_ENDED) {
+        say() << v1::Side_Name(side) << ": " << error.what() << "\n";
+        // Somebody else changed it, or its outcome is not known yet: what it is now decides.
+        if (standing) order = look(standing->order_id());
+      }  // else it filled meanwhile
+    }
+    if (order && is_working(*order)) {
+      quotes_[side] = std::move(*order);
     } else {
       quotes_.erase(side);
     }
   }
 
+  std::optional<v1::Order> moved(v1::Side side, const std::optional<v1::Order>& standing, const Decimal& price,
+                                 bool wanted) {
+    if (!standing) {
+      if (!wanted) return std::nullopt;
+      auto spec = limit_order(symbol_, side, quantity_, price);
+      spec.set_post_only(true);
+      const auto order = gateway_.place(account_id_, spec).order();
+      ++placed_;
+      return order;
+    }
+    const auto name = by_order_id(standing->order_id());
+    if (!wanted) return gateway_.cancel(account_id_, name);
+    if (Decimal(standing->spec().limit_price()) == price) return standing;
+    v1::ReplaceOrderRequest changes;
+    changes.set_expected_generation(standing->generation());
+    changes.set_limit_price(price.text());
+    const auto order = gateway_.replace(account_id_, name, changes);
+    ++replaced_;
+    return order;
+  }
+
+  v1::Order look(const std::string& order_id) {
+    v1::GetOrderRequest request;
+    request.set_account_id(account_id_);
+    *request.mutable_order() = by_order_id(order_id);
+    return gateway_.call(&v1::OrderService::Stub::GetOrder, request).order();
+  }
+
   Gateway gateway_;
   const std::string account_id_, symbol_;
-  const Decimal quantity_;
+  const Decimal quantity_, most_;
+  Decimal away_;
   std::map<v1::Side, v1::Order> quotes_;
-  std::uint64_t placed_ = 0, replaced_ = 0, refused_ = 0;
+  std::uint64_t placed_ = 0, replaced_ = 0;
+  std::mutex mutex_;
+  /// These are told by another thread.
+  Decimal position_;
+  std::uint64_t fills_ = 0;
 };
 
 /// Gives every quote to `maker`, over one stream after another, until told to stop.
 void follow_market(const Gateway& gateway, MarketMaker& maker, const std::string& account_id, const std::string& symbol,
-                   std::stop_token stop) {
+                   double interval_s, std::stop_token stop) {
   v1::StreamMarketDataRequest request;
   request.set_account_id(account_id);
   request.add_symbols(symbol);
   request.add_kinds(v1::MARKET_DATA_KIND_QUOTE);
-  request.mutable_min_interval()->set_nanos(200'000'000);
+  const double whole_s = std::trunc(interval_s);
+  request.mutable_min_interval()->set_seconds(static_cast<std::int64_t>(whole_s));
+  request.mutable_min_interval()->set_nanos(static_cast<std::int32_t>((interval_s - whole_s) * 1e9));
   while (!stop.stop_requested()) {
     auto context = gateway.context();
     const std::stop_callback cancel(stop, [&context] { context->TryCancel(); });
@@ -162,11 +220,12 @@ void follow_market(const Gateway& gateway, MarketMaker& maker, const std::string
   }
 }
 
-void follow_fills(FillStream& fills) {
+void follow_fills(FillStream& fills, MarketMaker& maker) {
   for (const auto& item : fills) {
     if (const auto* fill = std::get_if<Fill>(&item)) {
-      say() << "fill: " << v1::Side_Name(fill->fill.side()) << " " << fill->fill.quantity() << " at "
-            << fill->fill.price() << std::endl;
+      const Decimal position = maker.on_fill(fill->fill);
+      say() << v1::Side_Name(fill->fill.side()) << " " << fill->fill.quantity() << " at " << fill->fill.price()
+            << ", position " << position.text() << std::endl;
     }
   }
 }
@@ -189,22 +248,22 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
   Options options;
   options.token = setting("BROKERGATE_TOKEN", "");
   const Gateway gateway(arguments["--address"], options);
-  MarketMaker maker(gateway, account_id, symbol, arguments["--quantity"]);
+  MarketMaker maker(gateway, account_id, symbol, arguments["--quantity"], std::stol(arguments["--ticks"]),
+                    std::stol(arguments["--most"]));
 
-  FillStream fills =
-      gateway.fills({.account_ids = {account_id}, .start = After{gateway.cursor(account_id)}, .symbols = {symbol}});
+  FillStream fills = gateway.fills({.account_ids = {account_id}, .start = After{maker.begin()}, .symbols = {symbol}});
   std::stop_source stop;
   std::exception_ptr problem;
   std::jthread following([&] {
     try {
-      follow_fills(fills);
+      follow_fills(fills, maker);
     } catch (...) {
       problem = std::current_exception();
       stop.request_stop();
     }
   });
-  std::jthread waiting([&, seconds = std::stol(arguments["--seconds"])](std::stop_token over) {
-    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
+  std::jthread waiting([&, seconds = std::stod(arguments["--seconds"])](std::stop_token over) {
+    const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
     const timespec moment{0, 100'000'000};
     while (!over.stop_requested() && sigtimedwait(&signals, nullptr, &moment) < 0) {
       if (seconds > 0 && std::chrono::steady_clock::now() >= end) break;
@@ -212,7 +271,7 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
     stop.request_stop();
   });
   try {
-    follow_market(gateway, maker, account_id, symbol, stop.get_token());
+    follow_market(gateway, maker, account_id, symbol, std::stod(arguments["--interval"]), stop.get_token());
   } catch (...) {
     problem = std::current_exception();
   }
@@ -224,7 +283,7 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
   }
   fills.close();
   following.join();
-  say() << "placed " << maker.placed() << ", replaced " << maker.replaced() << ", refused " << maker.refused() << "\n";
+  say() << "placed " << maker.placed() << ", replaced " << maker.replaced() << ", fills " << maker.fills() << "\n";
   if (left && problem) tell(problem);
   if (left || problem) std::rethrow_exception(left ? left : problem);
 }
@@ -236,8 +295,17 @@ int main(int count, char** values) {
                                                   {"--account", "paper"},
                                                   {"--symbol", "BTC/USDT"},
                                                   {"--quantity", "0.01"},
+                                                  {"--ticks", "20"},
+                                                  {"--most", "5"},
+                                                  {"--interval", "0.2"},
                                                   {"--seconds", "0"}};
-  for (int i = 1; i + 1 < count; i += 2) arguments[values[i]] = values[i + 1];
+  for (int i = 1; i < count; i += 2) {
+    if (i + 1 == count || !arguments.contains(values[i])) {
+      std::cerr << "no option " << values[i] << ", or no value for it\n";
+      return 2;
+    }
+    arguments[values[i]] = values[i + 1];
+  }
   // Before any thread is begun, so that only the one that waits for it gets Ctrl+C.
   sigset_t signals;
   sigemptyset(&signals);

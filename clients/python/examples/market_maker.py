@@ -1,5 +1,5 @@
-"""A market maker for a paper account: it quotes one bid and one ask around the market, moves them with it, follows its
-fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
+"""A market maker for a paper account: it quotes one bid below the market's and one ask above it, moves them with it,
+follows its fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
 
     python clients/python/examples/market_maker.py --seconds 30
 """
@@ -14,13 +14,12 @@ import signal
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from brokergate_client import (
     ErrorReason,
     Gateway,
     GatewayError,
-    Instrument,
     NotFoundError,
     Order,
     Quote,
@@ -32,16 +31,16 @@ from brokergate_client import (
 
 @dataclass
 class MarketMaker:
-    """Two quotes on one instrument. `ticks` is how far each is from the mid, `most` the largest position in quotes."""
+    """Two quotes on one instrument. `away` is how far each is from the best price, `most` the largest position."""
 
     gateway: Gateway
     account: str
-    instrument: Instrument
+    symbol: str
     quantity: Decimal
-    ticks: int
-    most: int
-    orders: dict[Side, Order] = field(default_factory=dict)
+    away: Decimal
+    most: Decimal
     position: Decimal = Decimal(0)
+    orders: dict[Side, Order] = field(default_factory=dict)
     moving: asyncio.Lock = field(default_factory=asyncio.Lock)
     placed: int = 0
     replaced: int = 0
@@ -49,8 +48,7 @@ class MarketMaker:
 
     async def follow_fills(self, cursor: str) -> None:
         """Keep the position, by the fills from `cursor` on."""
-        symbols = [self.instrument.symbol]
-        async for fill in self.gateway.fills(after=cursor, account_ids=[self.account], symbols=symbols):
+        async for fill in self.gateway.fills(after=cursor, account_ids=[self.account], symbols=[self.symbol]):
             self.fills += 1
             self.position += fill.quantity if fill.side == Side.BUY else -fill.quantity
             print(
@@ -59,29 +57,23 @@ class MarketMaker:
 
     async def follow_market(self, min_interval_s: float) -> None:
         """Move the quotes with the market."""
-        quotes = self.gateway.quotes(self.account, self.instrument.symbol, min_interval_s=min_interval_s)
-        async for quote in quotes:
+        async for quote in self.gateway.quotes(self.account, self.symbol, min_interval_s=min_interval_s):
             async with self.moving:
                 await self.move(quote)
 
     async def move(self, quote: Quote) -> None:
-        """Put both quotes around the mid, never where they would take."""
-        if quote.bid_price is None or quote.ask_price is None:
-            return
-        tick = self.instrument.price_increment
-        mid, away = (quote.bid_price + quote.ask_price) / 2, tick * self.ticks
-        bid = ((mid - away) / tick).to_integral_value(ROUND_FLOOR) * tick
-        ask = ((mid + away) / tick).to_integral_value(ROUND_CEILING) * tick
-        limit = self.quantity * self.most
-        await self.quote(Side.BUY, min(bid, quote.bid_price), self.position < limit)
-        await self.quote(Side.SELL, max(ask, quote.ask_price), self.position > -limit)
+        """Put a quote behind each of the best prices; a side without one stays as it is."""
+        if quote.bid_price is not None:
+            await self.quote(Side.BUY, quote.bid_price - self.away, self.position < self.most)
+        if quote.ask_price is not None:
+            await self.quote(Side.SELL, quote.ask_price + self.away, self.position > -self.most)
 
     async def quote(self, side: Side, price: Decimal, wanted: bool) -> None:
         """Have the side's order work at `price`, or not at all."""
         order = self.orders.pop(side, None)
         try:
             if order is None and wanted:
-                spec = limit_order(self.instrument.symbol, side, self.quantity, price, post_only=True)
+                spec = limit_order(self.symbol, side, self.quantity, price, post_only=True)
                 order = (await self.gateway.place(self.account, spec)).order
                 self.placed += 1
             elif order is not None and not wanted:
@@ -108,44 +100,43 @@ class MarketMaker:
     async def flatten(self) -> None:
         """Cancel what works on the instrument, and close the position. SystemExit says what is left."""
         try:
-            await self.gateway.cancel_all(self.account, symbol=self.instrument.symbol)
+            await self.gateway.cancel_all(self.account, symbol=self.symbol)
             with suppress(NotFoundError):
-                closed = await self.gateway.close_position(self.account, self.instrument.symbol)
+                closed = await self.gateway.close_position(self.account, self.symbol)
                 print(f"closed: {name_of(closed.spec.side)} {closed.cum_quantity} at {closed.average_price}")
             left = await self.left()
         except GatewayError as error:
             left = [f"orders and a position, as far as is known ({error})"]
         print(f"placed {self.placed}, replaced {self.replaced}, fills {self.fills}", flush=True)
         if left:
-            raise SystemExit(f"NOT FLAT in {self.instrument.symbol}: {', '.join(left)}")
+            raise SystemExit(f"NOT FLAT in {self.symbol}: {', '.join(left)}")
         print("flat", flush=True)
 
     async def left(self) -> list[str]:
         """The orders that work still and the position."""
-        symbol = self.instrument.symbol
-        orders = self.gateway.orders(self.account, symbol=symbol, open_only=True)
+        orders = self.gateway.orders(self.account, symbol=self.symbol, open_only=True)
         left = [f"order {order.order_id}" async for order in orders]
         positions = await self.gateway.positions(self.account)
         if positions.stale:
             left.append("a position, as far as is known: the broker is away")
-        return left + [f"position {each.quantity}" for each in positions if each.symbol == symbol]
+        return left + [f"position {each.quantity}" for each in positions if each.symbol == self.symbol]
 
 
 async def run(options: argparse.Namespace) -> None:
     """Make a market until the time is over or somebody interrupts."""
     async with Gateway.connect(options.address, token=os.environ.get("BROKERGATE_TOKEN")) as gateway:
-        instrument = await gateway.instrument(options.account, options.symbol)
-        maker = MarketMaker(
-            gateway, options.account, instrument, Decimal(options.quantity), options.ticks, options.most
-        )
-        cursor = await gateway.cursor(options.account)
+        account, symbol, quantity = options.account, options.symbol, Decimal(options.quantity)
+        away = (await gateway.instrument(account, symbol)).price_increment * options.ticks
+        maker = MarketMaker(gateway, account, symbol, quantity, away, quantity * options.most)
+        held = await gateway.positions(account)
+        maker.position = next((each.quantity for each in held if each.symbol == symbol), maker.position)
         over = asyncio.Event()
         # Signals are the main thread's; in a notebook this may run in another.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 asyncio.get_running_loop().add_signal_handler(number, over.set)
         tasks = [
-            asyncio.create_task(maker.follow_fills(cursor)),
+            asyncio.create_task(maker.follow_fills(held.cursor)),
             asyncio.create_task(maker.follow_market(options.interval)),
             asyncio.create_task(over.wait()),
         ]
@@ -177,7 +168,7 @@ def main() -> None:
     parser.add_argument("--account", default="paper", help="the account")
     parser.add_argument("--symbol", default="BTC/USDT", help="the instrument")
     parser.add_argument("--quantity", default="0.01", help="the size of each quote")
-    parser.add_argument("--ticks", type=int, default=50, help="how far each quote is from the mid, in ticks")
+    parser.add_argument("--ticks", type=int, default=20, help="how far each is from the best price, in ticks")
     parser.add_argument("--most", type=int, default=5, help="the largest position, long or short, in quotes")
     parser.add_argument("--interval", type=float, default=0.2, help="the least seconds between two moves")
     parser.add_argument("--seconds", type=float, default=0, help="how long; 0 is until Ctrl+C")

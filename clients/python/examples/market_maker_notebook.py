@@ -57,7 +57,7 @@ async def trade() -> str:
             account=ACCOUNT,
             symbol=SYMBOL,
             quantity="0.01",
-            ticks=50,
+            ticks=20,
             most=5,
             interval=0.2,
             seconds=SECONDS,

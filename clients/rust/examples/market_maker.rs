@@ -1,18 +1,20 @@
-//! A small market maker: it keeps a bid and an ask at the best prices, follows its fills, and is flat when it ends.
+//! A market maker for a paper account: it quotes one bid below the market's and one ask above it, moves them with it,
+//! follows its fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
 //!
-//!     build/market_maker --seconds 30 [--address 127.0.0.1:50051] [--account paper] [--symbol BTC/USDT] [--quantity 0.01]
+//!     build/market_maker --seconds 30
 //!
-//! Without --seconds it goes on until Ctrl+C. A token is taken from BROKERGATE_TOKEN.
+//! A token is taken from BROKERGATE_TOKEN.
 
 use std::{collections::HashMap, env, error, future::pending, time::Duration};
 
 use bigdecimal::BigDecimal;
 use brokergate_client::{
-    Change, Code, FillOptions, Gateway, Item, Once, Options, Order, OrderName, Start, Token, decimal, limit_order,
+    Change, FillOptions, Gateway, Item, Once, Options, Order, OrderName, Start, Token, decimal, limit_order,
     v1::{
-        CancelAllOrdersRequest, ClosePositionRequest, ErrorReason, GetOrderRequest, ListOrdersRequest,
-        ListPositionsRequest, MarketDataKind, OrderState, Quote, Side, StreamMarketDataRequest, get_order_request,
-        market_data_update::Data, stream_market_data_request::Target,
+        CancelAllOrdersRequest, ClosePositionRequest, ErrorReason, GetInstrumentRequest, GetOrderRequest,
+        ListOrdersRequest, ListPositionsRequest, ListPositionsResponse, MarketDataKind, OrderState, Quote, Side,
+        StreamMarketDataRequest, get_instrument_request, get_order_request, market_data_update::Data,
+        stream_market_data_request::Target,
     },
 };
 use tokio::{
@@ -30,7 +32,12 @@ struct Maker {
     gateway: Gateway,
     account: String,
     symbol: String,
+    /// The size of each quote.
     quantity: BigDecimal,
+    /// How far each is from the best price.
+    away: BigDecimal,
+    /// The largest position, long or short.
+    most: BigDecimal,
     position: BigDecimal,
     quotes: HashMap<Side, Order>,
     placed: u64,
@@ -43,66 +50,84 @@ fn working(order: &Order) -> bool {
 }
 
 impl Maker {
-    /// Have the quote of one side rest at `price`: placed, or moved there.
-    async fn quote_at(&mut self, side: Side, price: Option<&str>) -> Result<()> {
-        let Some(price) = price.map(|price| decimal(price, "price")).transpose()? else { return Ok(()) };
-        let most: BigDecimal = &self.quantity * 5;
-        let full = if side == Side::Buy { self.position >= most } else { self.position <= -most };
-        let standing = self.quotes.get(&side);
-        if full || standing.and_then(|order| order.limit_price.as_ref()) == Some(&price) {
-            return Ok(());
+    /// Put a quote behind each of the best prices; a side without one stays as it is.
+    async fn follow(&mut self, market: Quote) -> Result<()> {
+        if let Some(bid) = market.bid_price {
+            let wanted = self.position < self.most;
+            self.quote(Side::Buy, decimal(&bid, "bid_price")? - &self.away, wanted).await?;
         }
-        let Some(standing) = standing else {
-            let mut order = limit_order(&self.symbol, side, &self.quantity, &price);
-            order.spec.post_only = true;
-            let placed = self.gateway.place(self.account.as_str(), order).await?.order;
-            self.placed += 1;
-            self.keep(side, placed);
-            return Ok(());
-        };
-        let (name, generation) = (OrderName::Id(standing.order_id.clone()), standing.generation);
-        let change = Change { limit_price: Some((&price).into()), ..Change::default() };
-        let account = self.account.as_str();
-        let order = match self.gateway.replace(account, name.clone(), generation, change, Once::default()).await {
-            Ok(moved) => {
-                self.replaced += 1;
-                moved
-            }
-            // It filled or changed before it could be moved, or would take there: the next quote goes on from what it is
-            // now.
-            Err(error) if error.code == Code::FailedPrecondition => {
-                let target = Some(get_order_request::Target::AccountId(account.to_owned()));
-                let answer = self.gateway.call(GetOrderRequest { target, order: Some(name.into()) }).await?;
-                answer.order.unwrap_or_default().try_into()?
-            }
-            Err(error) => return Err(error.into()),
-        };
-        self.keep(side, order);
+        if let Some(ask) = market.ask_price {
+            let wanted = self.position > -&self.most;
+            self.quote(Side::Sell, decimal(&ask, "ask_price")? + &self.away, wanted).await?;
+        }
         Ok(())
     }
 
-    fn keep(&mut self, side: Side, order: Order) {
-        if working(&order) {
-            self.quotes.insert(side, order);
-        } else {
-            self.quotes.remove(&side);
-        }
+    /// Have the side's order work at `price`, or not at all.
+    async fn quote(&mut self, side: Side, price: BigDecimal, wanted: bool) -> Result<()> {
+        let account = self.account.as_str();
+        let name = self.quotes.get(&side).map(|order| OrderName::Id(order.order_id.clone()));
+        let answer = match (self.quotes.get(&side), name.clone()) {
+            (Some(standing), Some(name)) if wanted => {
+                if standing.limit_price.as_ref() == Some(&price) {
+                    return Ok(());
+                }
+                let change = Change { limit_price: Some((&price).into()), ..Change::default() };
+                let moved = self.gateway.replace(account, name, standing.generation, change, Once::default()).await;
+                self.replaced += u64::from(moved.is_ok());
+                moved
+            }
+            (_, Some(name)) => self.gateway.cancel(account, name, Once::default()).await,
+            _ if wanted => {
+                let mut order = limit_order(&self.symbol, side, &self.quantity, &price);
+                order.spec.post_only = true;
+                let placed = self.gateway.place(account, order).await.map(|placed| placed.order);
+                self.placed += u64::from(placed.is_ok());
+                placed
+            }
+            _ => return Ok(()),
+        };
+        let order = match (answer, name) {
+            (Ok(order), _) => Some(order),
+            // It filled meanwhile.
+            (Err(error), _) if error.reason == ErrorReason::OrderEnded => None,
+            (Err(error), name) => {
+                println!("{}: {error}", side.as_str_name());
+                match name {
+                    // Somebody else changed it, or its outcome is not known yet: what it is now decides.
+                    Some(name) => {
+                        let target = Some(get_order_request::Target::AccountId(account.to_owned()));
+                        let answer = self.gateway.call(GetOrderRequest { target, order: Some(name.into()) }).await?;
+                        Some(answer.order.unwrap_or_default().try_into()?)
+                    }
+                    None => None,
+                }
+            }
+        };
+        match order.filter(working) {
+            Some(order) => self.quotes.insert(side, order),
+            None => self.quotes.remove(&side),
+        };
+        Ok(())
+    }
+
+    fn holding(&self, held: &ListPositionsResponse) -> Result<BigDecimal> {
+        let own = held.positions.iter().find(|each| each.symbol == self.symbol);
+        Ok(own.map(|position| decimal(&position.quantity, "quantity")).transpose()?.unwrap_or_default())
     }
 
     /// Make a market until something ends it.
-    async fn run(&mut self, end: impl Future<Output = ()>) -> Result<()> {
+    async fn run(&mut self, interval: Duration, end: impl Future<Output = ()>) -> Result<()> {
         let held =
             self.gateway.call(ListPositionsRequest { account_id: self.account.clone(), include_flat: false }).await?;
-        if let Some(position) = held.positions.iter().find(|each| each.symbol == self.symbol) {
-            self.position = decimal(&position.quantity, "quantity")?;
-        }
+        self.position = self.holding(&held)?;
         let mut fills = self.gateway.fills(FillOptions {
             account_ids: vec![self.account.clone()],
             symbols: vec![self.symbol.clone()],
             start: Start::After(held.cursor),
             ..FillOptions::default()
         });
-        let mut market = Box::pin(quotes(self.gateway.clone(), self.account.clone(), self.symbol.clone()));
+        let mut market = Box::pin(quotes(self.gateway.clone(), self.account.clone(), self.symbol.clone(), interval));
         let mut end = Box::pin(end);
         loop {
             tokio::select! {
@@ -112,18 +137,9 @@ impl Maker {
                         self.fills += 1;
                         self.position += if fill.side() == Side::Buy { fill.quantity.clone() } else { -&fill.quantity };
                         println!("{:?} {} at {}, position {}", fill.side(), fill.quantity, fill.price, self.position);
-                        if let Some(order) = self.quotes.get_mut(&fill.side()).filter(|order| order.order_id == fill.order_id) {
-                            order.cum_quantity += &fill.quantity;
-                            if order.cum_quantity >= order.quantity {
-                                self.quotes.remove(&fill.side());
-                            }
-                        }
                     }
                 }
-                Some(quote) = market.next() => {
-                    self.quote_at(Side::Buy, quote.bid_price.as_deref()).await?;
-                    self.quote_at(Side::Sell, quote.ask_price.as_deref()).await?;
-                }
+                Some(quote) = market.next() => self.follow(quote).await?,
             }
         }
         Ok(())
@@ -147,14 +163,22 @@ impl Maker {
             ..ListOrdersRequest::default()
         };
         let held = ListPositionsRequest { account_id: account_id(), include_flat: false };
-        let orders = gateway.call(open).await?.orders.into_iter().map(|order| format!("order {}", order.order_id));
-        let positions = gateway.call(held).await?.positions.into_iter().filter(|each| each.symbol == self.symbol);
-        Ok(orders.chain(positions.map(|each| format!("position {}", each.quantity))).collect())
+        let orders = gateway.call(open).await?.orders.into_iter();
+        let mut left: Vec<String> = orders.map(|order| format!("order {}", order.order_id)).collect();
+        let held = gateway.call(held).await?;
+        if held.stale {
+            left.push("a position, as far as is known: the broker is away".to_owned());
+        }
+        let position = self.holding(&held)?;
+        if position != BigDecimal::default() {
+            left.push(format!("position {position}"));
+        }
+        Ok(left)
     }
 }
 
-/// The best bid and ask for ever: the stream is opened again where it ends.
-fn quotes(gateway: Gateway, account: String, symbol: String) -> impl Stream<Item = Quote> {
+/// The market's quotes for ever: the stream is opened again where it ends.
+fn quotes(gateway: Gateway, account: String, symbol: String, interval: Duration) -> impl Stream<Item = Quote> {
     let (send, receive) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         loop {
@@ -162,7 +186,7 @@ fn quotes(gateway: Gateway, account: String, symbol: String) -> impl Stream<Item
                 target: Some(Target::AccountId(account.clone())),
                 symbols: vec![symbol.clone()],
                 kinds: vec![MarketDataKind::Quote.into()],
-                min_interval: Some(prost_types::Duration { seconds: 0, nanos: 200_000_000 }),
+                min_interval: interval.try_into().ok(),
                 ..StreamMarketDataRequest::default()
             };
             match gateway.stream(tokio_stream::once(request)).await {
@@ -195,12 +219,22 @@ async fn main() -> Result<()> {
     let token = env::var("BROKERGATE_TOKEN").ok().map(|token| Token::new(&token)).transpose()?;
     let options = Options { token, ..Options::default() };
     let seconds = option("--seconds", "");
-    let seconds = if seconds.is_empty() { None } else { Some(seconds.parse()?) };
+    let seconds: f64 = if seconds.is_empty() { 0.0 } else { seconds.parse()? };
+    let interval = Duration::from_secs_f64(option("--interval", "0.2").parse()?);
+    let gateway = Gateway::connect(&option("--address", "127.0.0.1:50051"), options)?;
+    let (account, symbol) = (option("--account", "paper"), option("--symbol", "BTC/USDT"));
+    let quantity = decimal(&option("--quantity", "0.01"), "--quantity")?;
+    let most = &quantity * decimal(&option("--most", "5"), "--most")?;
+    let target = Some(get_instrument_request::Target::AccountId(account.clone()));
+    let instrument = gateway.call(GetInstrumentRequest { target, symbol: symbol.clone() }).await?.instrument;
+    let tick = decimal(&instrument.unwrap_or_default().price_increment, "price_increment")?;
     let mut maker = Maker {
-        gateway: Gateway::connect(&option("--address", "127.0.0.1:50051"), options)?,
-        account: option("--account", "paper"),
-        symbol: option("--symbol", "BTC/USDT"),
-        quantity: decimal(&option("--quantity", "0.01"), "--quantity")?,
+        gateway,
+        account,
+        symbol,
+        quantity,
+        away: tick * decimal(&option("--ticks", "20"), "--ticks")?,
+        most,
         position: BigDecimal::default(),
         quotes: HashMap::new(),
         placed: 0,
@@ -213,19 +247,22 @@ async fn main() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let end = async move {
         let timer = async {
-            match seconds {
-                Some(seconds) => sleep(Duration::from_secs_f64(seconds)).await,
-                None => pending().await,
+            if seconds == 0.0 {
+                pending::<()>().await;
             }
+            sleep(Duration::from_secs_f64(seconds)).await;
         };
         tokio::select! { () = timer => {}, _ = ctrl_c() => {}, _ = terminate.recv() => {} }
     };
-    let ended = maker.run(end).await;
+    let ended = maker.run(interval, end).await;
     let left = maker.flatten().await;
     println!("placed {}, replaced {}, fills {}", maker.placed, maker.replaced, maker.fills);
     let symbol = &maker.symbol;
     match left {
-        Ok(left) if left.is_empty() => ended,
+        Ok(left) if left.is_empty() => {
+            println!("flat");
+            ended
+        }
         // What ended it is said as well: to be flat may fail for another reason.
         left => {
             if let Err(error) = ended {

@@ -1,14 +1,14 @@
 /**
- * A small market maker: it keeps a bid and an ask at the best prices, follows its fills, and is flat when it ends.
+ * A market maker for a paper account: it quotes one bid below the market's and one ask above it, moves them with it,
+ * follows its fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
  *
- *     build/market_maker --seconds 30 [--address 127.0.0.1:50051] [--account paper] [--symbol BTC/USDT] [--quantity 0.01]
+ *     build/market_maker --seconds 30
  *
- * Without --seconds it goes on until Ctrl+C. A token is taken from BROKERGATE_TOKEN.
+ * A token is taken from BROKERGATE_TOKEN.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import {
-  Code,
   Decimal,
   ErrorReason,
   type Exact,
@@ -27,14 +27,20 @@ const { values } = parseArgs({
     address: { type: "string", default: "127.0.0.1:50051" },
     account: { type: "string", default: "paper" },
     symbol: { type: "string", default: "BTC/USDT" },
+    /** The size of each quote. */
     quantity: { type: "string", default: "0.01" },
+    /** How far each quote is from the best price, in price increments. */
+    ticks: { type: "string", default: "20" },
+    /** The largest position, long or short, in quotes. */
+    most: { type: "string", default: "5" },
+    /** The least seconds between two moves. */
+    interval: { type: "string", default: "0.2" },
     seconds: { type: "string" },
   },
 });
 const { account, symbol } = values;
 const quantity = new Decimal(values.quantity);
-/** The most that it holds, either way. */
-const limit = quantity.times(5);
+const most = quantity.times(values.most);
 const token = process.env["BROKERGATE_TOKEN"];
 const gateway = new Gateway(values.address, token === undefined ? {} : { token });
 
@@ -47,49 +53,51 @@ const working = (order: Order) =>
   order.state === OrderState.PARTIALLY_FILLED ||
   order.state === OrderState.PENDING_NEW;
 
-/** Have the quote of one side rest at `price`: placed, or moved there. */
-async function quoteAt(side: Side.BUY | Side.SELL, price: Decimal | undefined): Promise<void> {
+/** Have the side's order work at `price`, or not at all; gives what works then. */
+async function moved(side: Side.BUY | Side.SELL, price: Decimal, wanted: boolean): Promise<Order | undefined> {
   const order = quotes.get(side);
-  const full = side === Side.BUY ? position.gte(limit) : position.lte(limit.negated());
-  if (price === undefined || full || order?.spec?.limitPrice?.eq(price)) return;
   try {
     if (order === undefined) {
-      const { order: made } = await gateway.place(account, {
-        ...limitOrder(symbol, side, quantity, price),
-        postOnly: true,
-      });
+      if (!wanted) return undefined;
+      const spec = { ...limitOrder(symbol, side, quantity, price), postOnly: true };
+      const { order: made } = await gateway.place(account, spec);
       placed += 1;
-      if (working(made)) quotes.set(side, made);
-    } else {
-      const moved = await gateway.replace(account, order, order.generation, { limitPrice: price });
-      replaced += 1;
-      if (working(moved)) quotes.set(side, moved);
-      else quotes.delete(side);
+      return made;
     }
+    if (!wanted) return await gateway.cancel(account, order);
+    if (order.spec?.limitPrice?.eq(price)) return order;
+    const changed = await gateway.replace(account, order, order.generation, { limitPrice: price });
+    replaced += 1;
+    return changed;
   } catch (error) {
-    // It filled or changed before it could be moved, or would take there: the next quote goes on from what it is now.
-    if (!(error instanceof GatewayError && error.code === Code.FAILED_PRECONDITION) || order === undefined) throw error;
-    const now = (
-      await gateway.orders.getOrder({
-        target: { case: "accountId", value: account },
-        order: { id: { case: "orderId", value: order.orderId } },
-      })
-    ).order;
-    if (now !== undefined && working(now)) quotes.set(side, now);
-    else quotes.delete(side);
+    if (!(error instanceof GatewayError)) throw error;
+    if (error.reason === ErrorReason.ORDER_ENDED) return undefined; // it filled meanwhile
+    console.log(`${Side[side]}: ${error.message}`);
+    if (order === undefined) return undefined;
+    // Somebody else changed it, or its outcome is not known yet: what it is now decides.
+    const target = { case: "accountId" as const, value: account };
+    const now = await gateway.orders.getOrder({ target, order: { id: { case: "orderId", value: order.orderId } } });
+    return now.order;
   }
 }
 
-/** The best bid and ask for ever: the stream is opened again where it ends. */
+async function quote(side: Side.BUY | Side.SELL, price: Decimal, wanted: boolean): Promise<void> {
+  const order = await moved(side, price, wanted);
+  if (order !== undefined && working(order)) quotes.set(side, order);
+  else quotes.delete(side);
+}
+
+/** The market's quotes for ever: the stream is opened again where it ends. */
 async function* market(signal: AbortSignal): AsyncGenerator<Exact<v1.Quote>> {
+  const interval = Number(values.interval);
+  const request = {
+    target: { case: "accountId" as const, value: account },
+    symbols: [symbol],
+    kinds: [MarketDataKind.QUOTE],
+    minInterval: { seconds: BigInt(Math.trunc(interval)), nanos: Math.round((interval % 1) * 1e9) },
+  };
   while (!signal.aborted) {
     try {
-      const request = {
-        target: { case: "accountId" as const, value: account },
-        symbols: [symbol],
-        kinds: [MarketDataKind.QUOTE],
-        minInterval: { seconds: 0n, nanos: 200_000_000 },
-      };
       for await (const { updates } of gateway.marketData.streamMarketData(request, { signal })) {
         for (const { data } of updates) if (data.case === "quote") yield data.value;
       }
@@ -102,27 +110,6 @@ async function* market(signal: AbortSignal): AsyncGenerator<Exact<v1.Quote>> {
   }
 }
 
-const stop = new AbortController();
-process.once("SIGINT", () => stop.abort());
-process.once("SIGTERM", () => stop.abort());
-if (values.seconds !== undefined) setTimeout(() => stop.abort(), Number(values.seconds) * 1000).unref();
-
-const held = await gateway.positions.listPositions({ accountId: account });
-position = held.positions.find((each) => each.symbol === symbol)?.quantity ?? position;
-const fills = gateway.fills({ accountIds: [account], symbols: [symbol], after: held.cursor });
-async function follow(): Promise<void> {
-  for await (const fill of fills) {
-    filled += 1;
-    position = fill.side === Side.BUY ? position.plus(fill.quantity) : position.minus(fill.quantity);
-    console.log(`${Side[fill.side]} ${fill.quantity} at ${fill.price}, position ${position}`);
-    const order = quotes.get(fill.side);
-    if (order?.orderId !== fill.orderId) continue;
-    const cumQuantity = order.cumQuantity.plus(fill.quantity);
-    if (cumQuantity.gte(order.quantity)) quotes.delete(fill.side);
-    else quotes.set(fill.side, { ...order, cumQuantity });
-  }
-}
-
 /** Cancel what works and close what is held; gives what is left. */
 async function flatten(): Promise<string[]> {
   await gateway.orders.cancelAllOrders({ accountId: account, symbol });
@@ -132,11 +119,19 @@ async function flatten(): Promise<string[]> {
     if (!(error instanceof GatewayError && error.reason === ErrorReason.POSITION_NOT_FOUND)) throw error;
   }
   const { orders } = await gateway.orders.listOrders({ accountId: account, symbol, openOnly: true });
-  const { positions } = await gateway.positions.listPositions({ accountId: account });
+  const { positions, stale } = await gateway.positions.listPositions({ accountId: account });
   return [
     ...orders.map((order) => `order ${order.orderId}`),
+    ...(stale ? ["a position, as far as is known: the broker is away"] : []),
     ...positions.filter((each) => each.symbol === symbol).map((each) => `position ${each.quantity}`),
   ];
+}
+
+const stop = new AbortController();
+process.once("SIGINT", () => stop.abort());
+process.once("SIGTERM", () => stop.abort());
+if (values.seconds !== undefined && Number(values.seconds) > 0) {
+  setTimeout(() => stop.abort(), Number(values.seconds) * 1000).unref();
 }
 
 /** It goes on to the end, which is to be flat, but not with status 0. */
@@ -146,18 +141,35 @@ function failed(what: unknown): void {
   stop.abort();
 }
 
+const target = { case: "accountId" as const, value: account };
+const tick = (await gateway.instruments.getInstrument({ target, symbol })).instrument?.priceIncrement ?? new Decimal(0);
+const away = tick.times(values.ticks);
+const held = await gateway.positions.listPositions({ accountId: account });
+position = held.positions.find((each) => each.symbol === symbol)?.quantity ?? position;
+const fills = gateway.fills({ accountIds: [account], symbols: [symbol], after: held.cursor });
+async function follow(): Promise<void> {
+  for await (const fill of fills) {
+    filled += 1;
+    position = fill.side === Side.BUY ? position.plus(fill.quantity) : position.minus(fill.quantity);
+    console.log(`${Side[fill.side]} ${fill.quantity} at ${fill.price}, position ${position}`);
+  }
+}
+
 const following = follow().catch(failed);
 try {
+  // A quote behind each of the best prices; a side without one stays as it is.
   for await (const { bidPrice, askPrice } of market(stop.signal)) {
-    await quoteAt(Side.BUY, bidPrice);
-    await quoteAt(Side.SELL, askPrice);
+    if (bidPrice !== undefined) await quote(Side.BUY, bidPrice.minus(away), position.lt(most));
+    if (askPrice !== undefined) await quote(Side.SELL, askPrice.plus(away), position.gt(most.negated()));
   }
 } catch (error) {
   failed(error);
 }
+let flat = false;
 try {
   const left = await flatten();
-  if (left.length > 0) failed(`NOT FLAT in ${symbol}: ${left.join(", ")}`);
+  flat = left.length === 0;
+  if (!flat) failed(`NOT FLAT in ${symbol}: ${left.join(", ")}`);
 } catch (error) {
   failed(error);
   failed(`NOT FLAT in ${symbol}: orders and a position, as far as is known`);
@@ -165,4 +177,5 @@ try {
 fills.close();
 await following;
 console.log(`placed ${placed}, replaced ${replaced}, fills ${filled}`);
+if (flat) console.log("flat");
 gateway.close();

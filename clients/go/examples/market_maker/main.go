@@ -1,5 +1,5 @@
-// A market maker for the paper account: it quotes one bid and one ask around the mid of StreamMarketData, moves them with
-// it, follows its fills, and on Ctrl+C, or after -seconds, cancels both and closes the position.
+// A market maker for a paper account: it quotes one bid below the market's and one ask above it, moves them with it,
+// follows its fills, and on Ctrl+C, or after -seconds, cancels both and closes the position.
 //
 //	go run ./examples/market_maker -seconds 30
 package main
@@ -27,9 +27,9 @@ var (
 	account  = flag.String("account", "paper", "the account")
 	symbol   = flag.String("symbol", "BTC/USDT", "the instrument")
 	size     = flag.String("quantity", "0.01", "the size of each quote")
-	ticks    = flag.Int64("ticks", 50, "how far each quote is from the mid, in price increments")
+	ticks    = flag.Int64("ticks", 20, "how far each quote is from the best price, in price increments")
 	most     = flag.Int64("most", 5, "the largest position, long or short, in quotes")
-	interval = flag.Duration("interval", 200*time.Millisecond, "the least time between two moves of the quotes")
+	interval = flag.Float64("interval", 0.2, "the least seconds between two moves of the quotes")
 	seconds  = flag.Float64("seconds", 0, "how long to make a market; 0 is until Ctrl+C")
 )
 
@@ -72,12 +72,18 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cursor, err := client.Cursor(ctx, *account)
+	held, err := client.GetPositions(ctx, *account)
 	if err != nil {
 		return err
 	}
-	maker := &maker{client: client, quantity: quantity, tick: tick}
-	fills := client.Fills(ctx, brokergate.From{Accounts: []string{*account}, Symbols: []string{*symbol}, After: cursor})
+	maker := &maker{client: client, quantity: quantity, away: tick.Mul(decimal.NewFromInt(*ticks))}
+	for _, position := range held.Open {
+		if position.GetSymbol() == *symbol {
+			maker.position = position.Quantity
+		}
+	}
+	from := brokergate.From{Accounts: []string{*account}, Symbols: []string{*symbol}, After: held.Cursor}
+	fills := client.Fills(ctx, from)
 	// What goes wrong in one of the two streams ends the other.
 	given := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -112,8 +118,10 @@ func run(ctx context.Context) error {
 	last, done := context.WithTimeout(context.Background(), 10*time.Second)
 	defer done()
 	err = maker.flatten(last)
-	fmt.Printf("placed %d, replaced %d, fills %d (bought %v, sold %v), errors %d\n",
-		maker.placed, maker.replaced, maker.fills, maker.bought, maker.sold, maker.errors)
+	fmt.Printf("placed %d, replaced %d, fills %d\n", maker.placed, maker.replaced, maker.fills)
+	if err == nil {
+		fmt.Println("flat")
+	}
 	if given.Err() == nil {
 		err = errors.Join(context.Cause(ctx), err)
 	}
@@ -127,7 +135,7 @@ func follow(ctx context.Context, client *brokergate.Client, quotes chan<- broker
 		stream, err := client.MarketData.StreamMarketData(ctx, &v1.StreamMarketDataRequest{
 			Target:      &v1.StreamMarketDataRequest_AccountId{AccountId: *account},
 			Symbols:     []string{*symbol},
-			MinInterval: durationpb.New(*interval),
+			MinInterval: durationpb.New(time.Duration(*interval * float64(time.Second))),
 		})
 		for err == nil {
 			var answer *v1.StreamMarketDataResponse
@@ -164,36 +172,34 @@ func follow(ctx context.Context, client *brokergate.Client, quotes chan<- broker
 // maker holds the two quotes, nil where none works.
 type maker struct {
 	client         *brokergate.Client
-	quantity, tick decimal.Decimal
+	quantity, away decimal.Decimal
+	position       decimal.Decimal
 	bid, ask       *brokergate.Order
-	bought, sold   decimal.Decimal
 
-	placed, replaced, fills, errors int
+	placed, replaced, fills int
 }
 
 func (maker *maker) filled(fill *brokergate.Fill) {
 	maker.fills++
 	if fill.GetSide() == brokergate.Buy {
-		maker.bought = maker.bought.Add(fill.Quantity)
+		maker.position = maker.position.Add(fill.Quantity)
 	} else {
-		maker.sold = maker.sold.Add(fill.Quantity)
+		maker.position = maker.position.Sub(fill.Quantity)
 	}
-	log.Printf("%v %v at %v, position %v", fill.GetSide(), fill.Quantity, fill.Price, maker.bought.Sub(maker.sold))
+	log.Printf("%v %v at %v, position %v", fill.GetSide(), fill.Quantity, fill.Price, maker.position)
 }
 
-// move puts both quotes around the mid, one tick further where they are not to take.
+// move puts a quote behind each of the best prices; a side without one stays as it is.
 func (maker *maker) move(ctx context.Context, quote brokergate.Quote) {
-	if !quote.BidPrice.Valid || !quote.AskPrice.Valid {
-		return
-	}
-	mid := quote.BidPrice.Decimal.Add(quote.AskPrice.Decimal).Div(decimal.NewFromInt(2))
-	away := maker.tick.Mul(decimal.NewFromInt(*ticks))
-	bid := decimal.Min(mid.Sub(away).Div(maker.tick).Floor().Mul(maker.tick), quote.BidPrice.Decimal)
-	ask := decimal.Max(mid.Add(away).Div(maker.tick).Ceil().Mul(maker.tick), quote.AskPrice.Decimal)
 	most := maker.quantity.Mul(decimal.NewFromInt(*most))
-	position := maker.bought.Sub(maker.sold)
-	maker.bid = maker.quote(ctx, maker.bid, brokergate.Buy, bid, position.LessThan(most))
-	maker.ask = maker.quote(ctx, maker.ask, brokergate.Sell, ask, position.GreaterThan(most.Neg()))
+	if quote.BidPrice.Valid {
+		price := quote.BidPrice.Decimal.Sub(maker.away)
+		maker.bid = maker.quote(ctx, maker.bid, brokergate.Buy, price, maker.position.LessThan(most))
+	}
+	if quote.AskPrice.Valid {
+		price := quote.AskPrice.Decimal.Add(maker.away)
+		maker.ask = maker.quote(ctx, maker.ask, brokergate.Sell, price, maker.position.GreaterThan(most.Neg()))
+	}
 }
 
 // quote gives the order that works after the side's quote was moved to the price, or taken away where it is not wanted.
@@ -201,6 +207,7 @@ func (maker *maker) quote(
 	ctx context.Context, order *brokergate.Order, side v1.Side, price decimal.Decimal, wanted bool,
 ) *brokergate.Order {
 	target := brokergate.Account(*account)
+	standing := order
 	var err error
 	switch {
 	case order == nil && wanted:
@@ -222,20 +229,18 @@ func (maker *maker) quote(
 			order = moved
 		}
 	}
-	switch brokergate.ReasonOf(err) {
-	case v1.ErrorReason_ERROR_REASON_ORDER_ENDED:
+	if brokergate.ReasonOf(err) == v1.ErrorReason_ERROR_REASON_ORDER_ENDED {
 		return nil // it filled meanwhile
-	case v1.ErrorReason_ERROR_REASON_GENERATION_MISMATCH, v1.ErrorReason_ERROR_REASON_REPLACE_PENDING:
-		if order, err = maker.client.GetOrder(ctx, target, brokergate.ByOrderID(order.GetOrderId())); err != nil {
-			return nil
-		}
 	}
 	if err != nil {
-		if ctx.Err() == nil {
-			maker.errors++
-			log.Print(err)
+		log.Printf("%v: %v", side, err)
+		if standing == nil {
+			return nil
 		}
-		return order
+		// Somebody else changed it, or its outcome is not known yet: what it is now decides.
+		if order, err = maker.client.GetOrder(ctx, target, brokergate.ByOrderID(standing.GetOrderId())); err != nil {
+			return standing
+		}
 	}
 	if order != nil && order.Ended() {
 		return nil
@@ -274,11 +279,17 @@ func (maker *maker) closeAll(ctx context.Context) (left string, err error) {
 	for _, order := range orders.GetOrders() {
 		left += " order " + order.GetOrderId()
 	}
-	positions, err := maker.client.Positions.ListPositions(ctx, &v1.ListPositionsRequest{AccountId: *account})
-	for _, position := range positions.GetPositions() {
+	held, err := maker.client.GetPositions(ctx, *account)
+	if err != nil {
+		return "", err
+	}
+	if held.Stale {
+		left += " a position, as far as is known: the broker is away"
+	}
+	for _, position := range held.Open {
 		if position.GetSymbol() == *symbol {
-			left += " position " + position.GetQuantity()
+			left += " position " + position.Quantity.String()
 		}
 	}
-	return left, err
+	return left, nil
 }

@@ -16,6 +16,7 @@ import brokergate.v1.ErrorReason;
 import brokergate.v1.GetInstrumentRequest;
 import brokergate.v1.InstrumentServiceGrpc;
 import brokergate.v1.ListOrdersRequest;
+import brokergate.v1.ListPositionsResponse;
 import brokergate.v1.MarketDataServiceGrpc;
 import brokergate.v1.MarketDataUpdate;
 import brokergate.v1.OrderServiceGrpc;
@@ -26,7 +27,6 @@ import brokergate.v1.StreamMarketDataRequest;
 import brokergate.v1.StreamMarketDataResponse;
 import io.grpc.stub.StreamObserver;
 import java.math.BigDecimal;
-import java.math.RoundingMode;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
@@ -36,26 +36,24 @@ import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 
 /**
- * A market maker for a paper account: it quotes one bid and one ask around the mid of StreamMarketData, moves them with it,
- * follows its fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
+ * A market maker for a paper account: it quotes one bid below the market's and one ask above it, moves them with it, follows
+ * its fills, and on Ctrl+C, or after --seconds, cancels both and closes the position.
  *
  * <pre>build/market_maker --seconds 30</pre>
  */
 public final class MarketMaker {
-    private static final BigDecimal TWO = BigDecimal.valueOf(2);
-
     private final Gateway gateway;
     private final String account;
     private final String symbol;
     private final BigDecimal quantity;
     private final BigDecimal away;
     private final BigDecimal most;
-    private final BigDecimal tick;
     private final Map<Side, Order> orders = new HashMap<>();
     private final AtomicReference<Quote> newest = new AtomicReference<>();
     private volatile BigDecimal position = BigDecimal.ZERO;
     private volatile int fills;
     private volatile GatewayException broken;
+    private volatile boolean over;
     private int placed;
     private int replaced;
 
@@ -67,8 +65,11 @@ public final class MarketMaker {
         most = quantity.multiply(new BigDecimal(options.get("most")));
         GetInstrumentRequest request =
                 GetInstrumentRequest.newBuilder().setAccountId(account).setSymbol(symbol).build();
-        tick = Decimals.of(
-                gateway.call(InstrumentServiceGrpc.getGetInstrumentMethod(), request).getInstrument().getPriceIncrement());
+        BigDecimal tick =
+                Decimals.of(
+                        gateway.call(InstrumentServiceGrpc.getGetInstrumentMethod(), request)
+                                .getInstrument()
+                                .getPriceIncrement());
         away = tick.multiply(new BigDecimal(options.get("ticks")));
     }
 
@@ -81,7 +82,7 @@ public final class MarketMaker {
                                 "account", "paper",
                                 "symbol", "BTC/USDT",
                                 "quantity", "0.01",
-                                "ticks", "50",
+                                "ticks", "20",
                                 "most", "5",
                                 "interval", "0.2",
                                 "seconds", "0"));
@@ -132,7 +133,9 @@ public final class MarketMaker {
         double seconds = Double.parseDouble(options.get("seconds"));
         long end = System.nanoTime() + (long) (seconds * 1e9);
         long interval = (long) (Double.parseDouble(options.get("interval")) * 1000);
-        ResumingStream<Fill> stream = gateway.fills(From.after(gateway.cursor(account), account).symbols(symbol));
+        ListPositionsResponse held = gateway.positions(account);
+        position = holding(held);
+        ResumingStream<Fill> stream = gateway.fills(From.after(held.getCursor(), account).symbols(symbol));
         Thread follower = new Thread(() -> follow(stream), "fills");
         follower.start();
         subscribe(interval);
@@ -141,13 +144,14 @@ public final class MarketMaker {
                     && (seconds == 0 || System.nanoTime() - end < 0)
                     && !interrupted.await(interval, TimeUnit.MILLISECONDS)) {
                 Quote quote = newest.getAndSet(null);
-                if (quote != null && quote.hasBidPrice() && quote.hasAskPrice()) {
-                    move(Decimals.of(quote.getBidPrice()), Decimals.of(quote.getAskPrice()));
+                if (quote != null) {
+                    move(quote);
                 }
             }
         } catch (GatewayException failed) {
             broken = failed;
         }
+        over = true;
         String left;
         try {
             left = flatten();
@@ -157,7 +161,9 @@ public final class MarketMaker {
         stream.close();
         follower.join();
         System.out.printf("placed %d, replaced %d, fills %d%n", placed, replaced, fills);
-        if (!left.isEmpty()) {
+        if (left.isEmpty()) {
+            System.out.println("flat");
+        } else {
             System.err.println("NOT FLAT in " + symbol + ":" + left);
         }
         if (broken != null) {
@@ -215,6 +221,9 @@ public final class MarketMaker {
 
                             @Override
                             public void onError(Throwable thrown) {
+                                if (over) {
+                                    return;
+                                }
                                 GatewayException error = GatewayException.of(thrown);
                                 if (error.code() == io.grpc.Status.Code.UNAVAILABLE) {
                                     System.out.println("market data: " + error);
@@ -241,17 +250,16 @@ public final class MarketMaker {
         }
     }
 
-    /** Puts both quotes around the mid, never where they would take. */
-    private void move(BigDecimal bid, BigDecimal ask) {
-        BigDecimal mid = bid.add(ask).divide(TWO);
-        BigDecimal below = onTick(mid.subtract(away), RoundingMode.FLOOR).min(bid);
-        BigDecimal above = onTick(mid.add(away), RoundingMode.CEILING).max(ask);
-        quote(Side.SIDE_BUY, below, position.compareTo(most) < 0);
-        quote(Side.SIDE_SELL, above, position.compareTo(most.negate()) > 0);
-    }
-
-    private BigDecimal onTick(BigDecimal price, RoundingMode rounding) {
-        return price.divide(tick, 0, rounding).multiply(tick);
+    /** Puts a quote behind each of the best prices; a side without one stays as it is. */
+    private void move(Quote market) {
+        if (market.hasBidPrice()) {
+            BigDecimal price = Decimals.of(market.getBidPrice()).subtract(away);
+            quote(Side.SIDE_BUY, price, position.compareTo(most) < 0);
+        }
+        if (market.hasAskPrice()) {
+            BigDecimal price = Decimals.of(market.getAskPrice()).add(away);
+            quote(Side.SIDE_SELL, price, position.compareTo(most.negate()) > 0);
+        }
     }
 
     /** Has the side's order work at the price, or not at all. */
@@ -270,9 +278,11 @@ public final class MarketMaker {
                 replaced++;
             }
         } catch (GatewayException error) {
-            if (error.reason() != ErrorReason.ERROR_REASON_ORDER_ENDED) {
-                System.out.println(side + ": " + error);
+            if (error.reason() == ErrorReason.ERROR_REASON_ORDER_ENDED) {
+                return; // it filled meanwhile
             }
+            System.out.println(side + ": " + error);
+            // Somebody else changed it, or its outcome is not known yet: what it is now decides.
             order = order == null ? null : gateway.order(target, Orders.byId(order.orderId()));
         }
         if (order != null && !order.ended()) {
@@ -303,9 +313,21 @@ public final class MarketMaker {
         gateway.call(OrderServiceGrpc.getListOrdersMethod(), open)
                 .getOrdersList()
                 .forEach(order -> left.append(" order ").append(order.getOrderId()));
-        gateway.positions(account).getPositionsList().stream()
-                .filter(position -> position.getSymbol().equals(symbol))
-                .forEach(position -> left.append(" position ").append(position.getQuantity()));
+        ListPositionsResponse held = gateway.positions(account);
+        if (held.getStale()) {
+            left.append(" a position, as far as is known: the broker is away");
+        }
+        if (holding(held).signum() != 0) {
+            left.append(" position ").append(holding(held).toPlainString());
+        }
         return left.toString();
+    }
+
+    private BigDecimal holding(ListPositionsResponse held) {
+        return held.getPositionsList().stream()
+                .filter(each -> each.getSymbol().equals(symbol))
+                .map(each -> Decimals.of(each.getQuantity()))
+                .findFirst()
+                .orElse(BigDecimal.ZERO);
     }
 }
