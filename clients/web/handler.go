@@ -20,7 +20,6 @@ import (
 
 	"connectrpc.com/connect"
 	"connectrpc.com/vanguard"
-	"google.golang.org/genproto/googleapis/api/annotations"
 	"google.golang.org/genproto/googleapis/rpc/errdetails" // also shows the details of errors in words
 	"google.golang.org/grpc/codes"
 	_ "google.golang.org/grpc/health/grpc_health_v1"
@@ -67,7 +66,7 @@ func newHandler(settings settings) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return guard(transcoder, append(ownNames(settings.address), settings.hosts...)), nil
+	return guard(strictQuery(transcoder), append(ownNames(settings.address), settings.hosts...)), nil
 }
 
 // newBackend hands calls on to the gateway, over HTTP/2.
@@ -179,12 +178,16 @@ func malformed(err error) error {
 		return nil
 	}
 	refused := connect.NewError(connect.CodeInvalidArgument, err)
-	reason := brokergatev1.ErrorReason_ERROR_REASON_MALFORMED_MESSAGE.String()
-	info := &errdetails.ErrorInfo{Domain: "brokergate", Reason: strings.TrimPrefix(reason, "ERROR_REASON_")}
-	if detail, failed := connect.NewErrorDetail(info); failed == nil {
+	if detail, failed := connect.NewErrorDetail(malformedInfo()); failed == nil {
 		refused.AddDetail(detail)
 	}
 	return refused
+}
+
+// malformedInfo is the contract's reason of a request that cannot be read.
+func malformedInfo() *errdetails.ErrorInfo {
+	reason := brokergatev1.ErrorReason_ERROR_REASON_MALFORMED_MESSAGE.String()
+	return &errdetails.ErrorInfo{Domain: "brokergate", Reason: strings.TrimPrefix(reason, "ERROR_REASON_")}
 }
 
 // contractServices gives each service of the contract to `take`.
@@ -218,30 +221,6 @@ func clientStreams() map[string]bool {
 		}
 	})
 	return paths
-}
-
-// restRules are the paths of REST, for what is asked for most; everything else is a POST of JSON to a method's path.
-func restRules() []*annotations.HttpRule {
-	get := func(method, path string) *annotations.HttpRule {
-		return &annotations.HttpRule{Selector: "brokergate.v1." + method, Pattern: &annotations.HttpRule_Get{Get: path}}
-	}
-	post := func(method, path string) *annotations.HttpRule {
-		return &annotations.HttpRule{
-			Selector: "brokergate.v1." + method, Pattern: &annotations.HttpRule_Post{Post: path}, Body: "*"}
-	}
-	return []*annotations.HttpRule{
-		get("AccountService.ListAccounts", "/v1/accounts"),
-		get("AccountService.GetAccount", "/v1/accounts/{account_id}"),
-		get("AccountService.ListBalances", "/v1/accounts/{account_id}/balances"),
-		get("PositionService.ListPositions", "/v1/accounts/{account_id}/positions"),
-		get("InstrumentService.ListInstruments", "/v1/accounts/{account_id}/instruments"),
-		get("MarketDataService.GetQuote", "/v1/accounts/{account_id}/quotes/{symbol=**}"),
-		get("OrderService.ListFills", "/v1/accounts/{account_id}/fills"),
-		get("OrderService.ListOrders", "/v1/accounts/{account_id}/orders"),
-		get("OrderService.GetOrder", "/v1/accounts/{account_id}/orders/{order.client_order_id}"),
-		post("OrderService.PlaceOrder", "/v1/accounts/{account_id}/orders"),
-		post("OrderService.CancelOrder", "/v1/accounts/{account_id}/orders/{order.client_order_id}:cancel"),
-	}
 }
 
 // pageOf serves the page that comes along, or a folder.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -151,5 +152,57 @@ func TestAFolderIsServedInPlaceOfThePage(t *testing.T) {
 	}
 	if _, err := newHandler(settings{address: "127.0.0.1:1", gateway: "127.0.0.1:1", page: filepath.Join(folder, "missing")}); err == nil {
 		t.Error("a missing folder was taken")
+	}
+}
+
+func TestAQueryThatTheContractDoesNotHaveIsNamed(t *testing.T) {
+	handler := handlerOf(t, settings{})
+	const root = "http://127.0.0.1:50080/v1/accounts"
+	for _, one := range []struct {
+		method, url, body string
+		status            int
+		field             string
+	}{
+		{"GET", root + "/paper/orders?openOnly=true&pageSize=5", "", 503, ""},
+		{"GET", root + "/paper/orders?open_only=true", "", 503, ""},
+		{"GET", root + "/paper/orders?openonly=true", "", 400, "openonly"},
+		{"GET", root + "/paper/quotes/BTC/USDT?depth=3", "", 400, "depth"},
+		{"GET", root + "/paper/orders/r1?order.clientOrderId=r2", "", 503, ""},
+		{"GET", root + "/paper/orders/r1?order=r2", "", 400, "order"},
+		{"GET", root + "/paper/orders/r1?order.name=r2", "", 400, "order.name"},
+		{"GET", root + "/paper/orders/r1?accountId.x=1", "", 400, "accountId.x"},
+		{"GET", root + "/paper/fills?startTime=2026-01-01T00:00:00Z", "", 503, ""},
+		{"GET", root + "/paper/fills", "{}", 400, ""},
+		{"POST", root + "/paper/orders?clientOrderId=r1", "{}", 400, "clientOrderId"},
+		{"POST", root + "/paper/orders/r1:cancel?reason=none", "{}", 400, "reason"},
+		{"POST", root + "/paper/orders/r1:cancel", "{}", 503, ""},
+	} {
+		request := httptest.NewRequest(one.method, one.url, strings.NewReader(one.body))
+		request.Header.Set("Content-Type", "application/json")
+		recorder := &fullDuplex{httptest.NewRecorder()}
+		handler.ServeHTTP(recorder, request)
+		said := recorder.Body.String()
+		if recorder.Code != one.status {
+			t.Errorf("%s %s: %d, not %d: %s", one.method, one.url, recorder.Code, one.status, said)
+		}
+		var answer struct {
+			Message string
+			Details []struct {
+				Reason          string
+				FieldViolations []struct{ Field string }
+			}
+		}
+		if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil {
+			t.Fatal(err)
+		}
+		if one.status != 400 {
+			continue
+		}
+		if answer.Message == "" || answer.Details[0].Reason != "MALFORMED_MESSAGE" {
+			t.Errorf("%s %s: %s", one.method, one.url, said)
+		}
+		if one.field != "" && answer.Details[1].FieldViolations[0].Field != one.field {
+			t.Errorf("%s %s: %s", one.method, one.url, said)
+		}
 	}
 }

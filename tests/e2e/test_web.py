@@ -136,6 +136,11 @@ def test_rest(web: str) -> None:
     assert (status, error["code"]) == (400, grpc.StatusCode.INVALID_ARGUMENT.value[0])
     assert error["details"][0]["reason"] == "PRICE_OFF_TICK"
     assert ask(web, f"{orders}/never")[0] == 404
+    status, error = ask(web, f"{orders}?openonly=true")
+    assert (status, error["details"][0]["reason"]) == (400, "MALFORMED_MESSAGE")
+    assert error["details"][1]["fieldViolations"][0]["field"] == "openonly"
+    assert "openOnly" in error["message"]
+    assert ask(web, f"{orders}?pageSize=many")[0] == 400
 
 
 def test_connect(web: str) -> None:
