@@ -5,7 +5,7 @@ import (
 	"log"
 	"maps"
 	"net/http"
-	"regexp"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -43,47 +43,128 @@ func restRules() []*annotations.HttpRule {
 	}
 }
 
-// strictQuery refuses what vanguard would answer as a fault of its own (500): a name in the query that the method's request does
-// not have, a query beside a body that is the whole request, and a body of a GET.
+// strictQuery refuses what vanguard would answer as a fault of its own (500), or would pass over: a query that cannot be read or
+// names what the method's request does not have, one that gives what the path gives, one beside a body, which is the whole
+// request, and a body of a GET.
 func strictQuery(next http.Handler) http.Handler {
-	requests := map[string]protoreflect.MessageDescriptor{}
-	paths := http.NewServeMux()
+	var paths []restPath
 	for _, rule := range restRules() {
-		pattern := muxPattern(rule)
-		requests[pattern] = requestOf(rule.GetSelector())
-		paths.Handle(pattern, next)
+		paths = append(paths, newRestPath(rule))
 	}
 	return http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
-		_, pattern := paths.Handler(request)
-		if message := requests[pattern]; message != nil {
-			if field, problem := misplaced(request, message); problem != "" {
-				refuse(writer, field, problem)
-				return
+		for _, path := range paths {
+			if path.matches(request) {
+				if field, problem := path.misplaced(request); problem != "" {
+					refuse(writer, field, problem)
+					return
+				}
+				break
 			}
 		}
 		next.ServeHTTP(writer, request)
 	})
 }
 
-var (
-	variable = regexp.MustCompile(`\{([^}=]+)(=\*\*)?\}`)
-	verb     = regexp.MustCompile(`:[a-z]+$`)
-)
+// restPath is a rule to look requests up by.
+type restPath struct {
+	method, verb string
+	segments     []string
+	variables    []string
+	message      protoreflect.MessageDescriptor
+}
 
-// muxPattern is the rule's path as the standard library writes it, without the verb at its end: no two rules differ by theirs
-// alone.
-func muxPattern(rule *annotations.HttpRule) string {
-	method, path := http.MethodGet, rule.GetGet()
-	if path == "" {
-		method, path = http.MethodPost, verb.ReplaceAllString(rule.GetPost(), "")
+func newRestPath(rule *annotations.HttpRule) restPath {
+	found := restPath{method: http.MethodGet, message: requestOf(rule.GetSelector())}
+	template := rule.GetGet()
+	if template == "" {
+		found.method, template = http.MethodPost, rule.GetPost()
 	}
-	return method + " " + variable.ReplaceAllStringFunc(path, func(found string) string {
-		name := strings.ReplaceAll(variable.FindStringSubmatch(found)[1], ".", "_")
-		if strings.HasSuffix(found, "=**}") {
-			name += "..."
+	template, found.verb, _ = strings.Cut(template, ":")
+	found.segments = strings.Split(template, "/")
+	for _, segment := range found.segments {
+		if strings.HasPrefix(segment, "{") {
+			name, _, _ := strings.Cut(strings.Trim(segment, "{}"), "=")
+			found.variables = append(found.variables, name)
 		}
-		return "{" + name + "}"
-	})
+	}
+	return found
+}
+
+// matches as vanguard does: segment by segment of the path as it was meant.
+func (path restPath) matches(request *http.Request) bool {
+	asked := request.URL.Path
+	if path.verb != "" {
+		var found bool
+		if asked, found = strings.CutSuffix(asked, ":"+path.verb); !found {
+			return false
+		}
+	}
+	segments := strings.Split(asked, "/")
+	for index, segment := range path.segments {
+		switch {
+		case index >= len(segments):
+			return false
+		case strings.HasSuffix(segment, "=**}"):
+			return request.Method == path.method
+		case !strings.HasPrefix(segment, "{") && segment != segments[index]:
+			return false
+		}
+	}
+	return request.Method == path.method && len(segments) == len(path.segments)
+}
+
+// misplaced finds what is wrong with where a request's fields are: the first one, and why.
+func (path restPath) misplaced(request *http.Request) (field, problem string) {
+	query, err := url.ParseQuery(request.URL.RawQuery)
+	if err != nil {
+		return "", fmt.Sprintf("the query cannot be read: %v", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		named := findField(path.message, name)
+		switch {
+		case path.method != http.MethodGet:
+			return name, fmt.Sprintf("%q is in the query; the whole request goes into the body", name)
+		case named == nil:
+			return name, fmt.Sprintf("%q is in the query, and %s has no such field; there are %s",
+				name, path.message.Name(), strings.Join(path.names(path.message, ""), ", "))
+		case path.gives(named):
+			return name, fmt.Sprintf("%q is in the query, and the path has said it", name)
+		}
+	}
+	if path.method == http.MethodGet && request.ContentLength > 0 {
+		return "", "a GET has no body; what it asks for goes into the query"
+	}
+	return "", ""
+}
+
+// gives says whether the path gives the field, or another one of its oneof.
+func (path restPath) gives(field protoreflect.FieldDescriptor) bool {
+	for _, name := range path.variables {
+		given := findField(path.message, name)
+		oneof := field.ContainingOneof()
+		if given.FullName() == field.FullName() || oneof != nil && given.ContainingOneof() != nil &&
+			oneof.FullName() == given.ContainingOneof().FullName() {
+			return true
+		}
+	}
+	return false
+}
+
+// names are the fields that a query may set, in JSON's spelling.
+func (path restPath) names(message protoreflect.MessageDescriptor, prefix string) []string {
+	var names []string
+	for index := range message.Fields().Len() {
+		field := message.Fields().Get(index)
+		switch {
+		case !isParameter(field):
+			if !field.IsList() && !field.IsMap() {
+				names = append(names, path.names(field.Message(), prefix+field.JSONName()+".")...)
+			}
+		case !path.gives(field):
+			names = append(names, prefix+field.JSONName())
+		}
+	}
+	return names
 }
 
 // requestOf is the message that a method of the contract takes.
@@ -95,39 +176,20 @@ func requestOf(method string) protoreflect.MessageDescriptor {
 	return found.(protoreflect.MethodDescriptor).Input()
 }
 
-// misplaced finds what is wrong with where a request's fields are: the first one, and why.
-func misplaced(request *http.Request, message protoreflect.MessageDescriptor) (field, problem string) {
-	query := request.URL.Query()
-	for _, name := range slices.Sorted(maps.Keys(query)) {
-		if request.Method != http.MethodGet {
-			return name, fmt.Sprintf("%q is in the query; the whole request goes into the body", name)
-		}
-		if !hasField(message, name) {
-			return name, fmt.Sprintf("%q is in the query, and %s has no such field; it has %s",
-				name, message.Name(), strings.Join(fieldNames(message), ", "))
-		}
-	}
-	if request.Method == http.MethodGet && request.ContentLength != 0 {
-		return "", "a GET has no body; what it asks for goes into the query"
-	}
-	return "", ""
-}
-
-// hasField says whether a query can set the field at a path of names (`order.clientOrderId`), in JSON's spelling or in proto's.
-func hasField(message protoreflect.MessageDescriptor, path string) bool {
+// findField is the field at a path of names (`order.clientOrderId`), in JSON's spelling or in proto's; nil where a query cannot set
+// any.
+func findField(message protoreflect.MessageDescriptor, path string) protoreflect.FieldDescriptor {
 	for {
 		name, rest, deeper := strings.Cut(path, ".")
 		field := message.Fields().ByJSONName(name)
 		if field == nil {
 			field = message.Fields().ByName(protoreflect.Name(name))
 		}
-		switch {
-		case field == nil:
-			return false
-		case !deeper:
-			return isParameter(field)
-		case field.IsList() || field.Message() == nil:
-			return false
+		if field == nil || !deeper && !isParameter(field) || deeper && (field.IsList() || field.Message() == nil) {
+			return nil
+		}
+		if !deeper {
+			return field
 		}
 		message, path = field.Message(), rest
 	}
@@ -136,17 +198,6 @@ func hasField(message protoreflect.MessageDescriptor, path string) bool {
 // isParameter says whether one text can be the field's value: a time or a duration is one, another message is not.
 func isParameter(field protoreflect.FieldDescriptor) bool {
 	return field.Message() == nil || field.Message().ParentFile().Package() == "google.protobuf"
-}
-
-// fieldNames are those that a query may set, in JSON's spelling.
-func fieldNames(message protoreflect.MessageDescriptor) []string {
-	var names []string
-	for index := range message.Fields().Len() {
-		if field := message.Fields().Get(index); isParameter(field) {
-			names = append(names, field.JSONName())
-		}
-	}
-	return names
 }
 
 // refuse answers as REST does where a request cannot be read, with the contract's reason and the field.

@@ -52,7 +52,8 @@ def test_the_gateway_itself_says_how_the_broker_does(found: dict[str, Any]) -> N
     metrics, lasting = found["metrics"], found["soak"]
     assert metrics["orders_sent"] >= found["placement"]["orders"] + lasting["orders"]
     assert metrics["fill_rate"] == 1.0
-    assert metrics["reconnects"] >= lasting["cuts"] > 0, "a machine that stalls may lose one more"
+    # A machine that stalls may lose one more.
+    assert 0 < lasting["cuts"] <= metrics["reconnects"] <= lasting["cuts"] + 1
     assert 0 < metrics["uptime"] < 1
     assert metrics["order_latency_p99_ms"] >= metrics["order_latency_mean_ms"] > QUICK.delay_s * 1000
     assert metrics["limit_utilisation"]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -24,7 +26,10 @@ from tools.clients import LANGUAGES, ROOT, Language
 
 WORK_TIMEOUT_S = 90.0
 STOP_TIMEOUT_S = 30.0
-GONE_TIMEOUT_S = 60.0
+LONGER_THAN_A_CALL_S = 12.0
+"""A client gives a call 10 s."""
+ANSWER_DELAY_S = 0.5
+GONE_TIMEOUT_S = 90.0
 """Longer than the deadlines, one after the other, of the calls that it may be at."""
 
 PUSHED = """
@@ -62,27 +67,78 @@ def push(server: ServerProcess, bid: str, ask: str) -> None:
         simulator_service_pb2_grpc.SimulatorServiceStub(channel).PushMarketData(iter([request]), timeout=10)
 
 
-def resting(server: ServerProcess) -> set[tuple[str, Decimal, Decimal, bool]]:
-    """The open orders: side, price, quantity, and whether it may not take."""
+Resting = tuple[str, Decimal, Decimal, bool]
+"""Side, price, quantity, and whether it may not take."""
+
+
+def resting(server: ServerProcess) -> list[Resting]:
+    """The open orders, bids first."""
     orders = ask(server, "OrderService/ListOrders", open_only=True).get("orders", [])
     specs = [order["spec"] for order in orders]
-    return {
+    return sorted(
         (each["side"], Decimal(each["limit_price"]), Decimal(each["quantity"]), each.get("post_only", False))
         for each in specs
-    }
+    )
 
 
-def bid(price: str) -> tuple[str, Decimal, Decimal, bool]:
+def bid(price: str) -> Resting:
     return "SIDE_BUY", Decimal(price), Decimal("0.1"), True
 
 
-def offer(price: str) -> tuple[str, Decimal, Decimal, bool]:
+def offer(price: str) -> Resting:
     return "SIDE_SELL", Decimal(price), Decimal("0.1"), True
+
+
+class SlowAnswers:
+    """A line to a gateway on which answers take their time, or do not come until they are let through."""
+
+    def __init__(self, gateway: str) -> None:
+        host, port = gateway.rsplit(":", 1)
+        self._gateway = host, int(port)
+        self._open = threading.Event()
+        self._open.set()
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def hold(self) -> None:
+        """From now on no answer comes."""
+        self._open.clear()
+
+    def release(self) -> None:
+        """All that was held comes, and what follows."""
+        self._open.set()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                gateway = socket.create_connection(self._gateway)
+                for source, sink, delay_s in ((client, gateway, 0.0), (gateway, client, ANSWER_DELAY_S)):
+                    threading.Thread(target=self._pass, args=(source, sink, delay_s), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, delay_s: float) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if delay_s:
+                    time.sleep(delay_s)
+                    self._open.wait()
+                sink.sendall(data)
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
 
 
 @contextlib.contextmanager
 def running(
-    language: Language, server: ServerProcess, output: Path, *more: str
+    language: Language, server: ServerProcess | SlowAnswers, output: Path, *more: str
 ) -> Iterator[Callable[[int], None]]:
     """A market maker; what it gives presses Ctrl+C, and waits for that status."""
     process = market_maker(language, server, output, *more)
@@ -107,7 +163,7 @@ def has_worked(server: ServerProcess) -> bool:
 
 
 def market_maker(
-    language: Language, server: ServerProcess, output: Path, *more: str
+    language: Language, server: ServerProcess | SlowAnswers, output: Path, *more: str
 ) -> subprocess.Popen[bytes]:
     """One that runs, and writes to `output`."""
     with output.open("wb") as log:
@@ -178,30 +234,61 @@ def test_each_language_makes_the_same_market(
     language.build()
     output = tmp_path / "market_maker.log"
 
-    def moved(market: tuple[str, str], quotes: set[tuple[str, Decimal, Decimal, bool]]) -> None:
+    def moved(market: tuple[str, str], *quotes: Resting) -> None:
         deadline = time.monotonic() + WORK_TIMEOUT_S
         while True:
             push(pushed, *market)
-            if (found := resting(pushed)) == quotes:
+            if (found := resting(pushed)) == list(quotes):
                 return
             assert time.monotonic() < deadline, (market, found, output.read_text("utf-8"))
             time.sleep(0.05)
 
     options = ("--quantity", "0.1", "--ticks", "4", "--most", "2", "--interval", "0.05")
     with running(language, pushed, output, *options) as stopped:
-        moved(("100", "101"), {bid("98"), offer("103")})
-        moved(("101", "102"), {bid("99"), offer("104")})
-        moved(("98.5", "99"), {bid("96.5"), offer("101")})
-        moved(("96", "96.5"), {offer("98.5")})
+        moved(("100", "101"), bid("98"), offer("103"))
+        moved(("101", "102"), bid("99"), offer("104"))
+        moved(("98.5", "99"), bid("96.5"), offer("101"))
+        moved(("96", "96.5"), offer("98.5"))
         (position,) = ask(pushed, "PositionService/ListPositions")["positions"]
         assert Decimal(position["quantity"]) == Decimal("0.2")
         stopped(0)
     said = output.read_text("utf-8")
-    assert resting(pushed) == set()
+    assert resting(pushed) == []
     assert "positions" not in ask(pushed, "PositionService/ListPositions")
     assert "flat" in said.splitlines(), said
     # Each side once, and the bid again after its first fill; the fill that closes the position may come too late.
     assert re.search(r"^placed [3-9], replaced [1-9]\d*, fills [23]$", said, re.MULTILINE), said
+
+
+@pytest.mark.timeout(BUILD_TIMEOUT_S)
+@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
+def test_a_market_maker_asks_again_for_an_order_whose_answer_never_came(
+    language: Language, pushed: ServerProcess, tmp_path: Path
+) -> None:
+    """The gateway places it and falls silent for longer than the client waits: it is not placed a second time."""
+    if language.left_out:
+        pytest.skip(f"{language.name} left out: {language.left_out}")
+    language.build()
+    output = tmp_path / "market_maker.log"
+    with (
+        SlowAnswers(pushed.address) as line,
+        running(language, line, output, "--quantity", "0.1", "--ticks", "4") as stopped,
+    ):
+        deadline = time.monotonic() + WORK_TIMEOUT_S
+        while not resting(pushed):
+            push(pushed, "100", "101")
+            assert time.monotonic() < deadline, output.read_text("utf-8")
+            time.sleep(0.01)
+        line.hold()
+        time.sleep(LONGER_THAN_A_CALL_S)
+        line.release()
+        while (found := resting(pushed)) != [bid("98.5"), offer("103.5")]:
+            push(pushed, "100.5", "101.5")
+            assert time.monotonic() < deadline, (found, output.read_text("utf-8"))
+            time.sleep(0.05)
+        stopped(0)
+    orders = ask(pushed, "OrderService/ListOrders")["orders"]
+    assert len(orders) == 2, output.read_text("utf-8")
 
 
 @pytest.mark.timeout(BUILD_TIMEOUT_S)

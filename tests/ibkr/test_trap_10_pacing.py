@@ -18,7 +18,6 @@ from tests.ibkr.library import connected, library, stock, until
 ORDERS = 120
 TIMES = 6
 BUSY_S = 0.2
-"""Shorter than what a smooth pace of forty a second has to spare."""
 CLIENTS = 8
 REST_S = 1.2
 REAL = {"rate": 50, "tolerance": 1_000_000}

@@ -3,7 +3,7 @@
 //
 //     build/market_maker --seconds 30
 //
-// The gateway is at --address or BROKERGATE_ADDRESS, the token in BROKERGATE_TOKEN.
+// A token is taken from BROKERGATE_TOKEN.
 
 #include <cmath>
 #include <csignal>
@@ -15,6 +15,7 @@
 #include <string>
 #include <syncstream>
 #include <thread>
+#include <tuple>
 
 #include "brokergate/gateway.hpp"
 
@@ -25,9 +26,9 @@ namespace {
 /// One line, whole, also while the other thread prints.
 std::osyncstream say() { return std::osyncstream(std::cout); }
 
-bool is_working(const v1::Order& order) {
-  return order.state() == v1::ORDER_STATE_NEW || order.state() == v1::ORDER_STATE_PARTIALLY_FILLED ||
-         order.state() == v1::ORDER_STATE_PENDING_NEW;
+bool has_ended(const v1::Order& order) {
+  return order.state() == v1::ORDER_STATE_FILLED || order.state() == v1::ORDER_STATE_CANCELED ||
+         order.state() == v1::ORDER_STATE_REJECTED || order.state() == v1::ORDER_STATE_EXPIRED;
 }
 
 class MarketMaker {
@@ -38,7 +39,7 @@ class MarketMaker {
         account_id_(std::move(account_id)),
         symbol_(std::move(symbol)),
         quantity_(quantity),
-        most_(quantity * most) {
+        room_(quantity * (most - 1)) {
     v1::GetInstrumentRequest request;
     request.set_account_id(account_id_);
     request.set_symbol(symbol_);
@@ -63,8 +64,8 @@ class MarketMaker {
 
   /// Puts a quote behind each of the best prices; a side without one stays as it is.
   void on_quote(const v1::Quote& market) {
-    if (market.has_bid_price()) quote(v1::SIDE_BUY, Decimal(market.bid_price()) - away_, position() < most_);
-    if (market.has_ask_price()) quote(v1::SIDE_SELL, Decimal(market.ask_price()) + away_, position() > -most_);
+    if (market.has_bid_price()) quote(v1::SIDE_BUY, Decimal(market.bid_price()) - away_, position() <= room_);
+    if (market.has_ask_price()) quote(v1::SIDE_SELL, Decimal(market.ask_price()) + away_, position() >= -room_);
   }
 
   /// Cancels what works on the symbol, an order also whose answer was lost, and closes the position. Throws where
@@ -77,7 +78,6 @@ class MarketMaker {
       left = std::string(" orders and a position, as far as is known: ") + error.what();
     }
     if (!left.empty()) throw std::runtime_error("NOT FLAT in " + symbol_ + ":" + left);
-    say() << "flat\n";
   }
 
   std::uint64_t placed() const { return placed_; }
@@ -131,45 +131,69 @@ class MarketMaker {
     return position_;
   }
 
-  /// Has the side's order work at `price`, or not at all.
+  /// Has the side's order work at `price`, or not at all. Where that fails the next quote tries again.
   void quote(v1::Side side, const Decimal& price, bool wanted) {
     const auto found = quotes_.find(side);
     const auto standing = found == quotes_.end() ? std::nullopt : std::optional(found->second);
     std::optional<v1::Order> order;
     try {
-      order = moved(side, standing, price, wanted);
+      try {
+        order = moved(side, standing, price, wanted);
+      } catch (const Error& error) {
+        if (!standing) throw;
+        if (error.reason != v1::ERROR_REASON_ORDER_ENDED) say() << v1::Side_Name(side) << ": " << error.what() << "\n";
+        // It filled, somebody else changed it, or the outcome is not known: what it is now decides.
+        order = look(standing->order_id());
+      }
     } catch (const Error& error) {
-      if (error.reason != v1::ERROR_REASON_ORDER_ENDED) {
-        say() << v1::Side_Name(side) << ": " << error.what() << "\n";
-        // Somebody else changed it, or its outcome is not known yet: what it is now decides.
-        if (standing) order = look(standing->order_id());
-      }  // else it filled meanwhile
+      say() << v1::Side_Name(side) << ": " << error.what() << "\n";
+      return;
     }
-    if (order && is_working(*order)) {
+    if (order && !has_ended(*order)) {
       quotes_[side] = std::move(*order);
     } else {
       quotes_.erase(side);
     }
   }
 
+  /// The side's order as it is after what there was to do.
   std::optional<v1::Order> moved(v1::Side side, const std::optional<v1::Order>& standing, const Decimal& price,
                                  bool wanted) {
     if (!standing) {
-      if (!wanted) return std::nullopt;
-      auto spec = limit_order(symbol_, side, quantity_, price);
-      spec.set_post_only(true);
-      const auto order = gateway_.place(account_id_, spec).order();
-      ++placed_;
-      return order;
+      if (!wanted && !unanswered_.contains(side)) return std::nullopt;
+      return place(side, price);
     }
     const auto name = by_order_id(standing->order_id());
     if (!wanted) return gateway_.cancel(account_id_, name);
-    if (Decimal(standing->spec().limit_price()) == price) return standing;
+    // It may have filled here, or somebody else have ended it.
+    if (Decimal(standing->spec().limit_price()) == price) return look(standing->order_id());
     v1::ReplaceOrderRequest changes;
     changes.set_expected_generation(standing->generation());
     changes.set_limit_price(price.text());
     const auto order = gateway_.replace(account_id_, name, changes);
     ++replaced_;
+    return order;
+  }
+
+  /// Places a quote, or learns what became of one whose answer never came: under its id it is placed once.
+  v1::Order place(v1::Side side, const Decimal& price) {
+    std::string client_order_id;
+    auto spec = limit_order(symbol_, side, quantity_, price);
+    spec.set_post_only(true);
+    if (const auto open = unanswered_.extract(side)) std::tie(client_order_id, spec) = open.mapped();
+    v1::Order order;
+    try {
+      order = gateway_.place(account_id_, spec, client_order_id).order();
+    } catch (const Error& error) {
+      if (error.outcome_unknown) unanswered_[side] = {error.id, spec};
+      throw;
+    }
+    if (order.state() == v1::ORDER_STATE_REJECTED) {
+      say() << v1::Side_Name(side) << ": " << v1::ErrorReason_Name(order.reject_reason()) << ": "
+            << order.reject_message() << "\n";
+    } else {
+      ++placed_;
+    }
     return order;
   }
 
@@ -182,15 +206,25 @@ class MarketMaker {
 
   Gateway gateway_;
   const std::string account_id_, symbol_;
-  const Decimal quantity_, most_;
+  const Decimal quantity_;
+  /// Up to this position, long or short, there is room for a quote.
+  const Decimal room_;
   Decimal away_;
   std::map<v1::Side, v1::Order> quotes_;
+  /// Placed, and nobody knows whether: the client_order_id, and what.
+  std::map<v1::Side, std::pair<std::string, v1::OrderSpec>> unanswered_;
   std::uint64_t placed_ = 0, replaced_ = 0;
   std::mutex mutex_;
   /// These are told by another thread.
   Decimal position_;
   std::uint64_t fills_ = 0;
 };
+
+/// Whether a market stream ends with it for good.
+bool is_final(grpc::StatusCode code) {
+  return code == grpc::INVALID_ARGUMENT || code == grpc::NOT_FOUND || code == grpc::FAILED_PRECONDITION ||
+         code == grpc::UNAUTHENTICATED || code == grpc::PERMISSION_DENIED || code == grpc::UNIMPLEMENTED;
+}
 
 /// Gives every quote to `maker`, over one stream after another, until told to stop.
 void follow_market(const Gateway& gateway, MarketMaker& maker, const std::string& account_id, const std::string& symbol,
@@ -214,7 +248,7 @@ void follow_market(const Gateway& gateway, MarketMaker& maker, const std::string
     context->TryCancel();
     const Error error = Error::of(stream->Finish());
     if (stop.stop_requested()) return;
-    if (error.code != grpc::OK && !error.invites_repeat()) throw error;
+    if (is_final(error.code)) throw error;
     say() << "the market data ended (" << error.what() << "); again in a second\n";
     std::this_thread::sleep_for(std::chrono::seconds(1));
   }
@@ -248,21 +282,24 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
   Options options;
   options.token = setting("BROKERGATE_TOKEN", "");
   const Gateway gateway(arguments["--address"], options);
+  const double seconds = std::stod(arguments["--seconds"]), interval_s = std::stod(arguments["--interval"]);
   MarketMaker maker(gateway, account_id, symbol, arguments["--quantity"], std::stol(arguments["--ticks"]),
                     std::stol(arguments["--most"]));
 
   FillStream fills = gateway.fills({.account_ids = {account_id}, .start = After{maker.begin()}, .symbols = {symbol}});
   std::stop_source stop;
+  std::mutex mutex;
   std::exception_ptr problem;
   std::jthread following([&] {
     try {
       follow_fills(fills, maker);
     } catch (...) {
+      const std::lock_guard lock(mutex);
       problem = std::current_exception();
       stop.request_stop();
     }
   });
-  std::jthread waiting([&, seconds = std::stod(arguments["--seconds"])](std::stop_token over) {
+  std::jthread waiting([&](std::stop_token over) {
     const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
     const timespec moment{0, 100'000'000};
     while (!over.stop_requested() && sigtimedwait(&signals, nullptr, &moment) < 0) {
@@ -271,8 +308,9 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
     stop.request_stop();
   });
   try {
-    follow_market(gateway, maker, account_id, symbol, std::stod(arguments["--interval"]), stop.get_token());
+    follow_market(gateway, maker, account_id, symbol, interval_s, stop.get_token());
   } catch (...) {
+    const std::lock_guard lock(mutex);
     problem = std::current_exception();
   }
   std::exception_ptr left;
@@ -284,6 +322,7 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
   fills.close();
   following.join();
   say() << "placed " << maker.placed() << ", replaced " << maker.replaced() << ", fills " << maker.fills() << "\n";
+  if (!left) say() << "flat\n";
   if (left && problem) tell(problem);
   if (left || problem) std::rethrow_exception(left ? left : problem);
 }
@@ -291,7 +330,7 @@ void run(std::map<std::string, std::string> arguments, const sigset_t& signals) 
 }  // namespace
 
 int main(int count, char** values) {
-  std::map<std::string, std::string> arguments = {{"--address", setting("BROKERGATE_ADDRESS", "127.0.0.1:50051")},
+  std::map<std::string, std::string> arguments = {{"--address", "127.0.0.1:50051"},
                                                   {"--account", "paper"},
                                                   {"--symbol", "BTC/USDT"},
                                                   {"--quantity", "0.01"},

@@ -22,6 +22,8 @@ from brokergate_client import (
     GatewayError,
     NotFoundError,
     Order,
+    OrderSpec,
+    OrderState,
     Quote,
     Side,
     limit_order,
@@ -41,6 +43,8 @@ class MarketMaker:
     most: Decimal
     position: Decimal = Decimal(0)
     orders: dict[Side, Order] = field(default_factory=dict)
+    unanswered: dict[Side, tuple[str | None, OrderSpec]] = field(default_factory=dict)
+    """Placed, and nobody knows whether: the client_order_id, and what."""
     moving: asyncio.Lock = field(default_factory=asyncio.Lock)
     placed: int = 0
     replaced: int = 0
@@ -63,39 +67,66 @@ class MarketMaker:
 
     async def move(self, quote: Quote) -> None:
         """Put a quote behind each of the best prices; a side without one stays as it is."""
+        room = self.most - self.quantity
         if quote.bid_price is not None:
-            await self.quote(Side.BUY, quote.bid_price - self.away, self.position < self.most)
+            await self.quote(Side.BUY, quote.bid_price - self.away, self.position <= room)
         if quote.ask_price is not None:
-            await self.quote(Side.SELL, quote.ask_price + self.away, self.position > -self.most)
+            await self.quote(Side.SELL, quote.ask_price + self.away, self.position >= -room)
 
     async def quote(self, side: Side, price: Decimal, wanted: bool) -> None:
-        """Have the side's order work at `price`, or not at all."""
-        order = self.orders.pop(side, None)
+        """Have the side's order work at `price`, or not at all. Where that fails the next quote tries again."""
+        order = self.orders.get(side)
         try:
-            if order is None and wanted:
-                spec = limit_order(self.symbol, side, self.quantity, price, post_only=True)
-                order = (await self.gateway.place(self.account, spec)).order
-                self.placed += 1
-            elif order is not None and not wanted:
-                order = await self.gateway.cancel(self.account, order_id=order.order_id)
-            elif order is not None and order.spec.limit_price != price:
-                order = await self.gateway.replace(
-                    self.account,
-                    order_id=order.order_id,
-                    expected_generation=order.generation,
-                    limit_price=price,
-                )
-                self.replaced += 1
+            try:
+                now = await self.moved(side, order, price, wanted)
+            except GatewayError as error:
+                if order is None:
+                    raise
+                if error.reason != ErrorReason.ORDER_ENDED:
+                    print(f"{name_of(side)}: {error}", flush=True)
+                # It filled, somebody else changed it, or the outcome is not known: what it is now decides.
+                now = await self.gateway.order(self.account, order_id=order.order_id)
         except GatewayError as error:
-            if error.reason == ErrorReason.ORDER_ENDED:
-                return  # it filled meanwhile
-            if order is None:
-                print(f"{name_of(side)}: {error}", flush=True)
-                return
-            # Somebody else changed it, or its outcome is not known yet: what it is now decides.
-            order = await self.gateway.order(self.account, order_id=order.order_id)
-        if order is not None and not order.ended:
-            self.orders[side] = order
+            print(f"{name_of(side)}: {error}", flush=True)
+            return
+        if now is None or now.ended:
+            self.orders.pop(side, None)
+        else:
+            self.orders[side] = now
+
+    async def moved(self, side: Side, order: Order | None, price: Decimal, wanted: bool) -> Order | None:
+        """The side's order as it is after what there was to do."""
+        if order is None:
+            return await self.place(side, price) if wanted or side in self.unanswered else None
+        if not wanted:
+            return await self.gateway.cancel(self.account, order_id=order.order_id)
+        if order.spec.limit_price == price:
+            # It may have filled here, or somebody else have ended it.
+            return await self.gateway.order(self.account, order_id=order.order_id)
+        now = await self.gateway.replace(
+            self.account,
+            order_id=order.order_id,
+            expected_generation=order.generation,
+            limit_price=price,
+        )
+        self.replaced += 1
+        return now
+
+    async def place(self, side: Side, price: Decimal) -> Order:
+        """Place a quote, or learn what became of one whose answer never came: under its id it is placed once."""
+        spec = limit_order(self.symbol, side, self.quantity, price, post_only=True)
+        name, spec = self.unanswered.pop(side, (None, spec))
+        try:
+            order = (await self.gateway.place(self.account, spec, client_order_id=name)).order
+        except GatewayError as error:
+            if error.outcome_unknown:
+                self.unanswered[side] = error.request_id, spec
+            raise
+        if order.state == OrderState.REJECTED:
+            print(f"{name_of(side)}: {name_of(order.reject_reason)}: {order.reject_message}", flush=True)
+        else:
+            self.placed += 1
+        return order
 
     async def flatten(self) -> None:
         """Cancel what works on the instrument, and close the position. SystemExit says what is left."""

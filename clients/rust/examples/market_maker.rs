@@ -9,7 +9,8 @@ use std::{collections::HashMap, env, error, future::pending, time::Duration};
 
 use bigdecimal::BigDecimal;
 use brokergate_client::{
-    Change, FillOptions, Gateway, Item, Once, Options, Order, OrderName, Start, Token, decimal, limit_order,
+    Change, Code, Error, FillOptions, Gateway, Item, Once, Options, Order, OrderName, Place, Start, Token, decimal,
+    limit_order, new_id,
     v1::{
         CancelAllOrdersRequest, ClosePositionRequest, ErrorReason, GetInstrumentRequest, GetOrderRequest,
         ListOrdersRequest, ListPositionsRequest, ListPositionsResponse, MarketDataKind, OrderState, Quote, Side,
@@ -27,6 +28,8 @@ use tokio::{
 use tokio_stream::{Stream, StreamExt as _};
 
 type Result<T> = std::result::Result<T, Box<dyn error::Error>>;
+/// Of a call to the gateway.
+type Answer<T> = std::result::Result<T, Error>;
 
 struct Maker {
     gateway: Gateway,
@@ -40,75 +43,108 @@ struct Maker {
     most: BigDecimal,
     position: BigDecimal,
     quotes: HashMap<Side, Order>,
+    /// Placed, and nobody knows whether.
+    unanswered: HashMap<Side, Place>,
     placed: u64,
     replaced: u64,
     fills: u64,
 }
 
-fn working(order: &Order) -> bool {
-    matches!(order.state(), OrderState::New | OrderState::PartiallyFilled | OrderState::PendingNew)
+fn ended(order: &Order) -> bool {
+    matches!(order.state(), OrderState::Filled | OrderState::Canceled | OrderState::Rejected | OrderState::Expired)
 }
 
 impl Maker {
     /// Put a quote behind each of the best prices; a side without one stays as it is.
     async fn follow(&mut self, market: Quote) -> Result<()> {
+        let room = &self.most - &self.quantity;
         if let Some(bid) = market.bid_price {
-            let wanted = self.position < self.most;
-            self.quote(Side::Buy, decimal(&bid, "bid_price")? - &self.away, wanted).await?;
+            let wanted = self.position <= room;
+            self.quote(Side::Buy, decimal(&bid, "bid_price")? - &self.away, wanted).await;
         }
         if let Some(ask) = market.ask_price {
-            let wanted = self.position > -&self.most;
-            self.quote(Side::Sell, decimal(&ask, "ask_price")? + &self.away, wanted).await?;
+            let wanted = self.position >= -room;
+            self.quote(Side::Sell, decimal(&ask, "ask_price")? + &self.away, wanted).await;
         }
         Ok(())
     }
 
-    /// Have the side's order work at `price`, or not at all.
-    async fn quote(&mut self, side: Side, price: BigDecimal, wanted: bool) -> Result<()> {
-        let account = self.account.as_str();
-        let name = self.quotes.get(&side).map(|order| OrderName::Id(order.order_id.clone()));
-        let answer = match (self.quotes.get(&side), name.clone()) {
-            (Some(standing), Some(name)) if wanted => {
-                if standing.limit_price.as_ref() == Some(&price) {
-                    return Ok(());
-                }
-                let change = Change { limit_price: Some((&price).into()), ..Change::default() };
-                let moved = self.gateway.replace(account, name, standing.generation, change, Once::default()).await;
-                self.replaced += u64::from(moved.is_ok());
-                moved
-            }
-            (_, Some(name)) => self.gateway.cancel(account, name, Once::default()).await,
-            _ if wanted => {
-                let mut order = limit_order(&self.symbol, side, &self.quantity, &price);
-                order.spec.post_only = true;
-                let placed = self.gateway.place(account, order).await.map(|placed| placed.order);
-                self.placed += u64::from(placed.is_ok());
-                placed
-            }
-            _ => return Ok(()),
-        };
-        let order = match (answer, name) {
-            (Ok(order), _) => Some(order),
-            // It filled meanwhile.
-            (Err(error), _) if error.reason == ErrorReason::OrderEnded => None,
-            (Err(error), name) => {
+    /// Have the side's order work at `price`, or not at all. Where that fails the next quote tries again.
+    async fn quote(&mut self, side: Side, price: BigDecimal, wanted: bool) {
+        let order = self.quotes.get(&side).cloned();
+        let mut now = self.moved(side, order.as_ref(), price, wanted).await;
+        if let (Err(error), Some(order)) = (&now, &order) {
+            if error.reason != ErrorReason::OrderEnded {
                 println!("{}: {error}", side.as_str_name());
-                match name {
-                    // Somebody else changed it, or its outcome is not known yet: what it is now decides.
-                    Some(name) => {
-                        let target = Some(get_order_request::Target::AccountId(account.to_owned()));
-                        let answer = self.gateway.call(GetOrderRequest { target, order: Some(name.into()) }).await?;
-                        Some(answer.order.unwrap_or_default().try_into()?)
-                    }
-                    None => None,
+            }
+            // It filled, somebody else changed it, or the outcome is not known: what it is now decides.
+            now = self.look(order).await.map(Some);
+        }
+        match now {
+            Err(error) => println!("{}: {error}", side.as_str_name()),
+            Ok(Some(order)) if !ended(&order) => drop(self.quotes.insert(side, order)),
+            Ok(_) => drop(self.quotes.remove(&side)),
+        }
+    }
+
+    /// The side's order as it is after what there was to do.
+    async fn moved(
+        &mut self,
+        side: Side,
+        order: Option<&Order>,
+        price: BigDecimal,
+        wanted: bool,
+    ) -> Answer<Option<Order>> {
+        let Some(order) = order else {
+            if !wanted && !self.unanswered.contains_key(&side) {
+                return Ok(None);
+            }
+            return self.place(side, price).await.map(Some);
+        };
+        let (account, name) = (self.account.as_str(), OrderName::Id(order.order_id.clone()));
+        if !wanted {
+            return self.gateway.cancel(account, name, Once::default()).await.map(Some);
+        }
+        if order.limit_price.as_ref() == Some(&price) {
+            // It may have filled here, or somebody else have ended it.
+            return self.look(order).await.map(Some);
+        }
+        let change = Change { limit_price: Some((&price).into()), ..Change::default() };
+        let now = self.gateway.replace(account, name, order.generation, change, Once::default()).await?;
+        self.replaced += 1;
+        Ok(Some(now))
+    }
+
+    /// Place a quote, or learn what became of one whose answer never came: under its id it is placed once.
+    async fn place(&mut self, side: Side, price: BigDecimal) -> Answer<Order> {
+        let spec = self.unanswered.remove(&side).unwrap_or_else(|| {
+            let mut spec = limit_order(&self.symbol, side, &self.quantity, &price);
+            spec.client_order_id = new_id();
+            spec.spec.post_only = true;
+            spec
+        });
+        let order = match self.gateway.place(self.account.as_str(), spec.clone()).await {
+            Ok(placed) => placed.order,
+            Err(error) => {
+                if error.outcome_unknown {
+                    self.unanswered.insert(side, spec);
                 }
+                return Err(error);
             }
         };
-        match order.filter(working) {
-            Some(order) => self.quotes.insert(side, order),
-            None => self.quotes.remove(&side),
-        };
-        Ok(())
+        if order.state() == OrderState::Rejected {
+            println!("{}: {}: {}", side.as_str_name(), order.reject_reason().as_str_name(), order.reject_message);
+        } else {
+            self.placed += 1;
+        }
+        Ok(order)
+    }
+
+    async fn look(&self, order: &Order) -> Answer<Order> {
+        let target = Some(get_order_request::Target::AccountId(self.account.clone()));
+        let name = Some(OrderName::Id(order.order_id.clone()).into());
+        let answer = self.gateway.call(GetOrderRequest { target, order: name }).await?;
+        answer.order.unwrap_or_default().try_into()
     }
 
     fn holding(&self, held: &ListPositionsResponse) -> Result<BigDecimal> {
@@ -139,7 +175,7 @@ impl Maker {
                         println!("{:?} {} at {}, position {}", fill.side(), fill.quantity, fill.price, self.position);
                     }
                 }
-                Some(quote) = market.next() => self.follow(quote).await?,
+                Some(quote) = market.next() => self.follow(quote?).await?,
             }
         }
         Ok(())
@@ -177,8 +213,18 @@ impl Maker {
     }
 }
 
+/// What a market stream ends with for good.
+const FINAL: [Code; 6] = [
+    Code::InvalidArgument,
+    Code::NotFound,
+    Code::FailedPrecondition,
+    Code::Unauthenticated,
+    Code::PermissionDenied,
+    Code::Unimplemented,
+];
+
 /// The market's quotes for ever: the stream is opened again where it ends.
-fn quotes(gateway: Gateway, account: String, symbol: String, interval: Duration) -> impl Stream<Item = Quote> {
+fn quotes(gateway: Gateway, account: String, symbol: String, interval: Duration) -> impl Stream<Item = Answer<Quote>> {
     let (send, receive) = tokio::sync::mpsc::channel(1);
     tokio::spawn(async move {
         loop {
@@ -189,18 +235,30 @@ fn quotes(gateway: Gateway, account: String, symbol: String, interval: Duration)
                 min_interval: interval.try_into().ok(),
                 ..StreamMarketDataRequest::default()
             };
-            match gateway.stream(tokio_stream::once(request)).await {
-                Err(error) => println!("the market is away: {error}"),
-                Ok(mut answers) => {
-                    while let Some(Ok(answer)) = answers.next().await {
-                        for update in answer.updates {
-                            let Some(Data::Quote(quote)) = update.data else { continue };
-                            if send.send(quote).await.is_err() {
-                                return;
+            let error = match gateway.stream(tokio_stream::once(request)).await {
+                Err(error) => Some(error),
+                Ok(mut answers) => loop {
+                    match answers.next().await {
+                        Some(Ok(answer)) => {
+                            for update in answer.updates {
+                                let Some(Data::Quote(quote)) = update.data else { continue };
+                                if send.send(Ok(quote)).await.is_err() {
+                                    return;
+                                }
                             }
                         }
+                        Some(Err(error)) => break Some(error),
+                        None => break None,
                     }
+                },
+            };
+            match error {
+                Some(error) if FINAL.contains(&error.code) => {
+                    let _ = send.send(Err(error)).await;
+                    return;
                 }
+                Some(error) => println!("the market is away: {error}"),
+                None => println!("the market is away: the stream ended"),
             }
             sleep(Duration::from_secs(1)).await;
         }
@@ -218,9 +276,8 @@ async fn main() -> Result<()> {
     let mut option = |name: &str, default: &str| given.remove(name).unwrap_or_else(|| default.to_owned());
     let token = env::var("BROKERGATE_TOKEN").ok().map(|token| Token::new(&token)).transpose()?;
     let options = Options { token, ..Options::default() };
-    let seconds = option("--seconds", "");
-    let seconds: f64 = if seconds.is_empty() { 0.0 } else { seconds.parse()? };
-    let interval = Duration::from_secs_f64(option("--interval", "0.2").parse()?);
+    let seconds = Duration::try_from_secs_f64(option("--seconds", "0").parse()?)?;
+    let interval = Duration::try_from_secs_f64(option("--interval", "0.2").parse()?)?;
     let gateway = Gateway::connect(&option("--address", "127.0.0.1:50051"), options)?;
     let (account, symbol) = (option("--account", "paper"), option("--symbol", "BTC/USDT"));
     let quantity = decimal(&option("--quantity", "0.01"), "--quantity")?;
@@ -237,6 +294,7 @@ async fn main() -> Result<()> {
         most,
         position: BigDecimal::default(),
         quotes: HashMap::new(),
+        unanswered: HashMap::new(),
         placed: 0,
         replaced: 0,
         fills: 0,
@@ -247,10 +305,10 @@ async fn main() -> Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let end = async move {
         let timer = async {
-            if seconds == 0.0 {
+            if seconds.is_zero() {
                 pending::<()>().await;
             }
-            sleep(Duration::from_secs_f64(seconds)).await;
+            sleep(seconds).await;
         };
         tokio::select! { () = timer => {}, _ = ctrl_c() => {}, _ = terminate.recv() => {} }
     };

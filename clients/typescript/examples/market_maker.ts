@@ -9,6 +9,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import {
+  Code,
   Decimal,
   ErrorReason,
   type Exact,
@@ -16,7 +17,9 @@ import {
   GatewayError,
   limitOrder,
   MarketDataKind,
+  newId,
   type Order,
+  type OrderSpec,
   OrderState,
   Side,
   type v1,
@@ -40,51 +43,95 @@ const { values } = parseArgs({
 });
 const { account, symbol } = values;
 const quantity = new Decimal(values.quantity);
-const most = quantity.times(values.most);
+/** Up to this position, long or short, there is room for a quote. */
+const room = quantity.times(values.most).minus(quantity);
 const token = process.env["BROKERGATE_TOKEN"];
 const gateway = new Gateway(values.address, token === undefined ? {} : { token });
 
 let position = new Decimal(0);
 let [placed, replaced, filled] = [0, 0, 0];
 const quotes = new Map<Side, Order>();
+/** Placed, and nobody knows whether. */
+const unanswered = new Map<Side, { clientOrderId: string; spec: OrderSpec }>();
 
-const working = (order: Order) =>
-  order.state === OrderState.NEW ||
-  order.state === OrderState.PARTIALLY_FILLED ||
-  order.state === OrderState.PENDING_NEW;
+const ENDED: ReadonlySet<OrderState> = new Set([
+  OrderState.FILLED,
+  OrderState.CANCELED,
+  OrderState.REJECTED,
+  OrderState.EXPIRED,
+]);
+/** What a market stream ends with for good. */
+const FINAL: ReadonlySet<Code> = new Set([
+  Code.INVALID_ARGUMENT,
+  Code.NOT_FOUND,
+  Code.FAILED_PRECONDITION,
+  Code.UNAUTHENTICATED,
+  Code.PERMISSION_DENIED,
+  Code.UNIMPLEMENTED,
+]);
 
-/** Have the side's order work at `price`, or not at all; gives what works then. */
-async function moved(side: Side.BUY | Side.SELL, price: Decimal, wanted: boolean): Promise<Order | undefined> {
+/** Have the side's order work at `price`, or not at all. Where that fails the next quote tries again. */
+async function quote(side: Side.BUY | Side.SELL, price: Decimal, wanted: boolean): Promise<void> {
   const order = quotes.get(side);
+  let now: Order | undefined;
   try {
-    if (order === undefined) {
-      if (!wanted) return undefined;
-      const spec = { ...limitOrder(symbol, side, quantity, price), postOnly: true };
-      const { order: made } = await gateway.place(account, spec);
-      placed += 1;
-      return made;
+    try {
+      now = await moved(side, order, price, wanted);
+    } catch (error) {
+      if (order === undefined || !(error instanceof GatewayError)) throw error;
+      if (error.reason !== ErrorReason.ORDER_ENDED) console.log(`${Side[side]}: ${error.message}`);
+      // It filled, somebody else changed it, or the outcome is not known: what it is now decides.
+      now = await look(order);
     }
-    if (!wanted) return await gateway.cancel(account, order);
-    if (order.spec?.limitPrice?.eq(price)) return order;
-    const changed = await gateway.replace(account, order, order.generation, { limitPrice: price });
-    replaced += 1;
-    return changed;
   } catch (error) {
     if (!(error instanceof GatewayError)) throw error;
-    if (error.reason === ErrorReason.ORDER_ENDED) return undefined; // it filled meanwhile
     console.log(`${Side[side]}: ${error.message}`);
-    if (order === undefined) return undefined;
-    // Somebody else changed it, or its outcome is not known yet: what it is now decides.
-    const target = { case: "accountId" as const, value: account };
-    const now = await gateway.orders.getOrder({ target, order: { id: { case: "orderId", value: order.orderId } } });
-    return now.order;
+    return;
+  }
+  if (now === undefined || ENDED.has(now.state)) quotes.delete(side);
+  else quotes.set(side, now);
+}
+
+/** The side's order as it is after what there was to do. */
+async function moved(
+  side: Side.BUY | Side.SELL,
+  order: Order | undefined,
+  price: Decimal,
+  wanted: boolean,
+): Promise<Order | undefined> {
+  if (order === undefined) return wanted || unanswered.has(side) ? place(side, price) : undefined;
+  if (!wanted) return gateway.cancel(account, order);
+  // It may have filled here, or somebody else have ended it.
+  if (order.spec?.limitPrice?.eq(price)) return look(order);
+  const now = await gateway.replace(account, order, order.generation, { limitPrice: price });
+  replaced += 1;
+  return now;
+}
+
+/** Place a quote, or learn what became of one whose answer never came: under its id it is placed once. */
+async function place(side: Side.BUY | Side.SELL, price: Decimal): Promise<Order> {
+  const { clientOrderId, spec } = unanswered.get(side) ?? {
+    clientOrderId: newId(),
+    spec: { ...limitOrder(symbol, side, quantity, price), postOnly: true },
+  };
+  unanswered.delete(side);
+  try {
+    const { order } = await gateway.place(account, spec, { clientOrderId });
+    if (order.state === OrderState.REJECTED) {
+      console.log(`${Side[side]}: ${ErrorReason[order.rejectReason]}: ${order.rejectMessage}`);
+    } else {
+      placed += 1;
+    }
+    return order;
+  } catch (error) {
+    if (error instanceof GatewayError && error.outcomeUnknown) unanswered.set(side, { clientOrderId, spec });
+    throw error;
   }
 }
 
-async function quote(side: Side.BUY | Side.SELL, price: Decimal, wanted: boolean): Promise<void> {
-  const order = await moved(side, price, wanted);
-  if (order !== undefined && working(order)) quotes.set(side, order);
-  else quotes.delete(side);
+async function look(order: Order): Promise<Order | undefined> {
+  const target = { case: "accountId" as const, value: account };
+  return (await gateway.orders.getOrder({ target, order: { id: { case: "orderId", value: order.orderId } } })).order;
 }
 
 /** The market's quotes for ever: the stream is opened again where it ends. */
@@ -103,7 +150,7 @@ async function* market(signal: AbortSignal): AsyncGenerator<Exact<v1.Quote>> {
       }
     } catch (error) {
       if (signal.aborted) return;
-      if (!(error instanceof GatewayError)) throw error;
+      if (!(error instanceof GatewayError) || FINAL.has(error.code)) throw error;
       console.log(`the market is away: ${error.message}`);
     }
     await sleep(1000, undefined, { signal }).catch(() => undefined);
@@ -159,8 +206,8 @@ const following = follow().catch(failed);
 try {
   // A quote behind each of the best prices; a side without one stays as it is.
   for await (const { bidPrice, askPrice } of market(stop.signal)) {
-    if (bidPrice !== undefined) await quote(Side.BUY, bidPrice.minus(away), position.lt(most));
-    if (askPrice !== undefined) await quote(Side.SELL, askPrice.plus(away), position.gt(most.negated()));
+    if (bidPrice !== undefined) await quote(Side.BUY, bidPrice.minus(away), position.lte(room));
+    if (askPrice !== undefined) await quote(Side.SELL, askPrice.plus(away), position.gte(room.negated()));
   }
 } catch (error) {
   failed(error);

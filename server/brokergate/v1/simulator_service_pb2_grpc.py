@@ -83,8 +83,8 @@ class SimulatorServiceServicer(object):
     def PushMarketData(self, request_iterator, context):
         """Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
         read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
-        WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
-        stay taken.
+        WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT, JOURNAL_UNAVAILABLE; the updates
+        of earlier messages stay taken, so that a repeat would give them twice.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

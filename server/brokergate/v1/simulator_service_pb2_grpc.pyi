@@ -40,8 +40,8 @@ class SimulatorServiceStub:
     PushMarketData: _grpc.StreamUnaryMultiCallable[_simulator_pb2.PushMarketDataRequest, _simulator_pb2.PushMarketDataResponse]
     """Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
     read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
-    WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
-    stay taken.
+    WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT, JOURNAL_UNAVAILABLE; the updates
+    of earlier messages stay taken, so that a repeat would give them twice.
     """
     ControlTape: _grpc.UnaryUnaryMultiCallable[_simulator_pb2.ControlTapeRequest, _simulator_pb2.ControlTapeResponse]
     """Pauses, resumes, moves forward or paces a tape. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, WRONG_FEED,
@@ -65,8 +65,8 @@ class SimulatorServiceAsyncStub(SimulatorServiceStub):
     PushMarketData: _aio.StreamUnaryMultiCallable[_simulator_pb2.PushMarketDataRequest, _simulator_pb2.PushMarketDataResponse]  # type: ignore[assignment]
     """Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
     read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
-    WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
-    stay taken.
+    WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT, JOURNAL_UNAVAILABLE; the updates
+    of earlier messages stay taken, so that a repeat would give them twice.
     """
     ControlTape: _aio.UnaryUnaryMultiCallable[_simulator_pb2.ControlTapeRequest, _simulator_pb2.ControlTapeResponse]  # type: ignore[assignment]
     """Pauses, resumes, moves forward or paces a tape. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, WRONG_FEED,
@@ -105,8 +105,8 @@ class SimulatorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_simulator_pb2.PushMarketDataResponse, _abc.Awaitable[_simulator_pb2.PushMarketDataResponse]]:
         """Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
         read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
-        WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
-        stay taken.
+        WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT, JOURNAL_UNAVAILABLE; the updates
+        of earlier messages stay taken, so that a repeat would give them twice.
         """
 
     @_abc_1.abstractmethod

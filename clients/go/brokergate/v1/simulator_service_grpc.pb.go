@@ -40,8 +40,8 @@ type SimulatorServiceClient interface {
 	ResetPaperAccount(ctx context.Context, in *ResetPaperAccountRequest, opts ...grpc.CallOption) (*ResetPaperAccountResponse, error)
 	// Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
 	// read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
-	// WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
-	// stay taken.
+	// WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT, JOURNAL_UNAVAILABLE; the updates
+	// of earlier messages stay taken, so that a repeat would give them twice.
 	PushMarketData(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[PushMarketDataRequest, PushMarketDataResponse], error)
 	// Pauses, resumes, moves forward or paces a tape. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, WRONG_FEED,
 	// INVALID_FIELD (a time before the tape's present one), REQUEST_ID_REUSED.
@@ -125,8 +125,8 @@ type SimulatorServiceServer interface {
 	ResetPaperAccount(context.Context, *ResetPaperAccountRequest) (*ResetPaperAccountResponse, error)
 	// Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
 	// read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
-	// WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
-	// stay taken.
+	// WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT, JOURNAL_UNAVAILABLE; the updates
+	// of earlier messages stay taken, so that a repeat would give them twice.
 	PushMarketData(grpc.ClientStreamingServer[PushMarketDataRequest, PushMarketDataResponse]) error
 	// Pauses, resumes, moves forward or paces a tape. Errors: ACCOUNT_NOT_FOUND, NOT_A_PAPER_ACCOUNT, WRONG_FEED,
 	// INVALID_FIELD (a time before the tape's present one), REQUEST_ID_REUSED.

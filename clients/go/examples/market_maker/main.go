@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/shopspring/decimal"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	brokergate "brokergate/clients/go"
@@ -76,7 +78,10 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	maker := &maker{client: client, quantity: quantity, away: tick.Mul(decimal.NewFromInt(*ticks))}
+	maker := &maker{
+		client: client, quantity: quantity, away: tick.Mul(decimal.NewFromInt(*ticks)),
+		orders: map[v1.Side]*brokergate.Order{}, unanswered: map[v1.Side]brokergate.OrderSpec{},
+	}
 	for _, position := range held.Open {
 		if position.GetSymbol() == *symbol {
 			maker.position = position.Quantity
@@ -128,6 +133,12 @@ func run(ctx context.Context) error {
 	return err
 }
 
+// final are the codes that a market stream ends with for good.
+var final = map[codes.Code]bool{
+	codes.InvalidArgument: true, codes.NotFound: true, codes.FailedPrecondition: true,
+	codes.Unauthenticated: true, codes.PermissionDenied: true, codes.Unimplemented: true,
+}
+
 // follow hands over quotes until the context ends; market data is opened anew where its stream breaks, since it has no
 // cursor to resume from.
 func follow(ctx context.Context, client *brokergate.Client, quotes chan<- brokergate.Quote) error {
@@ -160,6 +171,9 @@ func follow(ctx context.Context, client *brokergate.Client, quotes chan<- broker
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if final[status.Code(err)] {
+			return err
+		}
 		log.Printf("market data: %v", err)
 		select {
 		case <-ctx.Done():
@@ -169,12 +183,13 @@ func follow(ctx context.Context, client *brokergate.Client, quotes chan<- broker
 	}
 }
 
-// maker holds the two quotes, nil where none works.
+// maker holds the two quotes; unanswered are those that were placed, and nobody knows whether.
 type maker struct {
 	client         *brokergate.Client
 	quantity, away decimal.Decimal
 	position       decimal.Decimal
-	bid, ask       *brokergate.Order
+	orders         map[v1.Side]*brokergate.Order
+	unanswered     map[v1.Side]brokergate.OrderSpec
 
 	placed, replaced, fills int
 }
@@ -191,61 +206,87 @@ func (maker *maker) filled(fill *brokergate.Fill) {
 
 // move puts a quote behind each of the best prices; a side without one stays as it is.
 func (maker *maker) move(ctx context.Context, quote brokergate.Quote) {
-	most := maker.quantity.Mul(decimal.NewFromInt(*most))
+	room := maker.quantity.Mul(decimal.NewFromInt(*most - 1))
 	if quote.BidPrice.Valid {
-		price := quote.BidPrice.Decimal.Sub(maker.away)
-		maker.bid = maker.quote(ctx, maker.bid, brokergate.Buy, price, maker.position.LessThan(most))
+		wanted := maker.position.LessThanOrEqual(room)
+		maker.quote(ctx, brokergate.Buy, quote.BidPrice.Decimal.Sub(maker.away), wanted)
 	}
 	if quote.AskPrice.Valid {
-		price := quote.AskPrice.Decimal.Add(maker.away)
-		maker.ask = maker.quote(ctx, maker.ask, brokergate.Sell, price, maker.position.GreaterThan(most.Neg()))
+		wanted := maker.position.GreaterThanOrEqual(room.Neg())
+		maker.quote(ctx, brokergate.Sell, quote.AskPrice.Decimal.Add(maker.away), wanted)
 	}
 }
 
-// quote gives the order that works after the side's quote was moved to the price, or taken away where it is not wanted.
-func (maker *maker) quote(
-	ctx context.Context, order *brokergate.Order, side v1.Side, price decimal.Decimal, wanted bool,
-) *brokergate.Order {
-	target := brokergate.Account(*account)
-	standing := order
-	var err error
+// quote has the side's order work at the price, or not at all. Where that fails the next quote tries again.
+func (maker *maker) quote(ctx context.Context, side v1.Side, price decimal.Decimal, wanted bool) {
+	order := maker.orders[side]
+	now, err := maker.moved(ctx, side, order, price, wanted)
+	if err != nil && order != nil {
+		if brokergate.ReasonOf(err) != v1.ErrorReason_ERROR_REASON_ORDER_ENDED {
+			log.Printf("%v: %v", side, err)
+		}
+		// It filled, somebody else changed it, or the outcome is not known: what it is now decides.
+		now, err = maker.client.GetOrder(ctx, brokergate.Account(*account), brokergate.ByOrderID(order.GetOrderId()))
+	}
 	switch {
-	case order == nil && wanted:
-		spec := brokergate.LimitOrder(*symbol, side, maker.quantity, price)
-		spec.PostOnly = true
-		var placed *brokergate.Placed
-		if placed, err = maker.client.Place(ctx, target, spec); err == nil {
-			maker.placed++
-			order = &placed.Order
-		}
-	case order != nil && !wanted:
-		order, err = maker.client.Cancel(ctx, target, brokergate.ByOrderID(order.GetOrderId()), "")
-	case order != nil && !brokergate.MustDecimal(order.GetSpec().GetLimitPrice()).Equal(price):
-		change := brokergate.Change{LimitPrice: &price}
-		var moved *brokergate.Order
-		moved, err = maker.client.Replace(ctx, target, brokergate.ByOrderID(order.GetOrderId()), order.GetGeneration(), change)
-		if err == nil {
-			maker.replaced++
-			order = moved
-		}
-	}
-	if brokergate.ReasonOf(err) == v1.ErrorReason_ERROR_REASON_ORDER_ENDED {
-		return nil // it filled meanwhile
-	}
-	if err != nil {
+	case err != nil:
 		log.Printf("%v: %v", side, err)
-		if standing == nil {
-			return nil
-		}
-		// Somebody else changed it, or its outcome is not known yet: what it is now decides.
-		if order, err = maker.client.GetOrder(ctx, target, brokergate.ByOrderID(standing.GetOrderId())); err != nil {
-			return standing
-		}
+	case now == nil || now.Ended():
+		delete(maker.orders, side)
+	default:
+		maker.orders[side] = now
 	}
-	if order != nil && order.Ended() {
-		return nil
+}
+
+// moved is the side's order as it is after what there was to do.
+func (maker *maker) moved(
+	ctx context.Context, side v1.Side, order *brokergate.Order, price decimal.Decimal, wanted bool,
+) (*brokergate.Order, error) {
+	target := brokergate.Account(*account)
+	if order == nil {
+		if _, open := maker.unanswered[side]; !wanted && !open {
+			return nil, nil
+		}
+		return maker.place(ctx, side, price)
 	}
-	return order
+	name := brokergate.ByOrderID(order.GetOrderId())
+	if !wanted {
+		return maker.client.Cancel(ctx, target, name, "")
+	}
+	if brokergate.MustDecimal(order.GetSpec().GetLimitPrice()).Equal(price) {
+		// It may have filled here, or somebody else have ended it.
+		return maker.client.GetOrder(ctx, target, name)
+	}
+	now, err := maker.client.Replace(ctx, target, name, order.GetGeneration(), brokergate.Change{LimitPrice: &price})
+	if err == nil {
+		maker.replaced++
+	}
+	return now, err
+}
+
+// place places a quote, or learns what became of one whose answer never came: under its id it is placed once.
+func (maker *maker) place(ctx context.Context, side v1.Side, price decimal.Decimal) (*brokergate.Order, error) {
+	spec, open := maker.unanswered[side]
+	if !open {
+		spec = brokergate.LimitOrder(*symbol, side, maker.quantity, price)
+		spec.PostOnly = true
+	}
+	delete(maker.unanswered, side)
+	placed, err := maker.client.Place(ctx, brokergate.Account(*account), spec)
+	if err != nil {
+		var failed *brokergate.Error
+		if errors.As(err, &failed) && failed.OutcomeUnknown {
+			spec.ClientOrderID = failed.RequestID
+			maker.unanswered[side] = spec
+		}
+		return nil, err
+	}
+	if placed.GetState() == v1.OrderState_ORDER_STATE_REJECTED {
+		log.Printf("%v: %v: %s", side, placed.GetRejectReason(), placed.GetRejectMessage())
+	} else {
+		maker.placed++
+	}
+	return &placed.Order, nil
 }
 
 // flatten cancels what works on the symbol and closes the position; its error says what is left.

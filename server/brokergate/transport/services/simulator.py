@@ -13,7 +13,7 @@ from brokergate.codec.decode.simulator import (
 )
 from brokergate.codec.encode.account import encode_account
 from brokergate.codec.encode.venue import encode_faults, encode_tape
-from brokergate.domain.errors import invalid_field
+from brokergate.domain.errors import GatewayError, invalid_field
 from brokergate.domain.faults import Fault
 from brokergate.engine.gateway import Gateway
 from brokergate.engine.views import AccountView
@@ -60,21 +60,26 @@ class SimulatorService:
     ) -> simulator_pb2.PushMarketDataResponse:
         account_id = ""
         accepted = 0
-        while (request := await requests.read()) is not None:
-            pushed = decode_push(request, self._clock.now_ns())
-            if not account_id:
-                account_id = pushed.account_id
+        try:
+            while (request := await requests.read()) is not None:
+                pushed = decode_push(request, self._clock.now_ns())
                 if not account_id:
-                    raise invalid_field("account_id", "is required in the first message")
-                require_account(stream.principal, account_id)
-            elif pushed.account_id not in ("", account_id):
-                raise invalid_field(
-                    "account_id",
-                    f"{pushed.account_id!r} is not the first message's {account_id!r}; leave it out",
-                )
-            await self._gateway.simulators.push(account_id, pushed.updates)
-            accepted += len(pushed.updates)
-        if account_id:
+                    if not pushed.account_id:
+                        raise invalid_field("account_id", "is required in the first message")
+                    require_account(stream.principal, pushed.account_id)
+                    account_id = pushed.account_id
+                elif pushed.account_id not in ("", account_id):
+                    raise invalid_field(
+                        "account_id",
+                        f"{pushed.account_id!r} is not the first message's {account_id!r}; leave it out",
+                    )
+                await self._gateway.simulators.push(account_id, pushed.updates)
+                accepted += len(pushed.updates)
+        except GatewayError:
+            if accepted:
+                await self._gateway.simulators.settle(account_id)
+            raise
+        if accepted:
             await self._gateway.simulators.settle(account_id)
         return simulator_pb2.PushMarketDataResponse(accepted_updates=accepted)
 

@@ -20,6 +20,8 @@ import brokergate.v1.ListPositionsResponse;
 import brokergate.v1.MarketDataServiceGrpc;
 import brokergate.v1.MarketDataUpdate;
 import brokergate.v1.OrderServiceGrpc;
+import brokergate.v1.OrderSpec;
+import brokergate.v1.OrderState;
 import brokergate.v1.PositionServiceGrpc;
 import brokergate.v1.Quote;
 import brokergate.v1.Side;
@@ -42,13 +44,20 @@ import java.util.concurrent.atomic.AtomicReference;
  * <pre>build/market_maker --seconds 30</pre>
  */
 public final class MarketMaker {
+    /** Longer than the deadlines, one after the other, of the calls that it may be at. */
+    private static final long LAST_WORDS_S = 90;
+
+    private static final long LOOK_MS = 10;
+
     private final Gateway gateway;
     private final String account;
     private final String symbol;
     private final BigDecimal quantity;
     private final BigDecimal away;
     private final BigDecimal most;
+    private final Target target;
     private final Map<Side, Order> orders = new HashMap<>();
+    private final Map<Side, Unanswered> unanswered = new HashMap<>();
     private final AtomicReference<Quote> newest = new AtomicReference<>();
     private volatile BigDecimal position = BigDecimal.ZERO;
     private volatile int fills;
@@ -57,9 +66,13 @@ public final class MarketMaker {
     private int placed;
     private int replaced;
 
+    /** An order that was placed, and nobody knows whether. */
+    private record Unanswered(String clientOrderId, OrderSpec.Builder spec) {}
+
     private MarketMaker(Gateway gateway, Map<String, String> options) {
         this.gateway = gateway;
         account = options.get("account");
+        target = Target.account(account);
         symbol = options.get("symbol");
         quantity = new BigDecimal(options.get("quantity"));
         most = quantity.multiply(new BigDecimal(options.get("most")));
@@ -86,12 +99,14 @@ public final class MarketMaker {
                                 "most", "5",
                                 "interval", "0.2",
                                 "seconds", "0"));
-        for (int index = 0; index + 1 < arguments.length; index += 2) {
+        for (int index = 0; index < arguments.length; index += 2) {
             String name = arguments[index].replaceFirst("^--", "");
-            if (options.put(name, arguments[index + 1]) == null) {
-                throw new IllegalArgumentException("no option " + arguments[index]);
+            if (index + 1 == arguments.length || options.put(name, arguments[index + 1]) == null) {
+                throw new IllegalArgumentException("no option " + arguments[index] + ", or no value for it");
             }
         }
+        double seconds = Double.parseDouble(options.get("seconds"));
+        double interval = Double.parseDouble(options.get("interval"));
         Gateway.Builder builder = Gateway.at(options.get("address"));
         String token = System.getenv("BROKERGATE_TOKEN");
         if (token != null) {
@@ -106,7 +121,7 @@ public final class MarketMaker {
                         () -> {
                             interrupted.countDown();
                             try {
-                                over.await(30, TimeUnit.SECONDS);
+                                over.await(LAST_WORDS_S, TimeUnit.SECONDS);
                             } catch (InterruptedException hurried) {
                                 Thread.currentThread().interrupt();
                             }
@@ -115,10 +130,10 @@ public final class MarketMaker {
                         });
         Runtime.getRuntime().addShutdownHook(hook);
         try (Gateway gateway = builder.connect()) {
-            if (new MarketMaker(gateway, options).run(interrupted, options)) {
+            if (new MarketMaker(gateway, options).run(interrupted, seconds, interval)) {
                 status.set(0);
             }
-        } catch (GatewayException failed) {
+        } catch (GatewayException | NumberFormatException failed) {
             System.err.println(failed);
         }
         over.countDown();
@@ -129,20 +144,18 @@ public final class MarketMaker {
     }
 
     /** Returns whether all went well: it is flat, and nothing else ended it. */
-    private boolean run(CountDownLatch interrupted, Map<String, String> options) throws InterruptedException {
-        double seconds = Double.parseDouble(options.get("seconds"));
+    private boolean run(CountDownLatch interrupted, double seconds, double interval) throws InterruptedException {
         long end = System.nanoTime() + (long) (seconds * 1e9);
-        long interval = (long) (Double.parseDouble(options.get("interval")) * 1000);
         ListPositionsResponse held = gateway.positions(account);
         position = holding(held);
         ResumingStream<Fill> stream = gateway.fills(From.after(held.getCursor(), account).symbols(symbol));
         Thread follower = new Thread(() -> follow(stream), "fills");
         follower.start();
-        subscribe(interval);
+        subscribe((long) (interval * 1000));
         try {
             while (broken == null
                     && (seconds == 0 || System.nanoTime() - end < 0)
-                    && !interrupted.await(interval, TimeUnit.MILLISECONDS)) {
+                    && !interrupted.await(LOOK_MS, TimeUnit.MILLISECONDS)) {
                 Quote quote = newest.getAndSet(null);
                 if (quote != null) {
                     move(quote);
@@ -225,12 +238,18 @@ public final class MarketMaker {
                                     return;
                                 }
                                 GatewayException error = GatewayException.of(thrown);
-                                if (error.code() == io.grpc.Status.Code.UNAVAILABLE) {
-                                    System.out.println("market data: " + error);
-                                    pause();
-                                    subscribe(interval);
-                                } else {
-                                    broken = error;
+                                switch (error.code()) {
+                                    case INVALID_ARGUMENT,
+                                            NOT_FOUND,
+                                            FAILED_PRECONDITION,
+                                            UNAUTHENTICATED,
+                                            PERMISSION_DENIED,
+                                            UNIMPLEMENTED -> broken = error;
+                                    default -> {
+                                        System.out.println("market data: " + error);
+                                        pause();
+                                        subscribe(interval);
+                                    }
                                 }
                             }
 
@@ -252,42 +271,89 @@ public final class MarketMaker {
 
     /** Puts a quote behind each of the best prices; a side without one stays as it is. */
     private void move(Quote market) {
+        BigDecimal room = most.subtract(quantity);
         if (market.hasBidPrice()) {
             BigDecimal price = Decimals.of(market.getBidPrice()).subtract(away);
-            quote(Side.SIDE_BUY, price, position.compareTo(most) < 0);
+            quote(Side.SIDE_BUY, price, position.compareTo(room) <= 0);
         }
         if (market.hasAskPrice()) {
             BigDecimal price = Decimals.of(market.getAskPrice()).add(away);
-            quote(Side.SIDE_SELL, price, position.compareTo(most.negate()) > 0);
+            quote(Side.SIDE_SELL, price, position.compareTo(room.negate()) >= 0);
         }
     }
 
-    /** Has the side's order work at the price, or not at all. */
+    /** Has the side's order work at the price, or not at all. Where that fails the next quote tries again. */
     private void quote(Side side, BigDecimal price, boolean wanted) {
-        Target target = Target.account(account);
-        Order order = orders.remove(side);
+        Order order = orders.get(side);
+        Order now;
         try {
-            if (order == null && wanted) {
-                order = gateway.place(target, Orders.limit(symbol, side, quantity, price).setPostOnly(true)).order();
-                placed++;
-            } else if (order != null && !wanted) {
-                order = gateway.cancel(target, Orders.byId(order.orderId()));
-            } else if (order != null && price.compareTo(Decimals.of(order.message().getSpec().getLimitPrice())) != 0) {
-                int generation = order.message().getGeneration();
-                order = gateway.replace(target, Orders.byId(order.orderId()), generation, new Change().limitPrice(price));
-                replaced++;
-            }
+            now = movedOrLooked(side, order, price, wanted);
         } catch (GatewayException error) {
-            if (error.reason() == ErrorReason.ERROR_REASON_ORDER_ENDED) {
-                return; // it filled meanwhile
-            }
             System.out.println(side + ": " + error);
-            // Somebody else changed it, or its outcome is not known yet: what it is now decides.
-            order = order == null ? null : gateway.order(target, Orders.byId(order.orderId()));
+            return;
         }
-        if (order != null && !order.ended()) {
-            orders.put(side, order);
+        if (now == null || now.ended()) {
+            orders.remove(side);
+        } else {
+            orders.put(side, now);
         }
+    }
+
+    private Order movedOrLooked(Side side, Order order, BigDecimal price, boolean wanted) {
+        try {
+            return moved(side, order, price, wanted);
+        } catch (GatewayException error) {
+            if (order == null) {
+                throw error;
+            }
+            if (error.reason() != ErrorReason.ERROR_REASON_ORDER_ENDED) {
+                System.out.println(side + ": " + error);
+            }
+            // It filled, somebody else changed it, or the outcome is not known: what it is now decides.
+            return gateway.order(target, Orders.byId(order.orderId()));
+        }
+    }
+
+    /** The side's order as it is after what there was to do. */
+    private Order moved(Side side, Order order, BigDecimal price, boolean wanted) {
+        if (order == null) {
+            return wanted || unanswered.containsKey(side) ? place(side, price) : null;
+        }
+        if (!wanted) {
+            return gateway.cancel(target, Orders.byId(order.orderId()));
+        }
+        if (price.compareTo(Decimals.of(order.message().getSpec().getLimitPrice())) == 0) {
+            // It may have filled here, or somebody else have ended it.
+            return gateway.order(target, Orders.byId(order.orderId()));
+        }
+        int generation = order.message().getGeneration();
+        Order now = gateway.replace(target, Orders.byId(order.orderId()), generation, new Change().limitPrice(price));
+        replaced++;
+        return now;
+    }
+
+    /** Places a quote, or learns what became of one whose answer never came: under its id it is placed once. */
+    private Order place(Side side, BigDecimal price) {
+        Unanswered open = unanswered.remove(side);
+        String name = open == null ? "" : open.clientOrderId();
+        OrderSpec.Builder spec =
+                open == null ? Orders.limit(symbol, side, quantity, price).setPostOnly(true) : open.spec();
+        Order order;
+        try {
+            order = gateway.place(target, spec, name).order();
+        } catch (GatewayException error) {
+            if (error.outcomeUnknown()) {
+                unanswered.put(side, new Unanswered(error.requestId(), spec));
+            }
+            throw error;
+        }
+        if (order.message().getState() == OrderState.ORDER_STATE_REJECTED) {
+            System.out.println(
+                    side + ": " + order.message().getRejectReason() + ": " + order.message().getRejectMessage());
+        } else {
+            placed++;
+        }
+        return order;
     }
 
     /** Cancels what works on the symbol and closes the position; returns what is left. */

@@ -44,8 +44,8 @@ export const SimulatorService: GenService<{
   /**
    * Gives a paper account its market. The answer comes once the fills and all else that the updates brought about can be
    * read and streamed; on an account across a line (latency, faults) they may come later. Errors: ACCOUNT_NOT_FOUND,
-   * WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT; the updates of earlier messages
-   * stay taken.
+   * WRONG_FEED, INVALID_FIELD, INSTRUMENT_NOT_FOUND, PRICE_OFF_TICK, QUANTITY_OFF_LOT, JOURNAL_UNAVAILABLE; the updates
+   * of earlier messages stay taken, so that a repeat would give them twice.
    *
    * @generated from rpc brokergate.v1.SimulatorService.PushMarketData
    */
