@@ -27,7 +27,7 @@ and the mark is the old one, divided.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from brokergate.domain.accounts import LedgerEntry, LedgerEntryKind
@@ -70,6 +70,14 @@ class FundingTerms:
         return f"{self.interval_hours} h {format_decimal(self.rate_percent)} %"
 
 
+@dataclass(slots=True)
+class _Judged:
+    """What the account was judged with last: only remembered to be quick."""
+
+    marks: dict[str, int | None] = field(default_factory=dict)
+    holdings: tuple[object, ...] = ()
+
+
 class Clearing:
     """See the module. `entry` makes a ledger entry of a kind, amount, symbol and description."""
 
@@ -97,7 +105,7 @@ class Clearing:
         self._called = False
         self._liquidating = False
         self._liquidations = 0
-        self._seen: dict[str, tuple[int | None, int, int]] = {}
+        self._judged = _Judged()
 
     def begin(self, now_ns: int) -> None:
         """Nothing is owed from before `now_ns`."""
@@ -108,7 +116,7 @@ class Clearing:
     def reset(self) -> None:
         """The account begins anew."""
         self._called = self._liquidating = False
-        self._seen.clear()
+        self.forget()
 
     def save(self, pack: Packer) -> None:
         """Writes down what is going on."""
@@ -117,7 +125,7 @@ class Clearing:
     def load(self, kept: Unpacker, now_ns: int) -> None:
         """Takes up what `save` wrote, at the time of then."""
         self._called, self._liquidating, self._liquidations = kept.flag(), kept.flag(), kept.integer()
-        self._seen.clear()
+        self.forget()
         self.begin(now_ns)
 
     # What the feed or the calendar brings
@@ -201,14 +209,20 @@ class Clearing:
     # Margin
 
     def watch(self, margin: MarginAccount, listing: Listing, now_ns: int) -> None:
-        """The market of `listing` moved while there are positions on margin."""
-        funds = listing.funds
-        seen = (listing.market.mark(), funds.position.lots, funds.quote.total)
-        symbol = listing.instrument.symbol
-        if self._seen.get(symbol) == seen and not self._liquidating:
+        """The market of `listing` moved while there are positions on margin. Where that changed nothing of the standing
+        it is not judged again: a venue that was taken up, and judges anew, comes to the same."""
+        symbol, mark, holdings = listing.instrument.symbol, listing.market.mark(), margin.holdings()
+        judged = self._judged
+        known = judged.holdings == holdings and symbol in judged.marks and judged.marks[symbol] == mark
+        if known and not self._liquidating:
             return
-        self._seen[symbol] = seen
         self.judge(margin, now_ns)
+        judged.marks[symbol], judged.holdings = mark, holdings
+
+    def forget(self) -> None:
+        """Nothing was judged yet, or not while the market moved on."""
+        self._judged.marks.clear()
+        self._judged.holdings = ()
 
     def judge(self, margin: MarginAccount, now_ns: int) -> None:
         """Calls for margin, or liquidates, where the account stands so."""

@@ -190,6 +190,15 @@ class MarginAccount:
         else:
             self.positions.pop(funds.instrument.symbol, None)
 
+    def holdings(self) -> tuple[object, ...]:
+        """All that the account holds: with the marks, what its standing is made of."""
+        return (
+            *self.positions,
+            *[funds.position.lots for funds in self.positions.values()],
+            *[funds.position.lots for funds in self._paid],
+            *[account.total for account in self._currencies.values()],
+        )
+
     def standing(self) -> Standing:
         """The account at the present marks. O(currencies + instruments held)."""
         doubled: dict[str, list[int]] = {}

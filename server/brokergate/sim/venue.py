@@ -419,8 +419,11 @@ class Venue:
             self._clearing.settle(update, self.now_ns)
         listing.market.apply(update)
         margin = self._ledger.margin
-        if margin is not None and margin.positions:
-            self._clearing.watch(margin, listing, self.now_ns)
+        if margin is not None:
+            if margin.positions:
+                self._clearing.watch(margin, listing, self.now_ns)
+            else:
+                self._clearing.forget()
 
     def _place(self, order: Order) -> str | Refusal:
         working = self._understood(order)

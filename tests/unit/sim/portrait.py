@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import Enum
 from random import Random
 
-IGNORED = frozenset({"diary", "_prices", "_ends", "next_ns", "_seen", "calendar", "_widest"})
+IGNORED = frozenset({"diary", "_prices", "_ends", "next_ns", "_judged", "calendar", "_widest"})
 """What is written down, what is only remembered to be quick, and a heap of what every order says itself."""
 UNORDERED = frozenset({"sizes", "positions", "told", "levels", "closers", "_reducers"})
 Plain = object
