@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -139,19 +139,31 @@ class SlowAnswers:
 @contextlib.contextmanager
 def running(
     language: Language, server: ServerProcess | SlowAnswers, output: Path, *more: str
-) -> Iterator[Callable[[int], None]]:
-    """A market maker; what it gives presses Ctrl+C, and waits for that status."""
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A market maker, which is ended at the latest here."""
     process = market_maker(language, server, output, *more)
-
-    def stopped(status: int) -> None:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(STOP_TIMEOUT_S) == status, output.read_text("utf-8")
-
     try:
-        yield stopped
+        yield process
     finally:
         process.kill()
         process.wait()
+
+
+def interrupt(process: subprocess.Popen[bytes], output: Path, status: int) -> None:
+    """Press Ctrl+C, and wait until it ends with that status."""
+    process.send_signal(signal.SIGINT)
+    assert process.wait(STOP_TIMEOUT_S) == status, output.read_text("utf-8")
+
+
+def quoted(server: ServerProcess, market: tuple[str, str], output: Path, *quotes: Resting) -> None:
+    """Push this market until these orders rest, and no others."""
+    deadline = time.monotonic() + WORK_TIMEOUT_S
+    while True:
+        push(server, *market)
+        if (found := resting(server)) == list(quotes):
+            return
+        assert time.monotonic() < deadline, (market, found, output.read_text("utf-8"))
+        time.sleep(0.05)
 
 
 def has_worked(server: ServerProcess) -> bool:
@@ -177,31 +189,32 @@ def market_maker(
         )
 
 
+@pytest.fixture(params=LANGUAGES, ids=lambda each: each.name)
+def language(request: pytest.FixtureRequest) -> Language:
+    """Each that is not left out, built."""
+    found: Language = request.param
+    if found.left_out:
+        pytest.skip(f"{found.name} left out: {found.left_out}")
+    found.build()
+    return found
+
+
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
 def test_a_market_maker_quotes_follows_its_fills_and_leaves_nothing_behind(
     language: Language, tmp_path: Path
 ) -> None:
     """Interrupted as by Ctrl+C once it has placed, replaced and filled: no order works, no position is open."""
-    if language.left_out:
-        pytest.skip(f"{language.name} left out: {language.left_out}")
-    language.build()
     server = ServerProcess(tmp_path)
     output = tmp_path / "market_maker.log"
     try:
         server.start()
-        process = market_maker(language, server, output)
-        try:
+        with running(language, server, output) as process:
             deadline = time.monotonic() + WORK_TIMEOUT_S
             while not has_worked(server):
                 assert process.poll() is None, output.read_text("utf-8")
                 assert time.monotonic() < deadline, output.read_text("utf-8")
                 time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(STOP_TIMEOUT_S) == 0, output.read_text("utf-8")
-        finally:
-            process.kill()
-            process.wait()
+            interrupt(process, output, 0)
         assert "orders" not in ask(server, "OrderService/ListOrders", open_only=True)
         assert "positions" not in ask(server, "PositionService/ListPositions")
         assert "fill" in output.read_text("utf-8").lower()
@@ -223,35 +236,22 @@ def pushed(tmp_path: Path) -> Iterator[ServerProcess]:
 
 
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
 def test_each_language_makes_the_same_market(
     language: Language, pushed: ServerProcess, tmp_path: Path
 ) -> None:
     """Quotes so many ticks behind the best prices, which follow them; a side that has filled is quoted anew, until the
     position is as large as may be: then it is taken away, and the other one stays."""
-    if language.left_out:
-        pytest.skip(f"{language.name} left out: {language.left_out}")
-    language.build()
     output = tmp_path / "market_maker.log"
 
-    def moved(market: tuple[str, str], *quotes: Resting) -> None:
-        deadline = time.monotonic() + WORK_TIMEOUT_S
-        while True:
-            push(pushed, *market)
-            if (found := resting(pushed)) == list(quotes):
-                return
-            assert time.monotonic() < deadline, (market, found, output.read_text("utf-8"))
-            time.sleep(0.05)
-
     options = ("--quantity", "0.1", "--ticks", "4", "--most", "2", "--interval", "0.05")
-    with running(language, pushed, output, *options) as stopped:
-        moved(("100", "101"), bid("98"), offer("103"))
-        moved(("101", "102"), bid("99"), offer("104"))
-        moved(("98.5", "99"), bid("96.5"), offer("101"))
-        moved(("96", "96.5"), offer("98.5"))
+    with running(language, pushed, output, *options) as process:
+        quoted(pushed, ("100", "101"), output, bid("98"), offer("103"))
+        quoted(pushed, ("101", "102"), output, bid("99"), offer("104"))
+        quoted(pushed, ("98.5", "99"), output, bid("96.5"), offer("101"))
+        quoted(pushed, ("96", "96.5"), output, offer("98.5"))
         (position,) = ask(pushed, "PositionService/ListPositions")["positions"]
         assert Decimal(position["quantity"]) == Decimal("0.2")
-        stopped(0)
+        interrupt(process, output, 0)
     said = output.read_text("utf-8")
     assert resting(pushed) == []
     assert "positions" not in ask(pushed, "PositionService/ListPositions")
@@ -261,18 +261,14 @@ def test_each_language_makes_the_same_market(
 
 
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
 def test_a_market_maker_asks_again_for_an_order_whose_answer_never_came(
     language: Language, pushed: ServerProcess, tmp_path: Path
 ) -> None:
     """The gateway places it and falls silent for longer than the client waits: it is not placed a second time."""
-    if language.left_out:
-        pytest.skip(f"{language.name} left out: {language.left_out}")
-    language.build()
     output = tmp_path / "market_maker.log"
     with (
         SlowAnswers(pushed.address) as line,
-        running(language, line, output, "--quantity", "0.1", "--ticks", "4") as stopped,
+        running(language, line, output, "--quantity", "0.1", "--ticks", "4") as process,
     ):
         deadline = time.monotonic() + WORK_TIMEOUT_S
         while not resting(pushed):
@@ -282,36 +278,25 @@ def test_a_market_maker_asks_again_for_an_order_whose_answer_never_came(
         line.hold()
         time.sleep(LONGER_THAN_A_CALL_S)
         line.release()
-        while (found := resting(pushed)) != [bid("98.5"), offer("103.5")]:
-            push(pushed, "100.5", "101.5")
-            assert time.monotonic() < deadline, (found, output.read_text("utf-8"))
-            time.sleep(0.05)
-        stopped(0)
+        quoted(pushed, ("100.5", "101.5"), output, bid("98.5"), offer("103.5"))
+        interrupt(process, output, 0)
     orders = ask(pushed, "OrderService/ListOrders")["orders"]
     assert len(orders) == 2, output.read_text("utf-8")
 
 
 @pytest.mark.timeout(BUILD_TIMEOUT_S)
-@pytest.mark.parametrize("language", LANGUAGES, ids=lambda each: each.name)
 def test_a_market_maker_whose_broker_is_away_does_not_say_that_it_is_flat(
     language: Language, pushed: ServerProcess, tmp_path: Path
 ) -> None:
     """Though nothing is open as far as the gateway knows."""
-    if language.left_out:
-        pytest.skip(f"{language.name} left out: {language.left_out}")
-    language.build()
     output = tmp_path / "market_maker.log"
     away = [{"kind": "FAULT_KIND_DISCONNECT", "rate_percent": "100"}]
-    with running(language, pushed, output, "--quantity", "0.1") as stopped:
-        deadline = time.monotonic() + WORK_TIMEOUT_S
-        while len(resting(pushed)) < 2:
-            push(pushed, "100", "101")
-            assert time.monotonic() < deadline, output.read_text("utf-8")
-            time.sleep(0.05)
+    with running(language, pushed, output, "--quantity", "0.1") as process:
+        quoted(pushed, ("100", "101"), output, bid("90"), offer("111"))
         # The market stands still from here on: it quotes no more.
         ask(pushed, "OrderService/CancelAllOrders", request_id="c1")
         ask(pushed, "SimulatorService/SetFaults", request_id="f1", faults=away)
-        stopped(1)
+        interrupt(process, output, 1)
     said = output.read_text("utf-8")
     assert re.search("NOT FLAT in BTC/USDT:.* as far as is known", said), said
     assert "flat" not in said.splitlines(), said
